@@ -1,0 +1,166 @@
+# prefork. `make help` lists the targets; VARIANT=release|debug|asan|tsan picks flags and
+# directory. CC, CFLAGS, LDFLAGS, PREFIX and DESTDIR are yours. WERROR=1 is what CI uses.
+
+VARIANT ?= release
+PREFIX  ?= /usr/local
+B       := build/$(VARIANT)
+
+FOLDERS := loop ipc net worker http master server    # lowest floor first
+VERSION := $(shell sed -n 's/^\#define PF_VERSION  *"\(.*\)"/\1/p' include/prefork/base.h)
+SONAME  := libprefork.so.0
+
+# ---- flags ------------------------------------------------------------------------------
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
+            -Wmissing-prototypes -Wswitch-enum -Wvla -Wformat=2 -Wcast-qual -Wundef \
+            -Wwrite-strings $(if $(WERROR),-Werror)
+flags_release := -O2 -g
+flags_debug   := -O0 -g3
+flags_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+                 -fno-sanitize-recover=undefined
+flags_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+ifeq ($(flags_$(VARIANT)),)
+$(error VARIANT=$(VARIANT): use release, debug, asan or tsan)
+endif
+CFLAGS   ?=
+BASE     := -std=c11 -D_GNU_SOURCE -Iinclude -I. -pthread -fPIC -fvisibility=hidden
+COMPILE   = $(CC) $(BASE) $(WARNINGS) $(flags_$(VARIANT)) $(CPPFLAGS) $(CFLAGS) -MMD -MP
+LINK      = $(CC) -pthread $(flags_$(VARIANT)) $(CFLAGS) $(LDFLAGS)
+LIBS     := -lhwloc -lm
+
+LLHTTP       := /usr/share/llhttp
+LLHTTP_FLAGS := -I/usr/share/include -DLLHTTP_STRICT_MODE=1
+
+# ---- what is made -----------------------------------------------------------------------
+MAINS    := server/prefork_server.c
+SOURCES  := $(filter-out $(MAINS),$(wildcard $(FOLDERS:%=%/*.c)))
+LIB_OBJ  := $(filter-out $(B)/http/parser.o,$(SOURCES:%.c=$(B)/%.o)) $(B)/http/parser-llhttp.o
+BENCH    := $(filter-out bench/bare_%.c bench/loop_%.c,$(wildcard bench/*.c))
+EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(wildcard examples/*.c))
+PROGRAMS := $(B)/bin/prefork-server $(B)/bin/prefork-bench
+LIBRARY  := $(B)/lib/libprefork.a
+SHARED   := $(B)/lib/libprefork.so
+
+TEST_KINDS := unit conformance integration
+TEST_SRC := $(wildcard $(TEST_KINDS:%=tests/%/test_*.c))
+TEST_LIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
+TESTS    := $(TEST_SRC:%.c=$(B)/%)
+CHECKS   := $(wildcard tests/checks/*.sh)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: deps-build $(LIBRARY) $(SHARED) $(PROGRAMS) $(EXAMPLES) ## library, programs, examples
+
+$(B)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(COMPILE) $(if $(filter http/parser.c,$<),$(LLHTTP_FLAGS)) -c $< -o $@
+
+# llhttp comes as C sources of a Debian package and has warnings of its own. It is joined to
+# the one unit that uses it and its symbols are made local: no program ever meets them.
+$(B)/llhttp/%.o: $(LLHTTP)/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -fPIC -w $(flags_$(VARIANT)) $(CFLAGS) $(LLHTTP_FLAGS) \
+	    -I/usr/share/include/llhttp -c $< -o $@
+
+$(B)/http/parser-llhttp.o: $(B)/http/parser.o $(B)/llhttp/llhttp.o $(B)/llhttp/api.o \
+                           $(B)/llhttp/http.o
+	$(LD) -r -o $@ $^
+	$(OBJCOPY) -w --localize-symbol='llhttp_*' $@
+OBJCOPY ?= objcopy
+
+$(LIBRARY): $(LIB_OBJ)
+	@mkdir -p $(@D)
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(SHARED): $(LIB_OBJ) server/libprefork.map
+	@mkdir -p $(@D)
+	$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=server/libprefork.map \
+	    -o $@ $(LIB_OBJ) $(LIBS)
+	ln -sf $(@F) $(@D)/$(SONAME)
+
+$(B)/bin/prefork-server: $(B)/server/prefork_server.o $(LIBRARY)
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(LIBS)
+
+$(B)/bin/prefork-bench: $(BENCH:%.c=$(B)/%.o) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(LIBS)
+
+$(B)/examples/%: $(B)/examples/%.o $(LIBRARY)
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(LIBS)
+
+$(B)/tests/%: $(B)/tests/%.o $(TEST_LIB) $(LIBRARY) $(TEST_EXTRA)
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $(filter %.o %.a,$^) $(LIBS) -lcmocka
+
+# The histogram is bench's own; its unit test links it.
+$(B)/tests/unit/test_hdr: TEST_EXTRA := $(B)/bench/hdr.o
+$(B)/tests/unit/test_hdr: $(B)/bench/hdr.o
+
+# ---- using it ---------------------------------------------------------------------------
+run: all ## start prefork-server on http://127.0.0.1:8888, a worker for each CPU
+	@exec $(B)/bin/prefork-server --workers auto $(ARGS)
+
+test: deps-test all $(TESTS) ## every test; the last line counts them
+	@BUILD=$(B) CC="$(CC)" sh tests/run.sh $(TESTS) $(CHECKS)
+
+asan tsan: ## the tests under AddressSanitizer + UBSan, or ThreadSanitizer
+	$(MAKE) VARIANT=$@ test
+
+valgrind: deps-test ## the unit and conformance tests under valgrind
+	$(MAKE) VARIANT=debug test WRAP="valgrind --quiet --error-exitcode=99 \
+	    --leak-check=full --track-fds=no --child-silent-after-fork=yes"
+
+bench: all ## a short run of the load tool against the server, and against the bare ceiling
+	sh bench/bench.sh $(B)
+
+deps: ; sh .ci/deps build test tools ## install everything the tests can use
+deps-build: build/deps-build
+deps-test: build/deps-test
+build/deps-%: .ci/deps
+	@mkdir -p build && sh .ci/deps $* && touch $@
+
+# ---- giving it away ---------------------------------------------------------------------
+install: all ## headers, libraries, pkg-config file, programs, manuals under DESTDIR/PREFIX
+	install -d $(DESTDIR)$(PREFIX)/include/prefork $(DESTDIR)$(PREFIX)/lib/pkgconfig \
+	    $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
+	    $(DESTDIR)$(PREFIX)/share/man/man3 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -m 644 include/prefork.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 include/prefork/*.h $(DESTDIR)$(PREFIX)/include/prefork
+	install -m 644 $(LIBRARY) $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(SHARED) $(DESTDIR)$(PREFIX)/lib/libprefork.so.$(VERSION)
+	ln -sf libprefork.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libprefork.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' server/prefork.pc.in \
+	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/prefork.pc
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	for s in 1 3 7; do for m in docs/man/*.$$s; do [ ! -e $$m ] || \
+	    install -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$$s; done; done
+
+# ---- keeping it good --------------------------------------------------------------------
+CODE := $(wildcard include/*.h include/prefork/*.h $(FOLDERS:%=%/*.[ch]) bench/*.[ch] \
+          tests/*/*.[ch] examples/*.c)
+format: ; clang-format -i $(CODE) ## lay out all code as .clang-format says
+format-check: ; clang-format --dry-run --Werror $(CODE) ## fail if some code is laid out otherwise
+lint: ## clang-tidy and cppcheck
+	clang-tidy --quiet --warnings-as-errors='*' $(SOURCES) $(MAINS) $(BENCH) -- $(BASE) $(LLHTTP_FLAGS)
+
+compile_commands.json: Makefile ## for editors
+	@{ echo '['; sep=; for f in $(SOURCES) $(MAINS) $(BENCH) $(TEST_SRC); do \
+	    printf '%s{"directory":"%s","file":"%s","command":"%s %s -c %s"}' "$$sep" \
+	        '$(CURDIR)' $$f '$(CC)' '$(BASE) $(WARNINGS) $(LLHTTP_FLAGS)' $$f; sep=','; \
+	  done; echo ']'; } > $@
+
+tags: ; ctags -R include $(FOLDERS) bench tests ## for editors
+clean: ; rm -rf build compile_commands.json tags ## remove all that was made
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z_. -]*\):[^#]*## *\(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
+	    while IFS='|' read -r t d; do printf '  %-24s %s\n' "$$t" "$$d"; done
+
+.PHONY: all run test asan tsan valgrind bench deps deps-build deps-test install format \
+        format-check lint tags clean help
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

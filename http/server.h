@@ -1,0 +1,55 @@
+/*
+ * server.h - the HTTP/1.1 server of one lane: its connections, their limits, their end.
+ *
+ * Knows nothing of processes: it is handed connected sockets, and it reports what it does
+ * through a table of functions.
+ */
+#ifndef PREFORK_HTTP_SERVER_H
+#define PREFORK_HTTP_SERVER_H
+
+#include <prefork/http.h>
+#include <prefork/loop.h>
+
+typedef struct pf_http_server pf_http_server;
+
+/* Defaults. */
+#define PF_HTTP_HEAD_TIMEOUT_NS (10 * PF_SECOND)  /* for a whole head, from its first byte */
+#define PF_HTTP_IDLE_TIMEOUT_NS (75 * PF_SECOND)  /* between requests */
+#define PF_HTTP_BODY_TIMEOUT_NS (30 * PF_SECOND)  /* without a byte of a body */
+#define PF_HTTP_BODY_MAX        (1024 * 1024)
+
+/* What the server tells whoever runs it; each may be NULL. */
+struct pf_http_observer {
+    void (*on_response)(void *arg, int status, size_t bytes); /* one answer queued */
+    void (*on_gone)(void *arg);                               /* one connection ended */
+};
+
+struct pf_http_server_options {
+    const struct pf_http_route *routes; /* ends with {0}; borrowed */
+    const struct pf_http_observer *observer;
+    void *observer_arg;
+    int64_t head_timeout_ns; /* 0: the default, as for the rest */
+    int64_t idle_timeout_ns;
+    int64_t body_timeout_ns;
+    size_t body_max;
+};
+
+/* Returns 0, -EINVAL (a route without method, path or handler) or -ENOMEM. */
+int pf_http_server_new(pf_loop *loop, const struct pf_http_server_options *options,
+                       pf_http_server **out);
+
+/* Serve a connected socket: ours from now on. Returns 0, or a negative errno (fd closed). */
+int pf_http_server_adopt(pf_http_server *server, int fd);
+
+/*
+ * Say good-bye: answers from now on carry `Connection: close`; a connection with a request
+ * begun finishes it; an idle one is closed, after a look whether a request stands in it.
+ */
+int pf_http_server_drain(pf_http_server *server);
+
+size_t pf_http_server_connections(const pf_http_server *server);
+
+/* Abort what is left and free it. In a child: as pf_conns_free(). NULL is fine. */
+void pf_http_server_free(pf_http_server *server);
+
+#endif

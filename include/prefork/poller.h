@@ -1,0 +1,66 @@
+/*
+ * poller.h - how a loop asks the kernel, as a table of functions.
+ *
+ * The loop brings its own: epoll on Linux. A test brings another (pf_loop_options.poller)
+ * and so decides what is ready and how long a sleep lasts. All functions are called by the
+ * loop's owner only, except close(), which a child that discards a loop calls too.
+ */
+#ifndef PREFORK_POLLER_H
+#define PREFORK_POLLER_H
+
+#include <prefork/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One ready descriptor: the tag given at add or modify, and PF_READ | PF_WRITE | PF_ERROR. */
+struct pf_poll_event {
+    uint64_t tag;
+    unsigned events;
+};
+
+struct pf_poller_ops {
+    const char *name;
+
+    /*
+     * Make a poller into *state. `arg` is pf_loop_options.poller_arg. Returns 0 or a
+     * negative errno; -ENOSYS alone means "this kernel has none", anything else fails the
+     * creation of the loop.
+     */
+    int (*open)(void *arg, void **state);
+
+    /*
+     * Give everything back: memory, and descriptors by close(2) alone. Never unregisters:
+     * in a forked child the kernel object is still the parent's.
+     */
+    void (*close)(void *state);
+
+    /*
+     * Watch fd, level-triggered, for `events` and always for PF_ERROR. Returns 0, -EEXIST,
+     * -ENOENT (modify: not watched), -ENOTSUP (not pollable), -EBADF, -ENOSPC or -ENOMEM.
+     */
+    int (*add)(void *state, int fd, unsigned events, uint64_t tag);
+    int (*modify)(void *state, int fd, unsigned events, uint64_t tag);
+
+    /* Stop watching fd. A descriptor that is closed already is no error: returns 0. */
+    int (*remove)(void *state, int fd);
+
+    /*
+     * Sleep until something is ready or timeout_ns have passed (0: do not sleep, negative:
+     * no limit), never shorter. Returns how many of `events` were filled, at most `max`; 0
+     * also after a signal; or a negative errno.
+     */
+    int (*wait)(void *state, struct pf_poll_event *events, int max, int64_t timeout_ns);
+
+    /* A descriptor that polls readable when wait() would return, or -ENOTSUP. */
+    int (*fd)(void *state);
+};
+
+/* Linux epoll(7). Sleeps with nanosecond timeouts where epoll_pwait2(2) exists (5.11). */
+PF_API extern const struct pf_poller_ops pf_poller_epoll;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,40 @@
+/*
+ * test.h - what every test file includes first.
+ *
+ * cmocka, and a fixture that makes a test fail if it leaves a descriptor or a child process
+ * behind: list tests with pf_test(name), or pf_test_with(name, setup, teardown).
+ */
+#ifndef PREFORK_TESTS_LIB_TEST_H
+#define PREFORK_TESTS_LIB_TEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+/* Run before and after each test: count open descriptors; after: also no child may be left,
+ * running or unreaped. A test that fails leaves what it leaves. */
+int pf_test_setup(void **state);
+int pf_test_teardown(void **state);
+
+#define pf_test(name) cmocka_unit_test_setup_teardown(name, pf_test_setup, pf_test_teardown)
+
+/* Open descriptors of this process, by /proc/self/fd. */
+int pf_test_count_fds(void);
+
+/* Seconds that any wait in a test may take before the test fails: generous, since it is
+ * only ever reached by a test that fails. */
+#define PF_TEST_DEADLINE_S 30
+
+/*
+ * Run body(arg) in a forked child, as its own cmocka test, and fail here unless it passes:
+ * an assert that fails in a plain forked child would go on with the parent's other tests.
+ */
+void pf_test_in_child(void (*body)(void *arg), void *arg);
+
+/* As above, but the child is made by a raw clone(2), so that no pthread_atfork handler runs. */
+void pf_test_in_raw_clone(void (*body)(void *arg), void *arg);
+
+#endif
