@@ -21,7 +21,7 @@ extern "C" {
 #define PF_VERSION       "0.1.0"
 
 #if defined(__GNUC__)
-#define PF_API                       __attribute__((visibility("default")))
+#define PF_API                        __attribute__((visibility("default")))
 #define PF_PRINTF(format_at, args_at) __attribute__((format(printf, format_at, args_at)))
 #else
 #define PF_API

@@ -58,7 +58,8 @@ PF_API const char *pf_http_get_method(pf_http_request *request, size_t *len);
 PF_API const char *pf_http_get_path(pf_http_request *request, size_t *len);
 PF_API const char *pf_http_get_query(pf_http_request *request, size_t *len);
 /* NULL if there is no such field; names compare case-insensitively. */
-PF_API const char *pf_http_get_field(pf_http_request *request, const char *name, size_t *len);
+PF_API const char *pf_http_get_field(pf_http_request *request, const char *name,
+                                     size_t *len);
 
 #ifdef __cplusplus
 }

@@ -30,7 +30,8 @@ enum pf_log_level {
  * Receives each line, without a newline at its end (line[len] is NUL).
  * May be called from any thread that logs; must not log itself.
  */
-typedef void pf_log_sink_fn(enum pf_log_level level, const char *line, size_t len, void *arg);
+typedef void pf_log_sink_fn(enum pf_log_level level, const char *line, size_t len,
+                            void *arg);
 
 /*
  * Log one event. `event` is a word-with-dashes; `format` gives the key=value pairs and may

@@ -126,8 +126,8 @@ enum pf_make_current {
 #define PF_LOOP_SIGNAL_CALLBACKS_MAX 256
 
 /*
- * Options, by value; begin with PF_LOOP_OPTIONS_INIT. Fields are only ever added at the end,
- * and `size` tells the library which ones the caller knows.
+ * Options, by value; begin with PF_LOOP_OPTIONS_INIT. Fields are only ever added at the
+ * end, and `size` tells the library which ones the caller knows.
  */
 struct pf_loop_options {
     size_t size;
@@ -224,7 +224,8 @@ PF_API pf_loop *pf_loop_instance(void);
 /* Has this process an instance? */
 PF_API bool pf_loop_initialized(void);
 
-/* Make it the process's instance; takes a reference. Returns 0, or -EEXIST if there is one. */
+/* Make it the process's instance; takes a reference. Returns 0, or -EEXIST if there is one.
+ */
 PF_API int pf_loop_install(pf_loop *loop);
 
 /* Forget the instance and drop its reference; does not close what others hold. No-op
@@ -252,8 +253,8 @@ PF_API int pf_loop_stop(pf_loop *loop);
 
 /*
  * One iteration, for a host that owns the main loop: steps 1 to 6, sleeping at most max_ns
- * (0: not at all, negative: no limit) in step 5. Returns the number of callbacks, timers and
- * handlers run, -EBUSY inside a callback, or what the poller's wait() failed with.
+ * (0: not at all, negative: no limit) in step 5. Returns the number of callbacks, timers
+ * and handlers run, -EBUSY inside a callback, or what the poller's wait() failed with.
  */
 PF_API int pf_loop_turn(pf_loop *loop, int64_t max_ns);
 
@@ -261,8 +262,8 @@ PF_API int pf_loop_turn(pf_loop *loop, int64_t max_ns);
  * from another thread. Timers do not show in it: see pf_loop_next_deadline(). */
 PF_API int pf_loop_fd(pf_loop *loop);
 
-/* When pf_loop_turn() is wanted next, on the loop's clock: now if callbacks are queued, else
- * the earliest timer, else PF_NEVER; into *out. */
+/* When pf_loop_turn() is wanted next, on the loop's clock: now if callbacks are queued,
+ * else the earliest timer, else PF_NEVER; into *out. */
 PF_API int pf_loop_next_deadline(pf_loop *loop, int64_t *out_ns);
 
 /* The loop's clock, read now, into *out. Deadlines are on this clock. */
@@ -289,12 +290,13 @@ PF_API int pf_loop_check(pf_loop *loop);
  * -ENOTSUP (not pollable, such as a regular file), -ENOSPC (kernel's watch limit), -ENOMEM.
  * Cost: one system call. Source: epoll_ctl(2).
  */
-PF_API int pf_loop_add_handler(pf_loop *loop, int fd, unsigned events, pf_io_fn *fn, void *arg);
+PF_API int pf_loop_add_handler(pf_loop *loop, int fd, unsigned events, pf_io_fn *fn,
+                               void *arg);
 
 /* The same, with a destroy function for arg (may be NULL) and where it was called. */
 PF_API int pf_loop_add_handler_full(pf_loop *loop, int fd, unsigned events, pf_io_fn *fn,
                                     void *arg, pf_destroy_fn *destroy, const char *where);
-#define pf_loop_add_handler(loop, fd, events, fn, arg)                                         \
+#define pf_loop_add_handler(loop, fd, events, fn, arg)                                     \
     pf_loop_add_handler_full((loop), (fd), (events), (fn), (arg), NULL, PF_HERE)
 
 /*
@@ -327,7 +329,7 @@ PF_API int pf_loop_add_callback(pf_loop *loop, pf_callback_fn *fn, void *arg);
 
 PF_API int pf_loop_add_callback_full(pf_loop *loop, pf_callback_fn *fn, void *arg,
                                      pf_destroy_fn *destroy, const char *where);
-#define pf_loop_add_callback(loop, fn, arg)                                                    \
+#define pf_loop_add_callback(loop, fn, arg)                                                \
     pf_loop_add_callback_full((loop), (fn), (arg), NULL, PF_HERE)
 
 /*
@@ -339,7 +341,8 @@ PF_API int pf_loop_add_callback_full(pf_loop *loop, pf_callback_fn *fn, void *ar
  */
 PF_API int pf_loop_add_callback_from_signal(pf_loop *loop, pf_callback_fn *fn, void *arg);
 
-/* As add_callback, but detached from the caller's context: context hooks are not applied. */
+/* As add_callback, but detached from the caller's context: context hooks are not applied.
+ */
 PF_API int pf_loop_spawn_callback(pf_loop *loop, pf_callback_fn *fn, void *arg);
 
 /* ---- timers -------------------------------------------------------------------------- */
@@ -356,20 +359,21 @@ PF_API int pf_loop_spawn_callback(pf_loop *loop, pf_callback_fn *fn, void *arg);
 PF_API int pf_loop_call_at(pf_loop *loop, int64_t when_ns, pf_callback_fn *fn, void *arg,
                            pf_timer *out);
 
-PF_API int pf_loop_call_at_full(pf_loop *loop, int64_t when_ns, pf_callback_fn *fn, void *arg,
-                                pf_destroy_fn *destroy, const char *where, pf_timer *out);
-#define pf_loop_call_at(loop, when_ns, fn, arg, out)                                           \
+PF_API int pf_loop_call_at_full(pf_loop *loop, int64_t when_ns, pf_callback_fn *fn,
+                                void *arg, pf_destroy_fn *destroy, const char *where,
+                                pf_timer *out);
+#define pf_loop_call_at(loop, when_ns, fn, arg, out)                                       \
     pf_loop_call_at_full((loop), (when_ns), (fn), (arg), NULL, PF_HERE, (out))
 
 /* The same, delay_ns from now: from this moment, not from the start of the iteration.
  * Returns -EOVERFLOW too, if now + delay_ns does not fit; PF_NEVER is allowed. */
-PF_API int pf_loop_call_later(pf_loop *loop, int64_t delay_ns, pf_callback_fn *fn, void *arg,
-                              pf_timer *out);
+PF_API int pf_loop_call_later(pf_loop *loop, int64_t delay_ns, pf_callback_fn *fn,
+                              void *arg, pf_timer *out);
 
 PF_API int pf_loop_call_later_full(pf_loop *loop, int64_t delay_ns, pf_callback_fn *fn,
                                    void *arg, pf_destroy_fn *destroy, const char *where,
                                    pf_timer *out);
-#define pf_loop_call_later(loop, delay_ns, fn, arg, out)                                       \
+#define pf_loop_call_later(loop, delay_ns, fn, arg, out)                                   \
     pf_loop_call_later_full((loop), (delay_ns), (fn), (arg), NULL, PF_HERE, (out))
 
 /*
@@ -399,9 +403,9 @@ PF_API int pf_loop_stats(pf_loop *loop, struct pf_loop_stats *stats);
 
 /*
  * Let others see from outside whether the loop turns: from now on it stores its beat in
- * *beat, which lies in memory of the caller's, often shared. The beat is turns * 2 while the
- * loop sleeps in its poller and turns * 2 + 1 while it runs callbacks, so one that stays odd
- * and the same is stuck. NULL ends it. Cost: two stores an iteration.
+ * *beat, which lies in memory of the caller's, often shared. The beat is turns * 2 while
+ * the loop sleeps in its poller and turns * 2 + 1 while it runs callbacks, so one that
+ * stays odd and the same is stuck. NULL ends it. Cost: two stores an iteration.
  */
 PF_API int pf_loop_set_beat(pf_loop *loop, uint64_t *beat);
 

@@ -14,7 +14,8 @@
 extern "C" {
 #endif
 
-/* One ready descriptor: the tag given at add or modify, and PF_READ | PF_WRITE | PF_ERROR. */
+/* One ready descriptor: the tag given at add or modify, and PF_READ | PF_WRITE | PF_ERROR.
+ */
 struct pf_poll_event {
     uint64_t tag;
     unsigned events;

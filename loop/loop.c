@@ -1,0 +1,665 @@
+/*
+ * loop.c - the event loop: its life and its running. Start reading at iterate().
+ *
+ * The rest of the loop: register.c adds and removes, current.c knows this thread's and this
+ * process's loop; handlers.c, timers.c, callbacks.c and waker.c are the parts, epoll.c asks
+ * the kernel, guard.c tells processes and threads apart.
+ *
+ * Invariant: nothing here touches a descriptor before the guards have said that the loop
+ * was made in this process and is owned by this thread.
+ */
+#include "loop/internal.h"
+
+#include <prefork/log.h>
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- guards ----------------------------------------------------------------------------
+ */
+
+int pf_loop_check(pf_loop *loop)
+{
+    if (!loop)
+        return -EINVAL;
+    if (!pf__process_is(loop->cookie))
+        return -ECHILD;
+    if (atomic_load_explicit(&loop->owner, memory_order_relaxed) != pf__thread_mark())
+        return -EPERM;
+    if (atomic_load_explicit(&loop->closed, memory_order_relaxed))
+        return -ESTALE;
+    return 0;
+}
+
+static int check_process(const pf_loop *loop, const char *call)
+{
+    if (!loop)
+        return -EINVAL;
+    if (pf__process_is(loop->cookie) && loop->pid == getpid())
+        return 0;
+    pf_log(PF_LOG_ERROR, "loop-crossed-fork",
+           "call=%s made-in=%ld at=%s advice=make-the-loop-after-the-fork", call,
+           (long)loop->pid, loop->where ? loop->where : "?");
+    return -ECHILD;
+}
+
+/* ---- errors of callbacks ---------------------------------------------------------------
+ */
+
+static void log_error(const struct pf_loop_error *error)
+{
+    pf_log(PF_LOG_ERROR, "callback-failed", "kind=%s fd=%d error=%s registered-at=%s%s",
+           error->kind, error->fd, strerror(-error->error),
+           error->where ? error->where : "?", error->disabled ? " now=disabled" : "");
+}
+
+void pf__loop_report(pf_loop *loop, const struct pf_loop_error *error)
+{
+    if (loop->options.on_error)
+        loop->options.on_error(loop, error, loop->options.on_error_arg);
+    else
+        log_error(error);
+    if (loop->options.error_policy == PF_ERROR_STOP) {
+        loop->stop_asked = true;
+        loop->stop_error = error->error;
+    }
+}
+
+/* ---- one iteration ---------------------------------------------------------------------
+ */
+
+static int64_t read_clock(pf_loop *loop)
+{
+    if (loop->options.clock)
+        return loop->options.clock(loop->options.clock_arg);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * PF_SECOND + now.tv_nsec;
+}
+
+static void set_beat(pf_loop *loop, bool runs)
+{
+    if (loop->beat)
+        __atomic_store_n(loop->beat, loop->stats.turns * 2 + runs, __ATOMIC_RELAXED);
+}
+
+static void run_callback(pf_loop *loop, const char *kind,
+                         const struct pf__callback *callback)
+{
+    int result = callback->fn(loop, callback->arg);
+    if (callback->destroy)
+        callback->destroy(callback->arg);
+    if (result < 0)
+        pf__loop_report(
+            loop, &(struct pf_loop_error){
+                      .error = result, .fd = -1, .kind = kind, .where = callback->where});
+}
+
+static int run_callbacks(pf_loop *loop, unsigned signals_until)
+{
+    int ran = 0;
+    struct pf__callback_list *batch = &loop->callbacks.batch;
+    for (size_t i = 0; i < batch->count; i++, ran++)
+        run_callback(loop, "callback", &batch->at[i]);
+    pf__callbacks_done(&loop->callbacks);
+
+    struct pf__callback callback;
+    for (; pf__signal_ring_get(&loop->signals, signals_until, &callback); ran++)
+        run_callback(loop, "callback", &callback);
+    loop->stats.callbacks += (uint64_t)ran;
+    return ran;
+}
+
+static int run_due_timers(pf_loop *loop)
+{
+    int ran = 0;
+    struct pf__timer_call call;
+    for (; pf__timers_take(&loop->timers, &call); ran++)
+        run_callback(loop, "timer",
+                     &(struct pf__callback){call.fn, call.arg, call.destroy, call.where});
+    loop->stats.timers += (uint64_t)ran;
+    return ran;
+}
+
+static void collect_due_timers(pf_loop *loop)
+{
+    if (pf__timers_next(&loop->timers) != PF_NEVER)
+        pf__timers_collect(&loop->timers, pf_loop_now(loop));
+}
+
+static bool callbacks_wait(pf_loop *loop)
+{
+    return atomic_load(&loop->callbacks.waiting) != 0 ||
+           !pf__signal_ring_empty(&loop->signals);
+}
+
+/* How long the poll may sleep: not at all if a callback waits, else until the next timer.
+ */
+static int64_t sleep_limit(pf_loop *loop, int64_t max_ns)
+{
+    if (callbacks_wait(loop) || max_ns == 0)
+        return 0;
+    int64_t next = pf__timers_next(&loop->timers);
+    if (next == PF_NEVER)
+        return max_ns;
+    int64_t now = read_clock(loop); /* fresh: the callbacks took their time */
+    int64_t left = next <= now ? 0 : (int64_t)((uint64_t)next - (uint64_t)now);
+    if (left < 0) /* a deadline and a clock from far ends of the range */
+        left = INT64_MAX;
+    return max_ns < 0 || left < max_ns ? left : max_ns;
+}
+
+static int poll_events(pf_loop *loop, int64_t max_ns)
+{
+    /* Announce the sleep before looking for work a last time: see waker.h. */
+    atomic_store(&loop->waker.asleep, true);
+    set_beat(loop, false);
+    int n = loop->poller->wait(loop->poll_state, loop->events, PF__LOOP_EVENTS,
+                               sleep_limit(loop, max_ns));
+    atomic_store(&loop->waker.asleep, false);
+    loop->stats.turns++;
+    loop->stats.polls++;
+    set_beat(loop, true);
+    loop->now_known = false;
+    loop->changed_in_batch = false;
+    return n;
+}
+
+/* The registration may be gone, or another one, by the time its handler has returned. */
+static void handler_returned(pf_loop *loop, uint64_t tag, int result)
+{
+    struct pf__handler *handler = pf__handlers_by_tag(&loop->handlers, tag);
+    if (!handler)
+        return;
+    if (result >= 0) {
+        handler->failures = 0;
+        if (result == PF_DONE)
+            pf_loop_remove_handler(loop, pf__tag_fd(tag));
+        return;
+    }
+    bool disable = ++handler->failures >= PF_HANDLER_FAILURES_MAX ||
+                   (loop->options.error_policy == PF_ERROR_DISABLE && result != -EPIPE);
+    if (disable) {
+        pf__loop_unwatch(loop, pf__tag_fd(tag), handler);
+        handler->failures = 0;
+    }
+    if (result != -EPIPE || disable)
+        pf__loop_report(loop, &(struct pf_loop_error){.error = result,
+                                                      .fd = pf__tag_fd(tag),
+                                                      .kind = "handler",
+                                                      .where = handler->where,
+                                                      .disabled = disable});
+}
+
+static void run_handler(pf_loop *loop, const struct pf__handler *handler, uint64_t tag,
+                        unsigned events)
+{
+    int fd = pf__tag_fd(tag);
+    loop->running_tag = tag;
+    int result = handler->fn(loop, fd, events, handler->arg);
+    loop->running_tag = PF__WAKER_TAG;
+    handler_returned(loop, tag, result);
+    if (loop->late_destroy) {
+        pf_destroy_fn *destroy = loop->late_destroy;
+        loop->late_destroy = NULL;
+        destroy(loop->late_arg);
+    }
+}
+
+static int run_handlers(pf_loop *loop, int n)
+{
+    int ran = 0;
+    for (int i = 0; i < n; i++) {
+        uint64_t tag = loop->events[i].tag;
+        if (tag == PF__WAKER_TAG) {
+            pf__waker_drain(&loop->waker);
+            continue;
+        }
+        const struct pf__handler *handler = pf__handlers_by_tag(&loop->handlers, tag);
+        unsigned events = 0;
+        if (handler && handler->events)
+            events = loop->events[i].events & (handler->events | PF_ERROR);
+        if (events) {
+            run_handler(loop, handler, tag, events);
+            ran++;
+        } else {
+            loop->stats.stale++;
+            loop->ghosts |= !loop->changed_in_batch;
+        }
+    }
+    loop->stats.events += (uint64_t)ran;
+    return ran;
+}
+
+/*
+ * A descriptor that was closed without being removed, while another process still holds the
+ * same open file, keeps sending events that nobody can deregister any more (epoll(7),
+ * questions and answers, 6). A fresh poller does not know it.
+ */
+static void exorcise(pf_loop *loop)
+{
+    loop->ghosts = false;
+    void *old = loop->poll_state, *fresh;
+    if (loop->poller->open(loop->options.poller_arg, &fresh) != 0)
+        return; /* the events are dropped anyway; the next one tries again */
+    int err = loop->poller->add(fresh, loop->waker.read_fd, PF_READ, PF__WAKER_TAG);
+    for (size_t fd = 0; !err && fd < loop->handlers.capacity; fd++) {
+        const struct pf__handler *handler = pf__handlers_find(&loop->handlers, (int)fd);
+        if (handler && handler->events)
+            err = loop->poller->add(fresh, (int)fd, handler->events,
+                                    pf__handler_tag((int)fd, handler));
+        if (err == -EBADF)
+            err = 0; /* closed without being removed, and gone: nothing to watch */
+    }
+    loop->poll_state = err ? old : fresh;
+    loop->poller->close(err ? fresh : old);
+}
+
+/*
+ * One iteration, as loop.h has it. Returns how many callbacks, timers and handlers ran, or
+ * what the poll failed with; *stopped says whether a stop was asked for.
+ */
+static int iterate(pf_loop *loop, int64_t max_ns, bool *stopped)
+{
+    int ran = 0;
+
+    /* 1. What is to run now; what they add runs in the next iteration. */
+    pf__callbacks_take(&loop->callbacks);
+    unsigned signals_until = pf__signal_ring_head(&loop->signals);
+    collect_due_timers(loop);
+
+    /* 2. Callbacks, oldest first. */
+    ran += run_callbacks(loop, signals_until);
+
+    /* 3. Timers, earliest first. */
+    ran += run_due_timers(loop);
+
+    /* 4. Leave if stopped. */
+    *stopped = loop->stop_asked;
+    if (loop->stop_asked)
+        return ran;
+
+    /* 5. Poll. */
+    int n = poll_events(loop, max_ns);
+    if (n < 0)
+        return n;
+
+    /* 6. Handlers of what is ready. */
+    ran += run_handlers(loop, n);
+    if (loop->ghosts)
+        exorcise(loop);
+    return ran;
+}
+
+/* ---- running ---------------------------------------------------------------------------
+ */
+
+/* Only one thread at a time may run, take over or close a loop. */
+static int begin_running(pf_loop *loop)
+{
+    if (atomic_exchange(&loop->running, true))
+        return -EBUSY;
+    atomic_store(&loop->owner, pf__thread_mark());
+    atomic_store(&loop->waker.asleep, false);
+    loop->now_known = false;
+    return 0;
+}
+
+static void end_running(pf_loop *loop)
+{
+    loop->now_known = false;
+    set_beat(loop, false);
+    atomic_store(&loop->waker.asleep, true);
+    atomic_store(&loop->running, false);
+}
+
+static int begin_running_open(pf_loop *loop, const char *call)
+{
+    int err = check_process(loop, call);
+    if (err)
+        return err;
+    if (atomic_load(&loop->closed))
+        return -ESTALE;
+    err = begin_running(loop);
+    if (!err && atomic_load(&loop->closed)) { /* meanwhile, in another thread */
+        atomic_store(&loop->running, false);
+        err = -ESTALE;
+    }
+    return err;
+}
+
+/* The loop is current while it runs, and lives: a callback may drop the program's last
+ * reference. */
+static pf_loop *enter(pf_loop *loop)
+{
+    pf_loop *previous = pf_loop_current(false);
+    pf__current_set(pf_loop_ref(loop));
+    return previous;
+}
+
+static void leave(pf_loop *loop, pf_loop *previous)
+{
+    end_running(loop);
+    pf__current_set(previous);
+    pf_loop_unref(loop);
+}
+
+static int spend_stop(pf_loop *loop)
+{
+    int error = loop->stop_error;
+    loop->stop_asked = false;
+    loop->stop_error = 0;
+    return error;
+}
+
+int pf_loop_start(pf_loop *loop)
+{
+    int err = begin_running_open(loop, "start");
+    if (err)
+        return err;
+    pf_loop *previous = enter(loop);
+    bool stopped = loop->stop_asked; /* before the start: run nothing */
+    int result = 0;
+    while (!stopped && result >= 0)
+        result = iterate(loop, -1, &stopped);
+    if (stopped)
+        result = spend_stop(loop);
+    leave(loop, previous);
+    return result;
+}
+
+int pf_loop_turn(pf_loop *loop, int64_t max_ns)
+{
+    int err = pf_loop_check(loop);
+    if (err)
+        return err;
+    err = begin_running(loop);
+    if (err)
+        return err;
+    pf_loop *previous = enter(loop);
+    bool stopped = false;
+    int result = iterate(loop, max_ns, &stopped);
+    if (stopped)
+        (void)spend_stop(loop);
+    leave(loop, previous);
+    return result;
+}
+
+int pf_loop_stop(pf_loop *loop)
+{
+    int err = pf_loop_check(loop);
+    if (!err)
+        loop->stop_asked = true;
+    return err;
+}
+
+int pf__loop_take_over(pf_loop *loop)
+{
+    int err = check_process(loop, "make_current");
+    if (err)
+        return err;
+    if (atomic_load(&loop->closed))
+        return -ESTALE;
+    if (atomic_load(&loop->owner) == pf__thread_mark())
+        return 0;
+    err = begin_running(loop);
+    if (!err)
+        end_running(loop);
+    return err;
+}
+
+/* ---- life ------------------------------------------------------------------------------
+ */
+
+static const struct pf_poller_ops *default_poller(void)
+{
+    return &pf_poller_epoll;
+}
+
+static void list_open(pf_loop *loop)
+{
+    struct pf__process *process = pf__process();
+    pf__process_lock(process);
+    loop->next_open = process->loops;
+    process->loops = loop;
+    pf__process_unlock(process);
+}
+
+static void unlist_open(pf_loop *loop)
+{
+    struct pf__process *process = pf__process();
+    pf__process_lock(process);
+    pf_loop **at = &process->loops;
+    while (*at && *at != loop)
+        at = &(*at)->next_open;
+    if (*at)
+        *at = loop->next_open;
+    pf__process_unlock(process);
+}
+
+const char *pf_loop_owned(void)
+{
+    struct pf__process *process = pf__process();
+    if (!process)
+        return NULL;
+    const char *where = NULL;
+    pf__process_lock(process);
+    for (pf_loop *loop = process->loops; loop && !where; loop = loop->next_open)
+        if (!loop->options.internal)
+            where = loop->where ? loop->where : "?";
+    pf__process_unlock(process);
+    return where;
+}
+
+/* A caller compiled against an older library knows fewer options: the rest are 0. */
+static void copy_options(struct pf_loop_options *to, const struct pf_loop_options *from)
+{
+    *to = (struct pf_loop_options)PF_LOOP_OPTIONS_INIT;
+    if (from)
+        memcpy(to, from, from->size < sizeof *to ? from->size : sizeof *to);
+    to->size = sizeof *to;
+    if (!to->callbacks_max)
+        to->callbacks_max = PF_LOOP_CALLBACKS_MAX;
+}
+
+static int open_kernel_side(pf_loop *loop)
+{
+    int err = pf__waker_open(&loop->waker);
+    if (err)
+        return err;
+    err = loop->poller->open(loop->options.poller_arg, &loop->poll_state);
+    if (err)
+        goto close_waker;
+    err = loop->poller->add(loop->poll_state, loop->waker.read_fd, PF_READ, PF__WAKER_TAG);
+    if (err)
+        goto close_poller;
+    return 0;
+
+close_poller:
+    loop->poller->close(loop->poll_state);
+close_waker:
+    pf__waker_close(&loop->waker);
+    return err;
+}
+
+int pf_loop_new_at(const struct pf_loop_options *options, const char *where, pf_loop **out)
+{
+    if (!out || (options && options->size < sizeof options->size))
+        return -EINVAL;
+    uint64_t cookie = pf__process_cookie();
+    pf_loop *loop = cookie ? calloc(1, sizeof *loop) : NULL;
+    if (!loop)
+        return -ENOMEM;
+    copy_options(&loop->options, options);
+    enum pf_make_current make_current = loop->options.make_current;
+    pf_loop *current = pf_loop_current(false);
+    int err = make_current == PF_CURRENT_ALWAYS && current ? -EEXIST : 0;
+    if (err)
+        goto free_loop;
+
+    loop->cookie = cookie;
+    loop->pid = getpid();
+    atomic_init(&loop->owner, pf__thread_mark());
+    atomic_init(&loop->references, 1);
+    loop->where = where;
+    loop->poller = loop->options.poller ? loop->options.poller : default_poller();
+    loop->running_tag = PF__WAKER_TAG;
+    loop->stats.size = sizeof loop->stats;
+    pf__timers_init(&loop->timers);
+    pf__callbacks_init(&loop->callbacks, loop->options.callbacks_max);
+    pf__signal_ring_init(&loop->signals);
+    err = open_kernel_side(loop);
+    if (err)
+        goto free_loop;
+
+    list_open(loop);
+    if (make_current != PF_CURRENT_NEVER && !current)
+        pf__current_set(loop);
+    *out = loop;
+    return 0;
+
+free_loop:
+    free(loop);
+    return err;
+}
+
+int(pf_loop_new)(const struct pf_loop_options *options, pf_loop **out)
+{
+    return pf_loop_new_at(options, NULL, out);
+}
+
+/* What a close and a discard have in common: what is left besides the descriptors. */
+static void drop_registrations(pf_loop *loop)
+{
+    pf__handlers_fini(&loop->handlers);
+    pf__timers_fini(&loop->timers);
+}
+
+int pf_loop_close(pf_loop *loop, bool all_fds)
+{
+    int err = begin_running_open(loop, "close");
+    if (err)
+        return err;
+    atomic_store(&loop->closed, true);
+    pf__callbacks_close(&loop->callbacks); /* no other thread wakes it from here on */
+    while (atomic_load(&loop->signal_users) != 0)
+        sched_yield(); /* a signal handler in another thread is about to */
+    unlist_open(loop);
+    pf__current_forget(loop);
+
+    for (size_t fd = 0; all_fds && fd < loop->handlers.capacity; fd++)
+        if (pf__handlers_find(&loop->handlers, (int)fd))
+            (void)close((int)fd); /* whatever it says, it is gone: close(2) */
+    loop->poller->close(loop->poll_state);
+    pf__waker_close(&loop->waker);
+    drop_registrations(loop);
+    set_beat(loop, false);
+    loop->beat = NULL;
+    atomic_store(&loop->running, false);
+    pf__instance_forget(loop); /* may drop the last reference */
+    return 0;
+}
+
+int pf_loop_discard(pf_loop *loop)
+{
+    if (!loop)
+        return -EINVAL;
+    if (pf__process_is(loop->cookie))
+        return -EBUSY;
+    pf__current_forget(loop);
+    if (!atomic_load(&loop->closed)) {
+        loop->poller->close(loop->poll_state);
+        pf__waker_close(&loop->waker);
+        pf__callbacks_discard(&loop->callbacks);
+        drop_registrations(loop);
+    }
+    free(loop);
+    return 0;
+}
+
+pf_loop *pf_loop_ref(pf_loop *loop)
+{
+    if (loop && pf__process_is(loop->cookie))
+        atomic_fetch_add(&loop->references, 1);
+    return loop;
+}
+
+void pf_loop_unref(pf_loop *loop)
+{
+    if (!loop || !pf__process_is(loop->cookie))
+        return;
+    if (atomic_fetch_sub(&loop->references, 1) != 1)
+        return;
+    if (!atomic_load(&loop->closed))
+        (void)pf_loop_close(loop, false); /* not running: start holds a reference */
+    pf__callbacks_fini(&loop->callbacks);
+    free(loop);
+}
+
+/* ---- looking in ------------------------------------------------------------------------
+ */
+
+int pf_loop_time(pf_loop *loop, int64_t *out_ns)
+{
+    int err = out_ns ? pf_loop_check(loop) : -EINVAL;
+    if (!err)
+        *out_ns = read_clock(loop);
+    return err;
+}
+
+int64_t pf_loop_now(pf_loop *loop)
+{
+    int err = pf_loop_check(loop);
+    if (err)
+        return err;
+    if (!loop->now_known || !atomic_load_explicit(&loop->running, memory_order_relaxed)) {
+        loop->now = read_clock(loop);
+        loop->now_known = true;
+    }
+    return loop->now;
+}
+
+int pf_loop_fd(pf_loop *loop)
+{
+    int err = pf_loop_check(loop);
+    return err ? err : loop->poller->fd(loop->poll_state);
+}
+
+int pf_loop_next_deadline(pf_loop *loop, int64_t *out_ns)
+{
+    int err = out_ns ? pf_loop_check(loop) : -EINVAL;
+    if (!err)
+        *out_ns = callbacks_wait(loop) ? read_clock(loop) : pf__timers_next(&loop->timers);
+    return err;
+}
+
+int pf_loop_stats(pf_loop *loop, struct pf_loop_stats *stats)
+{
+    int err = pf_loop_check(loop);
+    if (!err && (!stats || stats->size < sizeof stats->size))
+        err = -EINVAL;
+    if (err)
+        return err;
+    struct pf_loop_stats now = loop->stats;
+    now.wakes = atomic_load(&loop->waker.wakes);
+    now.handlers = loop->handlers.count;
+    now.timers_live = loop->timers.count + loop->timers.due_count;
+    size_t size = stats->size < sizeof now ? stats->size : sizeof now;
+    memcpy(stats, &now, size);
+    stats->size = size;
+    return 0;
+}
+
+int pf_loop_set_beat(pf_loop *loop, uint64_t *beat)
+{
+    int err = pf_loop_check(loop);
+    if (err)
+        return err;
+    loop->beat = beat;
+    set_beat(loop, atomic_load(&loop->running));
+    return 0;
+}
