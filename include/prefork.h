@@ -4,9 +4,13 @@
 
 #include <prefork/base.h>
 #include <prefork/http.h>
+#include <prefork/ipc.h>
 #include <prefork/log.h>
 #include <prefork/loop.h>
+#include <prefork/master.h>
 #include <prefork/options.h>
 #include <prefork/poller.h>
+#include <prefork/server.h>
+#include <prefork/worker.h>
 
 #endif

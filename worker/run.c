@@ -107,9 +107,9 @@ static void drain(struct worker *worker, const char *why)
         stop(worker);
         return;
     }
-    set_state(worker, PF_WORKER_DRAINING);
     pf__lane_stop_accepting(&worker->lane, worker->setup->listen_fds,
                             worker->setup->listen_count);
+    set_state(worker, PF_WORKER_DRAINING); /* now the last connection ends the worker */
     pf_log(PF_LOG_INFO, "draining", "why=%s connections=%zu limit=%.1fs", why,
            worker->lane.connections, (double)worker->setup->drain_ns / 1e9);
     if (pf_loop_call_later(worker->loop, worker->setup->drain_ns, drain_on_deadline, worker,
@@ -193,6 +193,8 @@ static void take_signals(struct worker *worker)
     action.sa_handler = SIG_IGN;
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         sigaction(ignored[i], &action, NULL);
+    sigprocmask(SIG_SETMASK, worker->setup->signal_mask,
+                NULL); /* what came so far is due */
 }
 
 static void leave_signals(void)
@@ -267,6 +269,8 @@ int pf__worker_run(const struct pf__worker_setup *setup)
     }
     leave_signals();
     pf_channel_free(worker.channel);
+    (void)pf_loop_remove_handler(worker.loop, setup->death_fd); /* gone if the master is */
+    close(setup->death_fd);
     (void)pf_loop_close(worker.loop, false);
     pf_loop_unref(worker.loop);
     return status;

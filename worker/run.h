@@ -6,6 +6,7 @@
 
 #include <prefork/ipc.h>
 #include <prefork/worker.h>
+#include <signal.h>
 
 /* How long a draining worker waits for its connections. */
 #define PF_WORKER_DRAIN_NS (30 * PF_SECOND)
@@ -20,6 +21,7 @@ struct pf__worker_setup {
     pf_scoreboard *board;
     unsigned row;
     int64_t drain_ns;
+    const sigset_t *signal_mask; /* to run with, once the worker's handlers stand */
 };
 
 /*

@@ -1,0 +1,53 @@
+/*
+ * server.h - an application and a main() for it.
+ *
+ *     static const struct pf_app app = {PF_APP, .name = "hello", .routes = routes};
+ *     int main(int argc, char **argv) { return pf_main(argc, argv, &app); }
+ *
+ * The program then is a server with prefork-server's options, signals and exit statuses.
+ */
+#ifndef PREFORK_SERVER_H
+#define PREFORK_SERVER_H
+
+#include <prefork/http.h>
+#include <prefork/worker.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * An application, at one of two heights: HTTP, if it has routes; raw connections, if it has
+ * on_connection. Begin the initialiser with PF_APP; fields are only ever added at the end,
+ * and what is not wanted is NULL. All functions run in the workers: see prefork/worker.h.
+ */
+struct pf_app {
+    size_t size;
+    const char *name;
+    const char *summary; /* one line, for help */
+    void *arg;           /* handed to each function */
+
+    const struct pf_http_route *routes; /* ends with {0} */
+    void (*on_connection)(pf_lane *lane, int fd, const struct sockaddr *peer,
+                          socklen_t peer_len, void *arg);
+
+    int (*worker_init)(void *arg);
+    int (*lane_init)(pf_lane *lane, void *arg);
+    void (*on_drain)(pf_lane *lane, void *arg);
+    void (*lane_exit)(pf_lane *lane, void *arg);
+    void (*worker_exit)(void *arg);
+};
+#define PF_APP .size = sizeof(struct pf_app)
+
+/*
+ * Run an application as a server: parse the command line, bind, fork, serve until told to
+ * stop. Prints the banner to standard output, a mistake in the command line to standard
+ * error. Returns the exit status (enum pf_exit). Call it from main, before any loop is
+ * made.
+ */
+PF_API int pf_main(int argc, char **argv, const struct pf_app *app);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,55 @@
+/*
+ * control.h - the control socket: one for each server, named by its address.
+ *
+ * The lock beside it is what keeps two servers of one user off the same address: a lock of
+ * flock(2) ends with its holder, so it is never stale, and the socket file of a server that
+ * was killed is simply replaced.
+ *
+ * A request is one line, the answer one line of JSON, then the connection is closed. So far
+ * there is one request, "ping".
+ */
+#ifndef PREFORK_MASTER_CONTROL_H
+#define PREFORK_MASTER_CONTROL_H
+
+#include "net/conn.h"
+#include "net/listener.h"
+
+#include <sys/types.h>
+
+/* sockaddr_un's sun_path, on Linux. */
+#define PF__CONTROL_PATH_MAX 108
+/* A request is a line of at most so many bytes, and comes within so much time. */
+#define PF__CONTROL_REQUEST_MAX 1024
+#define PF__CONTROL_TIMEOUT_NS  (5 * PF_SECOND)
+/* Clients at a time; one more is closed at once. */
+#define PF__CONTROL_CLIENTS_MAX 16
+
+struct pf__control {
+    int lock_fd, socket_fd; /* -1: none */
+    pid_t owner;            /* whose files they are: a child only closes */
+    pf_acceptor *acceptor;
+    pf_conns *clients;
+    char path[PF__CONTROL_PATH_MAX];
+};
+
+/*
+ * Where the control socket of a server at `address` ("127.0.0.1:8888") is by default: in
+ * $RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/prefork, else /run/prefork for root, else
+ * /tmp/prefork-UID; made if need be, for its owner only. Returns 0, -ENAMETOOLONG, -EPERM
+ * (the directory is another user's) or what mkdir(2) failed with.
+ */
+int pf__control_default_path(const char *address, char *path, size_t path_len);
+
+/*
+ * Take the lock, bind the socket with mode 0600, answer requests through `loop`.
+ *
+ * Returns 0; -EADDRINUSE if a living server has the lock (*holder is its pid, or 0);
+ * -ENAMETOOLONG; or what open(2) or bind(2) failed with.
+ */
+int pf__control_open(struct pf__control *control, pf_loop *loop, const char *path,
+                     int *holder);
+
+/* Remove the files and close; in a child, and for one that is not open: only close. */
+void pf__control_close(struct pf__control *control);
+
+#endif

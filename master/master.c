@@ -1,0 +1,455 @@
+/*
+ * master.c - the master process: start-up in order, then a loop that only reacts.
+ *
+ * Reading order: pf_master_run() is the start-up as a list; master_on_signal() and
+ * pf__master_review() are all that ever happens afterwards, beside slots.c.
+ */
+#include "master/cpus.h"
+#include "master/internal.h"
+#include "master/policy.h"
+
+#include "loop/assert.h"
+#include <prefork/log.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* A draining worker ends itself at its limit; one that does not is stuck, and is killed
+ * this long after. The same for one that was told to drop everything. */
+#define STOP_GRACE_NS (2 * PF_SECOND)
+
+/* ---- states
+ * ------------------------------------------------------------------------------ */
+
+const char *pf__master_state_name(enum pf__master_state state)
+{
+    static const char *const names[PF__MASTER_STATES] = {
+        [PF__MASTER_STARTING] = "starting",
+        [PF__MASTER_RUNNING] = "running",
+        [PF__MASTER_STOPPING] = "stopping",
+    };
+    return state < PF__MASTER_STATES ? names[state] : "?";
+}
+
+bool pf__master_may_move(enum pf__master_state from, enum pf__master_state to)
+{
+    return from == PF__MASTER_STARTING
+               ? to == PF__MASTER_RUNNING || to == PF__MASTER_STOPPING
+               : from == PF__MASTER_RUNNING && to == PF__MASTER_STOPPING;
+}
+
+static void set_state(struct pf__master *master, enum pf__master_state to)
+{
+    pf_assert(pf__master_may_move(master->state, to));
+    pf_log(PF_LOG_DEBUG, "state", "%s->%s", pf__master_state_name(master->state),
+           pf__master_state_name(to));
+    master->state = to;
+}
+
+/* ---- stopping
+ * ---------------------------------------------------------------------------- */
+
+static void begin_stop(struct pf__master *master, enum pf__stop how);
+
+static int master_on_stop_limit(pf_loop *loop, void *arg)
+{
+    (void)loop;
+    struct pf__master *master = arg;
+    master->stop_timer = (pf_timer){0};
+    begin_stop(master, PF__STOP_KILL);
+    return 0;
+}
+
+/*
+ * The master's listeners go first: each worker still holds its own, empties the queue of it
+ * and closes it, and so between the two nothing more can join the queue unseen.
+ */
+static void begin_stop(struct pf__master *master, enum pf__stop how)
+{
+    if (how <= master->stop)
+        return;
+    master->stop = how;
+    if (master->state != PF__MASTER_STOPPING)
+        set_state(master, PF__MASTER_STOPPING);
+    for (unsigned lane = 0; lane < master->slot_count; lane++)
+        pf__listeners_close_lane(&master->listeners, lane);
+    pf__slots_stop(master);
+
+    (void)pf_loop_remove_timeout(master->loop, master->stop_timer);
+    int64_t limit = STOP_GRACE_NS;
+    if (how == PF__STOP_GRACEFUL)
+        limit += master->options->drain_ns;
+    if (how != PF__STOP_KILL)
+        (void)pf_loop_call_later(master->loop, limit, master_on_stop_limit, master,
+                                 &master->stop_timer);
+    pf__master_review(master);
+}
+
+static void stop_for_signal(struct pf__master *master, int number)
+{
+    enum pf__stop how = number == SIGINT ? PF__STOP_FAST : PF__STOP_GRACEFUL;
+    if (how <= master->stop) /* asked again: faster */
+        how = master->stop < PF__STOP_KILL ? (enum pf__stop)(master->stop + 1)
+                                           : PF__STOP_KILL;
+    static const char *const names[] = {[PF__STOP_GRACEFUL] = "gracefully",
+                                        [PF__STOP_FAST] = "at-once",
+                                        [PF__STOP_KILL] = "by-force"};
+    pf_log(PF_LOG_INFO, "stopping", "signal=%d how=%s", number, names[how]);
+    begin_stop(master, how);
+}
+
+/* ---- what happens
+ * ------------------------------------------------------------------------ */
+
+static void announce(struct pf__master *master)
+{
+    struct pf_worker_status workers[PF_WORKERS_MAX];
+    char texts[PF__ADDRESSES_MAX][PF_ADDRESS_TEXT_MAX];
+    const char *addresses[PF__ADDRESSES_MAX];
+    for (unsigned i = 0; i < master->slot_count; i++)
+        workers[i] = (struct pf_worker_status){master->slots[i].pid, master->plan.cpu[i]};
+    for (size_t i = 0; i < master->listeners.count; i++)
+        addresses[i] = pf_address_format(&master->listeners.addresses[i], texts[i]);
+    struct pf_master_status status = {
+        .size = sizeof status,
+        .pid = getpid(),
+        .addresses = addresses,
+        .address_count = master->listeners.count,
+        .workers = workers,
+        .worker_count = master->slot_count,
+        .control = master->control.socket_fd != -1 ? master->control.path : NULL};
+    master->announced = true;
+    if (master->options->on_ready)
+        master->options->on_ready(&status, master->options->arg);
+}
+
+static void give_up(struct pf__master *master, int status)
+{
+    pf_log(PF_LOG_ERROR, "giving-up", "why=%s status=%d",
+           status == PF_EXIT_CONFIG ? "no-worker-could-boot" : "all-workers-keep-failing",
+           status);
+    master->status = status;
+    begin_stop(master, PF__STOP_FAST);
+}
+
+/* All slots failing, and since when? */
+static int64_t all_failing_for(struct pf__master *master)
+{
+    int64_t now = 0;
+    (void)pf_loop_time(master->loop, &now);
+    if (pf__slots_accepting(master) > 0)
+        master->all_failing_since = 0;
+    else if (master->all_failing_since == 0)
+        master->all_failing_since = now;
+    return master->all_failing_since ? now - master->all_failing_since : 0;
+}
+
+static void judge(struct pf__master *master)
+{
+    unsigned worst = 0;
+    for (unsigned i = 0; i < master->slot_count; i++)
+        if (master->slots[i].failures > worst)
+            worst = master->slots[i].failures;
+    int status = pf__policy_give_up(master->ever_ready, worst, all_failing_for(master));
+    if (status)
+        give_up(master, status);
+}
+
+void pf__master_review(struct pf__master *master)
+{
+    if (master->stop != PF__STOP_NOT) {
+        if (pf__slots_alive(master) == 0)
+            pf_loop_stop(master->loop);
+        return;
+    }
+    bool all_accept = pf__slots_accepting(master) == master->slot_count;
+    if (all_accept && master->state == PF__MASTER_STARTING)
+        set_state(master, PF__MASTER_RUNNING);
+    if (all_accept && !master->announced)
+        announce(master);
+    judge(master);
+}
+
+static void take_signal(struct pf__master *master, const struct signalfd_siginfo *info)
+{
+    int number = (int)info->ssi_signo;
+    if (number == SIGCHLD)
+        pf__slots_reap(master);
+    else if (number == SIGTERM || number == SIGQUIT || number == SIGINT)
+        stop_for_signal(master, number);
+    else
+        pf_log(PF_LOG_INFO, "signal-ignored", "signal=%s from=%u", strsignal(number),
+               info->ssi_pid);
+}
+
+static int master_on_signal(pf_loop *loop, int fd, unsigned events, void *arg)
+{
+    (void)loop, (void)events;
+    struct signalfd_siginfo info;
+    while (read(fd, &info, sizeof info) == (ssize_t)sizeof info)
+        take_signal(arg, &info);
+    return 0;
+}
+
+/* ---- start-up
+ * ---------------------------------------------------------------------------- */
+
+static PF_PRINTF(2, 3) void say(const struct pf_master_options *options, const char *format,
+                                ...)
+{
+    if (!options->error || !options->error_len)
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(options->error, options->error_len, format, args);
+    va_end(args);
+}
+
+/* The names of this process's threads; returns how many there are. */
+static int list_threads(char *names, size_t len)
+{
+    int count = 0;
+    size_t used = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    for (struct dirent *d = tasks ? readdir(tasks) : NULL; d; d = readdir(tasks)) {
+        if (d->d_name[0] == '.')
+            continue;
+        count++;
+        char path[64], name[32] = "?\n";
+        snprintf(path, sizeof path, "/proc/self/task/%.16s/comm", d->d_name);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd == -1 ? 0 : read(fd, name, sizeof name - 1);
+        if (fd != -1)
+            close(fd);
+        name[n > 0 ? n : 1] = 0;
+        name[strcspn(name, "\n")] = 0;
+        if (used < len)
+            used += (size_t)snprintf(names + used, len - used, "%s%s(%.16s)",
+                                     used ? " " : "", name, d->d_name);
+    }
+    if (tasks)
+        closedir(tasks);
+    return count;
+}
+
+/* ThreadSanitizer runs a thread of its own in every program. */
+#if defined(__SANITIZE_THREAD__)
+#define OWN_THREADS 2
+#else
+#define OWN_THREADS 1
+#endif
+
+/* What a fork would break: see loop.h on forks; and locks that other threads hold stay
+ * locked in a child for ever. */
+static int refuse_to_fork(const struct pf_master_options *options)
+{
+    const char *where = pf_loop_owned();
+    if (where) {
+        say(options, "a loop exists before the fork, made at %s: make it in the worker",
+            where);
+        return -EBUSY;
+    }
+    char names[256] = "";
+    if (list_threads(names, sizeof names) <= OWN_THREADS)
+        return 0;
+    if (options->allow_threads) {
+        pf_log(PF_LOG_WARN, "forking-with-threads", "threads=%s", names);
+        return 0;
+    }
+    say(options, "other threads run before the fork: %s; start them in the worker", names);
+    return -EBUSY;
+}
+
+/* Where the workers run. What cannot be found out leaves them unpinned. */
+static int plan(struct pf__master *master)
+{
+    const struct pf_master_options *options = master->options;
+    hwloc_bitmap_t allowed;
+    int err = pf__cpus_allowed(&allowed);
+    if (err)
+        return err;
+    unsigned quota = pf__cpus_quota("/proc/self", "/sys/fs/cgroup");
+    unsigned workers =
+        options->workers ? options->workers : pf__plan_workers(allowed, quota);
+    if (pf__cpus_topology(&master->topology) != 0)
+        master->topology = NULL;
+    err = pf__plan_make(master->topology, allowed, workers, &master->plan);
+    if (err)
+        goto free_allowed;
+    /* A quota is spent by all CPUs together: pinned workers would waste it. */
+    bool whole_cpus =
+        quota == PF_QUOTA_NONE || quota / 1000 >= (unsigned)hwloc_bitmap_weight(allowed);
+    if (options->pin == PF_PIN_NONE || !whole_cpus || !master->topology) {
+        for (unsigned i = 0; i < workers; i++)
+            master->plan.cpu[i] = -1;
+    } else if (master->plan.wraps) {
+        pf_log(PF_LOG_WARN, "cpus-shared", "workers=%u cpus=%d", workers,
+               hwloc_bitmap_weight(allowed));
+    }
+    master->slot_count = workers;
+
+free_allowed:
+    hwloc_bitmap_free(allowed);
+    return err;
+}
+
+static int make_slots(struct pf__master *master)
+{
+    master->slots = calloc(master->slot_count, sizeof *master->slots);
+    if (!master->slots)
+        return -ENOMEM;
+    for (unsigned i = 0; i < master->slot_count; i++)
+        master->slots[i] = (struct pf__slot){.master = master, .number = i};
+    return pf_scoreboard_new(pf__columns, PF__COLUMNS, master->slot_count, &master->board);
+}
+
+static int make_loop(struct pf__master *master)
+{
+    struct pf_loop_options options = PF_LOOP_OPTIONS_INIT;
+    options.make_current = PF_CURRENT_NEVER;
+    options.internal = true;
+    int err = pf_loop_new(&options, &master->loop);
+    if (err)
+        return err;
+    /* One timer for each slot and one to stop, one descriptor for each: no memory that
+     * supervision needs is asked for in a bad moment. */
+    err = pf_loop_reserve(master->loop, 64 + 2 * (size_t)master->slot_count,
+                          master->slot_count + 8, 64);
+    if (!err)
+        err = pf_loop_add_handler(master->loop, master->signal_fd, PF_READ,
+                                  master_on_signal, master);
+    return err;
+}
+
+/* A server that may not write anywhere (a container's read-only file system) runs without a
+ * control socket, unless it was asked for by name. */
+static int open_control(struct pf__master *master)
+{
+    char path[PF__CONTROL_PATH_MAX], address[PF_ADDRESS_TEXT_MAX];
+    const char *wanted = master->options->control;
+    int err = 0, holder = 0;
+    if (!wanted) {
+        pf_address_format(&master->listeners.addresses[0], address);
+        err = pf__control_default_path(address, path, sizeof path);
+        wanted = path;
+    }
+    if (!err)
+        err = pf__control_open(&master->control, master->loop, wanted, &holder);
+    if (err == -EADDRINUSE) {
+        say(master->options, "--ctl %s: in use by another server (pid %d); stop it", wanted,
+            holder);
+        return PF_EXIT_UNAVAILABLE;
+    }
+    if (err && master->options->control) {
+        say(master->options, "--ctl %s: %s; name a path in a directory of yours", wanted,
+            strerror(-err));
+        return PF_EXIT_UNAVAILABLE;
+    }
+    if (err)
+        pf_log(PF_LOG_WARN, "no-control-socket", "error=%s serving=without-it",
+               strerror(-err));
+    return PF_EXIT_OK;
+}
+
+static int out_of(const struct pf__master *master, const char *what, int err)
+{
+    say(master->options, "cannot start: %s: %s", what, strerror(-err));
+    return PF_EXIT_SOFTWARE;
+}
+
+/* Everything that can fail before the first fork; what was made is given back by end(). */
+static int start_up(struct pf__master *master)
+{
+    const struct pf_master_options *options = master->options;
+    int err = plan(master);
+    if (err)
+        return out_of(master, "CPU plan", err);
+    int status = pf__listeners_open(&master->listeners, options->binds, options->bind_count,
+                                    master->slot_count, options->backlog, options->error,
+                                    options->error_len);
+    if (status != PF_EXIT_OK)
+        return status;
+    err = make_slots(master);
+    if (err)
+        return out_of(master, "scoreboard", err);
+    if (pipe2(master->death_pipe, O_CLOEXEC) != 0)
+        return out_of(master, "death pipe", -errno);
+    master->signal_fd = pf__signals_open(&master->original_mask);
+    if (master->signal_fd < 0)
+        return out_of(master, "signals", master->signal_fd);
+    err = make_loop(master);
+    if (err)
+        return out_of(master, "loop", err);
+    return open_control(master);
+}
+
+static void close_pipe(int pipe[2])
+{
+    for (int i = 0; i < 2; i++)
+        if (pipe[i] >= 0)
+            close(pipe[i]);
+}
+
+static void end(struct pf__master *master)
+{
+    pf__control_close(&master->control);
+    for (unsigned i = 0; master->slots && i < master->slot_count; i++)
+        pf_channel_free(master->slots[i].channel);
+    if (master->loop) {
+        (void)pf_loop_close(master->loop, false);
+        pf_loop_unref(master->loop);
+    }
+    if (master->signal_fd >= 0)
+        pf__signals_close(master->signal_fd, &master->original_mask);
+    close_pipe(master->death_pipe);
+    pf_scoreboard_free(master->board);
+    free(master->slots);
+    pf__listeners_fini(&master->listeners);
+    if (master->topology)
+        hwloc_topology_destroy(master->topology);
+}
+
+static void fill_in(struct pf_master_options *to, const struct pf_master_options *from)
+{
+    *to = (struct pf_master_options)PF_MASTER_OPTIONS_INIT;
+    memcpy(to, from, from->size < sizeof *to ? from->size : sizeof *to);
+    to->size = sizeof *to;
+    to->backlog = to->backlog ? to->backlog : PF_MASTER_BACKLOG;
+    to->drain_ns = to->drain_ns ? to->drain_ns : PF_MASTER_DRAIN_NS;
+    to->boot_ns = to->boot_ns ? to->boot_ns : PF_MASTER_BOOT_NS;
+}
+
+int pf_master_run(const struct pf_master_options *given)
+{
+    if (!given || given->size < sizeof given->size || !given->service ||
+        !given->bind_count || given->workers > PF_WORKERS_MAX)
+        return -EINVAL;
+    struct pf_master_options options;
+    fill_in(&options, given);
+    int refused = refuse_to_fork(&options);
+    if (refused)
+        return refused;
+
+    struct pf__master master = {.options = &options,
+                                .signal_fd = -1,
+                                .death_pipe = {-1, -1},
+                                .control = {.lock_fd = -1, .socket_fd = -1}};
+    pf_log_set_role("master");
+    master.status = start_up(&master);
+    if (master.status == PF_EXIT_OK) {
+        for (unsigned i = 0; i < master.slot_count; i++)
+            pf__slot_fill(&master.slots[i]);
+        int err = pf_loop_start(master.loop);
+        if (err)
+            master.status = out_of(&master, "loop", err);
+    }
+    end(&master);
+    return master.status;
+}

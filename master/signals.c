@@ -1,0 +1,56 @@
+/*
+ * signals.c - the master's signals, as a descriptor.
+ *
+ * signalfd(2) and no handlers: nothing runs between two instructions of the master, and a
+ * signal that comes while a child is being forked waits instead of running in the child.
+ */
+#include "master/internal.h"
+
+#include <errno.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+static const int handled[] = {SIGCHLD, SIGTERM, SIGQUIT, SIGINT,  SIGHUP,
+                              SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH};
+enum {
+    HANDLED = sizeof handled / sizeof *handled
+};
+
+int pf__signals_open(sigset_t *original)
+{
+    sigset_t mine;
+    sigemptyset(&mine);
+    for (int i = 0; i < HANDLED; i++)
+        sigaddset(&mine, handled[i]);
+
+    /* SIG_IGN survives an exec, and with it no child would ever be waited for: wait(2). */
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigaction(SIGCHLD, &action, NULL);
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
+
+    if (sigprocmask(SIG_BLOCK, &mine, original) != 0)
+        return -errno;
+    int fd = signalfd(-1, &mine, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (fd == -1) {
+        int err = -errno;
+        sigprocmask(SIG_SETMASK, original, NULL);
+        return err;
+    }
+    return fd;
+}
+
+void pf__signals_reset(void)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    for (int i = 0; i < HANDLED; i++)
+        sigaction(handled[i], &action, NULL);
+}
+
+void pf__signals_close(int fd, const sigset_t *original)
+{
+    close(fd);
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigaction(SIGPIPE, &action, NULL);
+    sigprocmask(SIG_SETMASK, original, NULL);
+}

@@ -1,0 +1,111 @@
+/*
+ * apps.c - the built-in applications: hello (HTTP) and echo (raw TCP).
+ */
+#include "net/conn.h"
+#include "server/internal.h"
+
+#include <prefork/log.h>
+
+#include <string.h>
+
+/* ---- hello
+ * ------------------------------------------------------------------------------- */
+
+static int hello_on_get(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    return pf_http_respond(request, 200, "text/plain; charset=utf-8", "hello", 5);
+}
+
+static const struct pf_http_route hello_routes[] = {
+    {.method = "GET", .path = "/", .handler = hello_on_get}, {0}};
+
+static const struct pf_app hello = {PF_APP, .name = "hello",
+                                    .summary = "HTTP; GET / answers hello",
+                                    .routes = hello_routes};
+
+/* ---- echo
+ * -------------------------------------------------------------------------------- */
+
+/* A connection without a byte for so long is closed. */
+#define ECHO_IDLE_NS (300 * PF_SECOND)
+enum {
+    ECHO_IDLE
+};
+
+static size_t echo_on_data(pf_conn *conn, const char *data, size_t len)
+{
+    pf_conn_set_deadline(conn, ECHO_IDLE);
+    if (pf_conn_write(conn, data, len) != 0)
+        pf_conn_abort(conn, 0);
+    else
+        pf_lane_answered(pf_conn_arg(conn), len);
+    return len;
+}
+
+static void echo_on_gone(pf_conns *conns, void *arg)
+{
+    (void)conns;
+    pf_lane_closed(arg);
+}
+
+static const struct pf_conn_protocol echo_protocol = {.name = "echo",
+                                                      .on_data = echo_on_data};
+
+static int echo_lane_init(pf_lane *lane, void *arg)
+{
+    (void)arg;
+    struct pf_conns_options options = {.protocol = &echo_protocol,
+                                       .arg = lane,
+                                       .timeouts_ns = {[ECHO_IDLE] = ECHO_IDLE_NS},
+                                       .on_gone = echo_on_gone};
+    pf_conns *conns;
+    int err = pf_conns_new(pf_lane_loop(lane), &options, &conns);
+    if (!err)
+        pf_lane_set_data(lane, conns);
+    return err;
+}
+
+static void echo_on_connection(pf_lane *lane, int fd, const struct sockaddr *peer,
+                               socklen_t peer_len, void *arg)
+{
+    (void)peer, (void)peer_len, (void)arg;
+    pf_conn *conn;
+    int err = pf_conn_open(pf_lane_get_data(lane), fd, &conn);
+    if (!err) {
+        pf_conn_set_deadline(conn, ECHO_IDLE);
+        return;
+    }
+    pf_log(PF_LOG_WARN, "connection-dropped", "error=%s", strerror(-err));
+    pf_lane_closed(lane);
+}
+
+/* What has come is echoed; an echo has no end of its own to wait for. */
+static void drain_one(pf_conn *conn, void *arg)
+{
+    (void)arg;
+    if (pf_conn_poll(conn) == 0)
+        pf_conn_close(conn, false);
+}
+
+static void echo_on_drain(pf_lane *lane, void *arg)
+{
+    (void)arg;
+    pf_conns_each(pf_lane_get_data(lane), drain_one, NULL);
+}
+
+static void echo_lane_exit(pf_lane *lane, void *arg)
+{
+    (void)arg;
+    pf_conns_free(pf_lane_get_data(lane));
+}
+
+static const struct pf_app echo = {PF_APP,
+                                   .name = "echo",
+                                   .summary = "TCP; sends back what it gets",
+                                   .on_connection = echo_on_connection,
+                                   .lane_init = echo_lane_init,
+                                   .on_drain = echo_on_drain,
+                                   .lane_exit = echo_lane_exit};
+
+const struct pf_app *const pf__apps[] = {&hello, &echo, NULL};

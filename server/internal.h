@@ -1,0 +1,31 @@
+/*
+ * internal.h - what the files of server/ share.
+ */
+#ifndef PREFORK_SERVER_INTERNAL_H
+#define PREFORK_SERVER_INTERNAL_H
+
+#include <prefork/server.h>
+
+/* Limits and deadlines of HTTP connections, from the command line. */
+struct pf__http_settings {
+    int64_t head_timeout_ns;
+    int64_t idle_timeout_ns;
+};
+
+/* What pf_main() makes of an application: a service for the workers. */
+struct pf__hosted {
+    const struct pf_app *app;
+    struct pf__http_settings http;
+};
+
+/* Fill in *service; `hosted` and its app are borrowed. Returns 0, or -EINVAL: an
+ * application with neither routes nor on_connection, or with both. */
+int pf__host(const struct pf__hosted *hosted, struct pf_service *service);
+
+/* The built-in applications; ends with NULL. */
+extern const struct pf_app *const pf__apps[];
+
+/* pf_main() over a choice of applications, the first of which is the default. */
+int pf__main(int argc, char **argv, const struct pf_app *const *apps);
+
+#endif
