@@ -29,9 +29,9 @@
 int pf_listener_probe(const struct pf_address *address);
 
 /*
- * Make a TCP socket, bound to `address` in a SO_REUSEPORT group and listening: non-blocking,
- * close-on-exec, SO_REUSEADDR, IPV6_V6ONLY, TCP_NODELAY (inherited by what it accepts).
- * With port 0 the kernel picks; *address then says which.
+ * Make a TCP socket, bound to `address` in a SO_REUSEPORT group and listening:
+ * non-blocking, close-on-exec, SO_REUSEADDR, IPV6_V6ONLY, TCP_NODELAY (inherited by what it
+ * accepts). With port 0 the kernel picks; *address then says which.
  *
  * Returns the descriptor, yours, or a negative errno.
  */
@@ -66,8 +66,8 @@ int pf_acceptor_new(pf_loop *loop, int listen_fd, pf_accept_fn *fn, void *arg,
  */
 int pf_acceptor_drain(pf_acceptor *acceptor, int max);
 
-/* Stop accepting and free it; the listening socket stays open. NULL is fine. May be called
- * inside fn. Returns 0, or -ECHILD / -EPERM with nothing done. */
-int pf_acceptor_free(pf_acceptor *acceptor);
+/* Stop accepting and free it; the listening socket stays open. In a child: only frees. NULL
+ * is fine. May be called inside fn. */
+void pf_acceptor_free(pf_acceptor *acceptor);
 
 #endif

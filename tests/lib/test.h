@@ -34,7 +34,8 @@ int pf_test_count_fds(void);
  */
 void pf_test_in_child(void (*body)(void *arg), void *arg);
 
-/* As above, but the child is made by a raw clone(2), so that no pthread_atfork handler runs. */
+/* As above, but the child is made by a raw clone(2), so that no pthread_atfork handler
+ * runs. */
 void pf_test_in_raw_clone(void (*body)(void *arg), void *arg);
 
 #endif

@@ -1,0 +1,787 @@
+/*
+ * conn.c - buffered connections; see conn.h.
+ *
+ * Reading order: conn_on_ready() is all that the loop calls; on_readable() → feed() is the
+ * hot path; settle() is what every way out of a callback ends in.
+ *
+ * A connection is always in exactly one of the lists of its pf_conns: the one of the
+ * deadline that it waits for, or the one of those that wait for none. Within a list all
+ * timeouts are the same, so appending keeps it in order.
+ *
+ * Callbacks may end any connection, their own included: ending closes the descriptor at
+ * once, and the memory goes when no callback of that connection is running any more.
+ */
+#include "net/conn.h"
+
+#include "loop/assert.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Lists behind the protocol's deadline classes. */
+enum {
+    LIST_STALL = PF_CONN_CLASSES_MAX, /* output is blocked */
+    LIST_LINGER,
+    LIST_NONE, /* no deadline */
+    LISTS,
+};
+
+enum {
+    FIRST_BUFFER = 1024
+};
+
+struct buffer {
+    size_t len, capacity;
+    size_t at; /* output: bytes before it are sent */
+    char bytes[];
+};
+
+struct pf_conn {
+    pf_conns *conns;
+    pf_conn *next, *prev; /* in its list */
+    int64_t deadline_ns;
+    struct buffer *in;  /* bytes that on_data has not used up; NULL: none */
+    struct buffer *out; /* bytes that the peer does not take; NULL: not blocked */
+    int fd;
+    uint32_t linger_left; /* bytes that may still be dropped */
+    uint32_t visited;     /* by pf_conns_each() */
+    uint8_t state;        /* enum pf_conn_state */
+    uint8_t class;        /* what the protocol waits for: a class, or LIST_NONE */
+    uint8_t list;         /* where it is now */
+    uint8_t watched;      /* PF_READ, PF_WRITE or 0, as the loop knows it */
+    uint8_t busy;         /* callbacks that run */
+    bool eof;
+    bool linger;
+    max_align_t protocol_state[];
+};
+
+struct list {
+    pf_conn *first, *last;
+};
+
+struct pf_conns {
+    pf_loop *loop;
+    struct pf_conns_options options;
+    struct list lists[LISTS];
+    int64_t timeouts_ns[LISTS];
+    size_t count;
+    pf_timer timer;
+    int64_t timer_at; /* PF_NEVER: not armed */
+    pf_conn *cursor;  /* pf_conns_each(): the next one */
+    uint32_t visit;
+    pf_conn *owner; /* in whose callback the batch is being filled; NULL: nobody's */
+    size_t batch_len;
+    char batch[PF_CONN_BATCH_MAX];
+    char input[PF_CONN_READ_MAX];
+};
+
+static pf_io_fn conn_on_ready;
+static pf_callback_fn conns_on_timer;
+
+/* ---- states
+ * ------------------------------------------------------------------------------ */
+
+static void set_state(pf_conn *conn, enum pf_conn_state to)
+{
+    static const char *const names[] = {"open", "flushing", "lingering", "closed"};
+    static const unsigned moves[] = {
+        [PF_CONN_OPEN] = 1u << PF_CONN_FLUSHING | 1u << PF_CONN_CLOSED,
+        [PF_CONN_FLUSHING] = 1u << PF_CONN_LINGERING | 1u << PF_CONN_CLOSED,
+        [PF_CONN_LINGERING] = 1u << PF_CONN_CLOSED,
+        [PF_CONN_CLOSED] = 0,
+    };
+    pf_assert(moves[conn->state] & 1u << to);
+    if (pf_log_enabled(PF_LOG_DEBUG))
+        pf_log(PF_LOG_DEBUG, "state", "connection=%d %s->%s", conn->fd, names[conn->state],
+               names[to]);
+    conn->state = (uint8_t)to;
+}
+
+/* ---- lists and deadlines
+ * ----------------------------------------------------------------- */
+
+static void unlist(pf_conn *conn)
+{
+    pf_conns *conns = conn->conns;
+    struct list *list = &conns->lists[conn->list];
+    if (conns->cursor == conn)
+        conns->cursor = conn->next;
+    *(conn->prev ? &conn->prev->next : &list->first) = conn->next;
+    *(conn->next ? &conn->next->prev : &list->last) = conn->prev;
+}
+
+static void append(pf_conn *conn, uint8_t to)
+{
+    struct list *list = &conn->conns->lists[to];
+    conn->list = to;
+    conn->next = NULL;
+    conn->prev = list->last;
+    *(list->last ? &list->last->next : &list->first) = conn;
+    list->last = conn;
+}
+
+static uint8_t list_for(const pf_conn *conn)
+{
+    if (conn->out)
+        return LIST_STALL;
+    if (conn->state == PF_CONN_LINGERING)
+        return LIST_LINGER;
+    return conn->state == PF_CONN_OPEN ? conn->class : LIST_NONE;
+}
+
+static void arm_timer(pf_conns *conns, int64_t at)
+{
+    (void)pf_loop_remove_timeout(conns->loop, conns->timer);
+    conns->timer_at = PF_NEVER;
+    if (at != PF_NEVER &&
+        pf_loop_call_at(conns->loop, at, conns_on_timer, conns, &conns->timer) == 0)
+        conns->timer_at =
+            at; /* else: no memory; the next deadline that is set tries again */
+}
+
+/* Start the timeout that fits what the connection now waits for, from now. */
+static void restart_deadline(pf_conn *conn)
+{
+    pf_conns *conns = conn->conns;
+    unlist(conn);
+    append(conn, list_for(conn));
+    if (conn->list == LIST_NONE)
+        return;
+    conn->deadline_ns = pf_loop_now(conns->loop) + conns->timeouts_ns[conn->list];
+    if (conn->deadline_ns < conns->timer_at)
+        arm_timer(conns, conn->deadline_ns);
+}
+
+/* The same, unless it waits for what it waited for. */
+static void check_deadline(pf_conn *conn)
+{
+    if (conn->list != list_for(conn))
+        restart_deadline(conn);
+}
+
+/* ---- the end
+ * ----------------------------------------------------------------------------- */
+
+static void release(pf_conn *conn)
+{
+    pf_conns *conns = conn->conns;
+    free(conn->in);
+    free(conn->out);
+    free(conn);
+    if (conns->options.on_gone)
+        conns->options.on_gone(conns, conns->options.arg);
+}
+
+static void end(pf_conn *conn, int reason)
+{
+    pf_conns *conns = conn->conns;
+    set_state(conn, PF_CONN_CLOSED);
+    (void)pf_loop_remove_handler(conns->loop, conn->fd);
+    close(conn->fd);
+    conn->fd = -1;
+    unlist(conn);
+    conns->count--;
+    conn->busy++;
+    if (conns->options.protocol->on_close)
+        conns->options.protocol->on_close(conn, reason);
+    if (--conn->busy == 0)
+        release(conn);
+}
+
+/* ---- what the loop watches
+ * --------------------------------------------------------------- */
+
+static void watch(pf_conn *conn)
+{
+    unsigned events = 0;
+    if (conn->out)
+        events = PF_WRITE;
+    else if (conn->state == PF_CONN_LINGERING ||
+             (conn->state == PF_CONN_OPEN && !conn->eof))
+        events = PF_READ;
+    if (events == conn->watched)
+        return;
+    int err = pf_loop_update_handler(conn->conns->loop, conn->fd, events);
+    if (err)
+        end(conn, err);
+    else
+        conn->watched = (uint8_t)events;
+}
+
+/* Everything is out: say good-bye, or be gone. */
+static void finish(pf_conn *conn)
+{
+    if (!conn->linger) {
+        end(conn, 0);
+        return;
+    }
+    (void)shutdown(conn->fd, SHUT_WR); /* ENOTCONN: gone, which reading will tell */
+    set_state(conn, PF_CONN_LINGERING);
+    conn->linger_left = PF_CONN_LINGER_BYTES;
+    check_deadline(conn);
+    watch(conn);
+}
+
+/* After any callback, and after any event: bring list, watch and state in line. The last
+ * thing done to a connection, which may be gone afterwards. */
+static void settle(pf_conn *conn)
+{
+    if (conn->busy)
+        return; /* whoever runs it will */
+    if (conn->state == PF_CONN_CLOSED) {
+        release(conn);
+    } else if (conn->state == PF_CONN_FLUSHING && !conn->out) {
+        finish(conn);
+    } else {
+        check_deadline(conn);
+        watch(conn);
+    }
+}
+
+/* ---- output
+ * ------------------------------------------------------------------------------ */
+
+static struct buffer *grow(struct buffer *buffer, size_t capacity)
+{
+    struct buffer *grown = realloc(buffer, sizeof *buffer + capacity);
+    if (!grown)
+        return NULL;
+    if (!buffer)
+        grown->len = grown->at = 0;
+    grown->capacity = capacity;
+    return grown;
+}
+
+/* Keep what the peer does not take. */
+static int keep_output(pf_conn *conn, const char *data, size_t len)
+{
+    struct buffer *out = conn->out;
+    if (out && out->at) { /* room in front first */
+        memmove(out->bytes, out->bytes + out->at, out->len - out->at);
+        out->len -= out->at;
+        out->at = 0;
+    }
+    size_t needed = (out ? out->len : 0) + len;
+    if (!out || needed > out->capacity) {
+        size_t capacity = out ? out->capacity * 2 : FIRST_BUFFER;
+        out = grow(out, capacity > needed ? capacity : needed);
+        if (!out)
+            return -ENOMEM;
+        conn->out = out;
+    }
+    memcpy(out->bytes + out->len, data, len);
+    out->len += len;
+    return 0;
+}
+
+static ssize_t send_some(const pf_conn *conn, const char *data, size_t len)
+{
+    ssize_t n;
+    do
+        n = send(conn->fd, data, len, MSG_NOSIGNAL);
+    while (n == -1 && errno == EINTR);
+    if (n >= 0)
+        return n;
+    return errno == EAGAIN ? 0 : -errno;
+}
+
+/* Send what the peer takes, keep the rest; end the connection if it is broken. Returns 0 or
+ * the reason of the end. */
+static int send_or_keep(pf_conn *conn, const char *data, size_t len)
+{
+    ssize_t n = conn->out ? 0 : send_some(conn, data, len);
+    if (n >= 0 && (size_t)n < len)
+        n = keep_output(conn, data + n, len - (size_t)n);
+    if (n < 0) {
+        end(conn, (int)n);
+        return (int)n;
+    }
+    return 0;
+}
+
+/* The batch of the connection in whose callback we are; it may end here. */
+static void flush_batch(pf_conn *conn)
+{
+    pf_conns *conns = conn->conns;
+    size_t len = conns->batch_len;
+    conns->batch_len = 0;
+    if (len && conn->state != PF_CONN_CLOSED)
+        (void)send_or_keep(conn, conns->batch, len);
+}
+
+static size_t waiting(const pf_conn *conn)
+{
+    size_t len = conn->out ? conn->out->len - conn->out->at : 0;
+    return conn->conns->owner == conn ? len + conn->conns->batch_len : len;
+}
+
+static bool joins_batch(pf_conn *conn, size_t len)
+{
+    pf_conns *conns = conn->conns;
+    if (conns->owner != conn || conn->out)
+        return false;
+    if (conns->batch_len + len > PF_CONN_BATCH_MAX)
+        flush_batch(conn);
+    return conn->state == PF_CONN_OPEN && !conn->out && len <= PF_CONN_BATCH_MAX;
+}
+
+int pf_conn_write(pf_conn *conn, const void *data, size_t len)
+{
+    int err = pf_loop_check(conn->conns->loop);
+    if (err)
+        return err;
+    if (conn->state != PF_CONN_OPEN)
+        return -EPIPE;
+    if (len > conn->conns->options.output_max - waiting(conn))
+        return -ENOBUFS;
+    conn->busy++;
+    if (joins_batch(conn, len)) {
+        memcpy(conn->conns->batch + conn->conns->batch_len, data, len);
+        conn->conns->batch_len += len;
+    } else if (conn->state == PF_CONN_OPEN) {
+        (void)send_or_keep(conn, data, len);
+    }
+    conn->busy--;
+    err = conn->state == PF_CONN_CLOSED ? -EPIPE : 0;
+    settle(conn);
+    return err;
+}
+
+char *pf_conn_reserve(pf_conn *conn, size_t len)
+{
+    if (pf_loop_check(conn->conns->loop) != 0 || conn->state != PF_CONN_OPEN ||
+        len > conn->conns->options.output_max - waiting(conn) || !joins_batch(conn, len))
+        return NULL;
+    return conn->conns->batch + conn->conns->batch_len;
+}
+
+void pf_conn_wrote(pf_conn *conn, size_t len)
+{
+    pf_assert(conn->conns->owner == conn);
+    pf_assert(len <= PF_CONN_BATCH_MAX - conn->conns->batch_len);
+    conn->conns->batch_len += len;
+}
+
+bool pf_conn_blocked(const pf_conn *conn)
+{
+    return conn->out != NULL;
+}
+
+/* ---- input
+ * ------------------------------------------------------------------------------- */
+
+/* Bracket a callback: what it writes is one batch; what it ends is freed behind it. */
+static void enter(pf_conn *conn)
+{
+    conn->busy++;
+    conn->conns->owner = conn;
+}
+
+static void leave(pf_conn *conn)
+{
+    flush_batch(conn);
+    conn->conns->owner = NULL;
+    conn->busy--;
+}
+
+/* Keep what on_data has not used up of bytes that stand in the shared buffer or in our own.
+ */
+static int keep_input(pf_conn *conn, const char *data, size_t len)
+{
+    if (len == 0) {
+        free(conn->in);
+        conn->in = NULL;
+        return 0;
+    }
+    if (!conn->in) {
+        conn->in = grow(NULL, len < FIRST_BUFFER ? FIRST_BUFFER : len);
+        if (!conn->in)
+            return -ENOMEM;
+    }
+    memmove(conn->in->bytes, data, len);
+    conn->in->len = len;
+    return 0;
+}
+
+/* Show the protocol all that stands. The connection may be CLOSED afterwards, not freed. */
+static void feed(pf_conn *conn, const char *data, size_t len)
+{
+    pf_conns *conns = conn->conns;
+    enter(conn);
+    size_t used = conns->options.protocol->on_data(conn, data, len);
+    leave(conn);
+    if (conn->state != PF_CONN_OPEN)
+        return;
+    pf_assert(used <= len);
+    conn->busy++;
+    int err = keep_input(conn, data + used, len - used);
+    if (!err && used == 0 && len >= conns->options.input_max && !conn->out)
+        err = -ENOBUFS;
+    if (err)
+        end(conn, err);
+    conn->busy--;
+}
+
+/* Where the next bytes go: behind those that stand, or into the shared buffer. */
+static int input_room(pf_conn *conn, char **at, size_t *room)
+{
+    struct buffer *in = conn->in;
+    size_t max = conn->conns->options.input_max;
+    if (!in) {
+        *at = conn->conns->input;
+        *room = PF_CONN_READ_MAX < max ? PF_CONN_READ_MAX : max;
+        return 0;
+    }
+    if (in->len == in->capacity && in->capacity < max) {
+        size_t capacity = in->capacity * 2 < max ? in->capacity * 2 : max;
+        in = grow(in, capacity);
+        if (!in)
+            return -ENOMEM;
+        conn->in = in;
+    }
+    *at = in->bytes + in->len;
+    *room = in->capacity - in->len;
+    return *room ? 0 : -ENOBUFS;
+}
+
+static void take_eof(pf_conn *conn)
+{
+    conn->eof = true;
+    void (*on_eof)(pf_conn *) = conn->conns->options.protocol->on_eof;
+    if (!on_eof) {
+        set_state(conn, PF_CONN_FLUSHING);
+        return;
+    }
+    enter(conn);
+    on_eof(conn);
+    leave(conn);
+}
+
+/* Read once: a short read is the end of what there is. Returns 1 if something came, 0 if
+ * nothing did, or the reason of the end, which the connection has then met. */
+static int on_readable(pf_conn *conn)
+{
+    char *at;
+    size_t room;
+    int err = input_room(conn, &at, &room);
+    ssize_t n = 0;
+    if (!err) {
+        n = recv(conn->fd, at, room, 0);
+        if (n == -1)
+            err = -errno;
+    }
+    if (err == -EAGAIN || err == -EINTR)
+        return 0;
+    if (err) {
+        conn->busy++;
+        end(conn, err);
+        conn->busy--;
+        return err;
+    }
+    if (n == 0) {
+        take_eof(conn);
+    } else if (conn->in) {
+        conn->in->len += (size_t)n;
+        feed(conn, conn->in->bytes, conn->in->len);
+    } else {
+        feed(conn, at, (size_t)n);
+    }
+    return 1;
+}
+
+/* The peer reads again. */
+static void on_writable(pf_conn *conn)
+{
+    struct buffer *out = conn->out;
+    ssize_t n = send_some(conn, out->bytes + out->at, out->len - out->at);
+    if (n < 0) {
+        conn->busy++;
+        end(conn, (int)n);
+        conn->busy--;
+        return;
+    }
+    if (n > 0) {
+        out->at += (size_t)n;
+        restart_deadline(conn); /* progress */
+    }
+    if (out->at < out->len)
+        return;
+    free(out);
+    conn->out = NULL;
+    if (conn->state == PF_CONN_OPEN && conn->in)
+        feed(conn, conn->in->bytes, conn->in->len);
+}
+
+/* Said all, heard enough: drop what still comes, so that the last answer is not lost to a
+ * reset (RFC 9112, section 9.6). */
+static void on_lingering(pf_conn *conn)
+{
+    ssize_t n = recv(conn->fd, conn->conns->input, PF_CONN_READ_MAX, 0);
+    if (n == -1 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n > 0 && (size_t)n < conn->linger_left) {
+        conn->linger_left -= (uint32_t)n;
+        return;
+    }
+    conn->busy++;
+    end(conn, 0); /* the peer is through, or too talkative */
+    conn->busy--;
+}
+
+static int conn_on_ready(pf_loop *loop, int fd, unsigned events, void *arg)
+{
+    (void)loop, (void)fd, (void)events;
+    pf_conn *conn = arg;
+    if (conn->out)
+        on_writable(conn);
+    else if (conn->state == PF_CONN_LINGERING)
+        on_lingering(conn);
+    else
+        (void)on_readable(conn);
+    settle(conn);
+    return 0;
+}
+
+int pf_conn_poll(pf_conn *conn)
+{
+    int err = pf_loop_check(conn->conns->loop);
+    if (err)
+        return err;
+    if (conn->state != PF_CONN_OPEN)
+        return -EPIPE;
+    if (conn->busy || conn->conns->owner)
+        return -EBUSY;
+    if (conn->out || conn->eof)
+        return 0;
+    int got = on_readable(conn);
+    settle(conn);
+    return got;
+}
+
+size_t pf_conn_pending(const pf_conn *conn)
+{
+    return conn->in ? conn->in->len : 0;
+}
+
+/* ---- deadlines
+ * --------------------------------------------------------------------------- */
+
+static void expire(pf_conn *conn)
+{
+    void (*on_deadline)(pf_conn *) = conn->conns->options.protocol->on_deadline;
+    uint8_t list = conn->list;
+    conn->busy++;
+    if (list == LIST_LINGER) {
+        end(conn, 0);
+    } else if (list == LIST_STALL || !on_deadline) {
+        end(conn, -ETIMEDOUT);
+    } else {
+        conn->class = LIST_NONE; /* before the call, which may set another */
+        restart_deadline(conn);
+        enter(conn);
+        on_deadline(conn);
+        leave(conn);
+    }
+    conn->busy--;
+    settle(conn);
+}
+
+static int conns_on_timer(pf_loop *loop, void *arg)
+{
+    pf_conns *conns = arg;
+    int64_t now = pf_loop_now(loop), next = PF_NEVER;
+    conns->timer = (pf_timer){0};
+    conns->timer_at = PF_NEVER;
+    for (int i = 0; i < LIST_NONE; i++)
+        while (conns->lists[i].first && conns->lists[i].first->deadline_ns <= now)
+            expire(conns->lists[i].first);
+    for (int i = 0; i < LIST_NONE; i++)
+        if (conns->lists[i].first && conns->lists[i].first->deadline_ns < next)
+            next = conns->lists[i].first->deadline_ns;
+    if (next < conns->timer_at)
+        arm_timer(conns, next);
+    return 0;
+}
+
+void pf_conn_set_deadline(pf_conn *conn, unsigned which)
+{
+    if (pf_loop_check(conn->conns->loop) != 0 || conn->state != PF_CONN_OPEN)
+        return;
+    pf_assert(which < PF_CONN_CLASSES_MAX && conn->conns->timeouts_ns[which] > 0);
+    conn->class = (uint8_t)which;
+    if (!conn->out) /* else when the peer reads again */
+        restart_deadline(conn);
+}
+
+void pf_conn_clear_deadline(pf_conn *conn)
+{
+    if (pf_loop_check(conn->conns->loop) != 0 || conn->state != PF_CONN_OPEN)
+        return;
+    conn->class = LIST_NONE;
+    check_deadline(conn);
+}
+
+/* ---- life
+ * -------------------------------------------------------------------------------- */
+
+int pf_conn_close(pf_conn *conn, bool linger)
+{
+    int err = pf_loop_check(conn->conns->loop);
+    if (err)
+        return err;
+    if (conn->state != PF_CONN_OPEN)
+        return 0;
+    set_state(conn, PF_CONN_FLUSHING);
+    conn->linger = linger;
+    settle(conn);
+    return 0;
+}
+
+int pf_conn_abort(pf_conn *conn, int reason)
+{
+    int err = pf_loop_check(conn->conns->loop);
+    if (err)
+        return err;
+    if (conn->state != PF_CONN_CLOSED)
+        end(conn, reason);
+    return 0;
+}
+
+int pf_conn_open(pf_conns *conns, int fd, pf_conn **out)
+{
+    int err = pf_loop_check(conns->loop);
+    if (err == -ECHILD) {
+        close(fd); /* ours, in this process */
+        return err;
+    }
+    pf_conn *conn = NULL;
+    if (!err) {
+        conn = calloc(1, sizeof *conn + conns->options.protocol->state_size);
+        err = conn ? pf_loop_add_handler(conns->loop, fd, PF_READ, conn_on_ready, conn)
+                   : -ENOMEM;
+    }
+    if (err) {
+        free(conn);
+        close(fd);
+        return err;
+    }
+    conn->conns = conns;
+    conn->fd = fd;
+    conn->watched = PF_READ;
+    conn->class = LIST_NONE;
+    append(conn, LIST_NONE);
+    conns->count++;
+    if (out)
+        *out = conn;
+    return 0;
+}
+
+int pf_conns_new(pf_loop *loop, const struct pf_conns_options *options, pf_conns **out)
+{
+    int err = pf_loop_check(loop);
+    if (err)
+        return err;
+    if (!options || !options->protocol || !options->protocol->on_data || !out)
+        return -EINVAL;
+    pf_conns *conns = malloc(sizeof *conns); /* the two buffers need no zeroing */
+    if (!conns)
+        return -ENOMEM;
+    memset(conns, 0, offsetof(struct pf_conns, batch));
+    conns->loop = pf_loop_ref(loop);
+    conns->options = *options;
+    if (!conns->options.input_max)
+        conns->options.input_max = PF_CONN_INPUT_MAX;
+    if (!conns->options.output_max)
+        conns->options.output_max = PF_CONN_OUTPUT_MAX;
+    memcpy(conns->timeouts_ns, options->timeouts_ns, sizeof options->timeouts_ns);
+    conns->timeouts_ns[LIST_STALL] = PF_CONN_STALL_NS;
+    conns->timeouts_ns[LIST_LINGER] = PF_CONN_LINGER_NS;
+    conns->timer_at = PF_NEVER;
+    *out = conns;
+    return 0;
+}
+
+/* In a child, or after the loop was closed: what is ours in this process, and no more. */
+static void let_go(pf_conn *conn)
+{
+    unlist(conn);
+    close(conn->fd);
+    free(conn->in);
+    free(conn->out);
+    free(conn);
+}
+
+void pf_conns_free(pf_conns *conns)
+{
+    if (!conns)
+        return;
+    bool usable = pf_loop_check(conns->loop) == 0;
+    for (int i = 0; i < LISTS; i++) {
+        while (conns->lists[i].first) {
+            if (usable)
+                end(conns->lists[i].first, 0);
+            else
+                let_go(conns->lists[i].first);
+        }
+    }
+    if (usable)
+        (void)pf_loop_remove_timeout(conns->loop, conns->timer);
+    pf_loop_unref(conns->loop);
+    free(conns);
+}
+
+/* ---- looking in
+ * -------------------------------------------------------------------------- */
+
+size_t pf_conns_count(const pf_conns *conns)
+{
+    return conns->count;
+}
+
+/* fn may move connections between lists, end them, and so on: the cursor is kept right by
+ * unlist(), and a mark tells the ones that moved behind it. */
+void pf_conns_each(pf_conns *conns, void (*fn)(pf_conn *conn, void *arg), void *arg)
+{
+    if (pf_loop_check(conns->loop) != 0)
+        return;
+    conns->visit++;
+    for (int i = 0; i < LISTS; i++) {
+        conns->cursor = conns->lists[i].first;
+        while (conns->cursor) {
+            pf_conn *conn = conns->cursor;
+            conns->cursor = conn->next;
+            if (conn->visited != conns->visit) {
+                conn->visited = conns->visit;
+                fn(conn, arg);
+            }
+        }
+    }
+}
+
+void *pf_conn_state(pf_conn *conn)
+{
+    return conn->protocol_state;
+}
+
+void *pf_conn_arg(pf_conn *conn)
+{
+    return conn->conns->options.arg;
+}
+
+pf_conns *pf_conn_owner(pf_conn *conn)
+{
+    return conn->conns;
+}
+
+int pf_conn_fd(const pf_conn *conn)
+{
+    return conn->fd;
+}
+
+enum pf_conn_state pf_conn_get_state(const pf_conn *conn)
+{
+    return (enum pf_conn_state)conn->state;
+}

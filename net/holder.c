@@ -1,0 +1,171 @@
+/*
+ * holder.c - who listens on an address, as far as /proc tells.
+ *
+ * /proc/net/tcp and tcp6 name a listening socket's inode, /proc/PID/fd shows who has it
+ * open. Of a master and its workers, which all do, the master is meant: the one whose
+ * parent does not hold it. Source: proc(5).
+ */
+#include "net/listener.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Sockets of one address looked for, and processes that hold one remembered. */
+enum {
+    INODES_MAX = 1024,
+    HOLDERS_MAX = 1100
+};
+
+static const char LISTEN_STATE[] = "0A";
+
+struct inodes {
+    size_t count;
+    unsigned long at[INODES_MAX];
+};
+
+/* The address part of a line in /proc/net/tcp: words of 32 bits in the machine's order. */
+static void hex_address(const struct pf_address *address, char *text)
+{
+    uint32_t words[4];
+    size_t count = 1;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+    memcpy(&in, &address->storage, sizeof in);
+    memcpy(&in6, &address->storage, sizeof in6);
+    if (address->storage.ss_family == AF_INET6) {
+        memcpy(words, &in6.sin6_addr, sizeof in6.sin6_addr);
+        count = 4;
+    } else {
+        memcpy(words, &in.sin_addr, sizeof in.sin_addr);
+    }
+    for (size_t i = 0; i < count; i++)
+        snprintf(text + i * 8, 9, "%08X", (unsigned)words[i]);
+}
+
+static bool is_any(const char *hex)
+{
+    return hex[strspn(hex, "0")] == 0;
+}
+
+/* Listening sockets on the port whose address is this one, or overlaps with it. */
+static void read_table(const char *path, const char *wanted, unsigned port,
+                       struct inodes *inodes)
+{
+    FILE *file = fopen(path, "re");
+    char line[512];
+    while (file && fgets(line, sizeof line, file)) {
+        char local[40], state[4];
+        unsigned local_port;
+        unsigned long inode;
+        if (sscanf(line, " %*d: %39[0-9A-F]:%x %*s %3s %*s %*s %*s %*s %*s %lu", local,
+                   &local_port, state, &inode) != 4)
+            continue;
+        if (strcmp(state, LISTEN_STATE) != 0 || local_port != port)
+            continue;
+        if (strcmp(local, wanted) != 0 && !is_any(local) && !is_any(wanted))
+            continue;
+        if (inodes->count < INODES_MAX)
+            inodes->at[inodes->count++] = inode;
+    }
+    if (file)
+        fclose(file);
+}
+
+static bool is_one_of(const struct inodes *inodes, unsigned long inode)
+{
+    for (size_t i = 0; i < inodes->count; i++)
+        if (inodes->at[i] == inode)
+            return true;
+    return false;
+}
+
+static bool holds(long pid, const struct inodes *inodes)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%ld/fd", pid);
+    DIR *dir = opendir(path);
+    bool found = false;
+    for (struct dirent *d = dir ? readdir(dir) : NULL; d && !found; d = readdir(dir)) {
+        char target[64];
+        ssize_t n = readlinkat(dirfd(dir), d->d_name, target, sizeof target - 1);
+        unsigned long inode;
+        if (n <= 0)
+            continue;
+        target[n] = 0;
+        found = sscanf(target, "socket:[%lu]", &inode) == 1 && is_one_of(inodes, inode);
+    }
+    if (dir)
+        closedir(dir);
+    return found;
+}
+
+/* Parent and name, from /proc/PID/status. */
+static long read_status(long pid, char *name, size_t name_len)
+{
+    char path[64], line[256];
+    long parent = 0;
+    snprintf(path, sizeof path, "/proc/%ld/status", pid);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof line, file)) {
+        if (strncmp(line, "Name:\t", 6) == 0) {
+            line[strcspn(line, "\n")] = 0;
+            snprintf(name, name_len, "%s", line + 6);
+        }
+        if (sscanf(line, "PPid: %ld", &parent) == 1)
+            break;
+    }
+    if (file)
+        fclose(file);
+    return parent;
+}
+
+static size_t find_holders(const struct inodes *inodes, long *pids)
+{
+    size_t count = 0;
+    DIR *proc = opendir("/proc");
+    for (struct dirent *d = proc ? readdir(proc) : NULL; d; d = readdir(proc)) {
+        long pid = strtol(d->d_name, NULL, 10);
+        if (pid > 0 && count < HOLDERS_MAX && holds(pid, inodes))
+            pids[count++] = pid;
+    }
+    if (proc)
+        closedir(proc);
+    return count;
+}
+
+static bool is_among(const long *pids, size_t count, long pid)
+{
+    for (size_t i = 0; i < count; i++)
+        if (pids[i] == pid)
+            return true;
+    return false;
+}
+
+int pf_listener_holder(const struct pf_address *address, char *text, size_t len)
+{
+    struct inodes inodes = {0};
+    long pids[HOLDERS_MAX];
+    char wanted[40];
+    hex_address(address, wanted);
+    read_table(address->storage.ss_family == AF_INET6 ? "/proc/net/tcp6" : "/proc/net/tcp",
+               wanted, pf_address_port(address), &inodes);
+    /* A socket on [::] without V6ONLY takes IPv4 too. */
+    if (address->storage.ss_family == AF_INET)
+        read_table("/proc/net/tcp6", "0", pf_address_port(address), &inodes);
+    size_t count = inodes.count ? find_holders(&inodes, pids) : 0;
+    for (size_t i = 0; i < count; i++) {
+        char name[256] = "?";
+        long parent = read_status(pids[i], name, sizeof name);
+        if (is_among(pids, count, parent) && count > 1)
+            continue;
+        snprintf(text, len, "%s (pid %ld)", name, pids[i]);
+        return 0;
+    }
+    return -ENOENT;
+}

@@ -1,0 +1,406 @@
+/* test_channel.c - records and descriptors between two ends, whatever the other end does.
+ */
+#include "tests/lib/test.h"
+
+#include <prefork/ipc.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What a channel has told us. */
+struct heard {
+    unsigned messages;
+    uint32_t last_sequence;
+    uint16_t last_type;
+    size_t last_len;
+    char last[64];
+    size_t fds_seen;
+    int taken_fd; /* the first descriptor of the last message, if `take` */
+    bool take;
+    bool closed;
+    int reason;
+    bool free_in_message, free_in_closed;
+    pf_channel *channel;
+};
+
+static void on_message(pf_channel *channel, const struct pf_message *message, void *arg)
+{
+    struct heard *heard = arg;
+    heard->messages++;
+    heard->last_sequence = message->sequence;
+    heard->last_type = message->type;
+    heard->last_len = message->len;
+    memcpy(heard->last, message->payload,
+           message->len < sizeof heard->last ? message->len : sizeof heard->last);
+    heard->fds_seen += message->fd_count;
+    if (heard->take && message->fd_count) {
+        heard->taken_fd = message->fds[0];
+        message->fds[0] = -1;
+    }
+    if (heard->free_in_message)
+        pf_channel_free(channel);
+}
+
+static void on_closed(pf_channel *channel, int reason, void *arg)
+{
+    struct heard *heard = arg;
+    heard->closed = true;
+    heard->reason = reason;
+    if (heard->free_in_closed)
+        pf_channel_free(channel);
+}
+
+struct rig {
+    pf_loop *loop;
+    pf_channel *a;
+    struct heard at_a;
+    int b; /* the other end, spoken by hand or by a second channel */
+};
+
+static void rig_up(struct rig *rig)
+{
+    *rig = (struct rig){.at_a = {.taken_fd = -1}};
+    int fds[2];
+    assert_int_equal(pf_loop_new(NULL, &rig->loop), 0);
+    assert_int_equal(pf_ipc_pair(fds), 0);
+    struct pf_channel_options options = {on_message, on_closed, &rig->at_a};
+    assert_int_equal(pf_channel_new(rig->loop, fds[0], &options, &rig->a), 0);
+    rig->b = fds[1];
+}
+
+static void rig_down(struct rig *rig)
+{
+    pf_channel_free(rig->a);
+    if (rig->b != -1)
+        close(rig->b);
+    assert_int_equal(pf_loop_close(rig->loop, false), 0);
+    pf_loop_unref(rig->loop);
+}
+
+static void turn(struct rig *rig)
+{
+    assert_true(pf_loop_turn(rig->loop, 0) >= 0);
+}
+
+static pf_channel *channel_at_b(struct rig *rig, struct heard *heard)
+{
+    struct pf_channel_options options = {on_message, on_closed, heard};
+    pf_channel *channel;
+    assert_int_equal(pf_channel_new(rig->loop, rig->b, &options, &channel), 0);
+    rig->b = -1;
+    return channel;
+}
+
+static void a_record_arrives_whole_with_type_sequence_and_payload(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_up(&rig);
+    struct heard at_b = {.taken_fd = -1};
+    pf_channel *b = channel_at_b(&rig, &at_b);
+    assert_int_equal(pf_channel_send(b, 7, "first", 5, NULL, 0), 0);
+    assert_int_equal(pf_channel_send(b, 8, NULL, 0, NULL, 0), 0);
+    turn(&rig);
+    assert_int_equal(rig.at_a.messages, 2);
+    assert_int_equal(rig.at_a.last_type, 8);
+    assert_int_equal(rig.at_a.last_sequence, 1);
+    assert_int_equal(rig.at_a.last_len, 0);
+    assert_memory_equal(rig.at_a.last, "first", 5);
+    pf_channel_free(b);
+    rig_down(&rig);
+}
+
+static void the_longest_record_fits_and_a_longer_one_is_refused(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_up(&rig);
+    struct heard at_b = {.taken_fd = -1};
+    pf_channel *b = channel_at_b(&rig, &at_b);
+    char *big = calloc(1, PF_IPC_PAYLOAD_MAX + 1);
+    assert_non_null(big);
+    assert_int_equal(pf_channel_send(b, 1, big, PF_IPC_PAYLOAD_MAX + 1, NULL, 0),
+                     -EMSGSIZE);
+    assert_int_equal(pf_channel_send(b, 1, big, PF_IPC_PAYLOAD_MAX, NULL, 0), 0);
+    turn(&rig);
+    assert_int_equal(rig.at_a.last_len, PF_IPC_PAYLOAD_MAX);
+    free(big);
+    pf_channel_free(b);
+    rig_down(&rig);
+}
+
+static void descriptors_come_with_their_record_and_the_untaken_are_closed(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_up(&rig);
+    struct heard at_b = {.taken_fd = -1};
+    pf_channel *b = channel_at_b(&rig, &at_b);
+    int pipe_fds[2];
+    assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+    rig.at_a.take = true;
+    assert_int_equal(pf_channel_send(b, 1, "x", 1, pipe_fds, 2), 0);
+    turn(&rig);
+    assert_int_equal(rig.at_a.fds_seen, 2);
+    assert_true(rig.at_a.taken_fd >= 0);
+    assert_int_equal(fcntl(rig.at_a.taken_fd, F_GETFD), FD_CLOEXEC);
+    assert_int_equal(write(pipe_fds[1], "!", 1), 1); /* the same pipe, through the copy */
+    char c = 0;
+    assert_int_equal(read(rig.at_a.taken_fd, &c, 1), 1);
+    assert_int_equal(c, '!');
+    close(rig.at_a.taken_fd);
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
+    pf_channel_free(b);
+    rig_down(&rig); /* the fixture counts what is left open */
+}
+
+static void as_many_descriptors_as_the_kernel_allows_and_no_more(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_up(&rig);
+    struct heard at_b = {.taken_fd = -1};
+    pf_channel *b = channel_at_b(&rig, &at_b);
+    int fds[PF_IPC_FDS_MAX + 1];
+    for (int i = 0; i <= PF_IPC_FDS_MAX; i++)
+        fds[i] = STDERR_FILENO;
+    assert_int_equal(pf_channel_send(b, 1, NULL, 0, fds, PF_IPC_FDS_MAX + 1), -EMSGSIZE);
+    assert_int_equal(pf_channel_send(b, 1, NULL, 0, fds, PF_IPC_FDS_MAX), 0);
+    turn(&rig);
+    assert_int_equal(rig.at_a.fds_seen, PF_IPC_FDS_MAX);
+    pf_channel_free(b);
+    rig_down(&rig);
+}
+
+static void what_the_socket_does_not_take_waits_in_order_up_to_the_limit(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_up(&rig);
+    char block[4096] = "";
+    unsigned sent = 0;
+    int err;
+    while ((err = pf_channel_send(rig.a, 1, block, sizeof block, NULL, 0)) == 0)
+        sent++;
+    assert_int_equal(err, -ENOBUFS);
+    assert_int_equal(pf_channel_queued(rig.a), PF_IPC_QUEUE_MAX);
+    /* A record with a descriptor waits like the others would; room comes when b reads. */
+    struct heard at_b = {.taken_fd = -1};
+    pf_channel *b = channel_at_b(&rig, &at_b);
+    for (int i = 0; i < 10000 && at_b.messages < sent; i++)
+        turn(&rig);
+    assert_int_equal(at_b.messages, sent);
+    assert_int_equal(at_b.last_sequence, sent - 1);
+    assert_int_equal(pf_channel_queued(rig.a), 0);
+    pf_channel_free(b);
+    rig_down(&rig);
+}
+
+static void a_waiting_record_keeps_its_descriptors_though_the_sender_closes_his(
+    void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_up(&rig);
+    char block[4096] = "";
+    while (pf_channel_queued(rig.a) == 0)
+        assert_int_equal(pf_channel_send(rig.a, 1, block, sizeof block, NULL, 0), 0);
+    int pipe_fds[2];
+    assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+    assert_int_equal(pf_channel_send(rig.a, 2, NULL, 0, pipe_fds, 1), 0);
+    close(pipe_fds[0]);
+    struct heard at_b = {.taken_fd = -1, .take = true};
+    pf_channel *b = channel_at_b(&rig, &at_b);
+    for (int i = 0; i < 1000 && at_b.taken_fd == -1; i++)
+        turn(&rig);
+    assert_int_equal(write(pipe_fds[1], "!", 1), 1);
+    char c = 0;
+    assert_int_equal(read(at_b.taken_fd, &c, 1), 1);
+    close(at_b.taken_fd);
+    close(pipe_fds[1]);
+    pf_channel_free(b);
+    rig_down(&rig);
+}
+
+static void records_that_wait_are_dropped_with_the_channel(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_up(&rig);
+    char block[4096] = "";
+    int fd = STDERR_FILENO;
+    while (pf_channel_send(rig.a, 1, block, sizeof block, &fd, 1) == 0)
+        ;
+    assert_int_equal(pf_channel_queued(rig.a), PF_IPC_QUEUE_MAX);
+    rig_down(&rig); /* the fixture finds duplicates that were not closed */
+}
+
+static void the_peer_closing_is_told_once_and_sending_then_fails(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_up(&rig);
+    close(rig.b);
+    rig.b = -1;
+    turn(&rig);
+    assert_true(rig.at_a.closed);
+    assert_int_equal(rig.at_a.reason, 0);
+    assert_int_equal(pf_channel_send(rig.a, 1, "x", 1, NULL, 0), -EPIPE);
+    rig.at_a.closed = false;
+    turn(&rig);
+    assert_false(rig.at_a.closed);
+    rig_down(&rig);
+}
+
+static void the_last_words_of_a_peer_that_died_with_unread_records_are_heard(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_up(&rig);
+    assert_int_equal(pf_channel_send(rig.a, 1, "unread", 6, NULL, 0), 0);
+    struct heard at_b = {.taken_fd = -1};
+    pf_channel *b = channel_at_b(&rig, &at_b);
+    assert_int_equal(pf_channel_send(b, 9, "bye", 3, NULL, 0), 0);
+    pf_channel_free(b);
+    for (int i = 0; i < 10 && !rig.at_a.closed; i++)
+        turn(&rig);
+    assert_int_equal(rig.at_a.messages, 1);
+    assert_memory_equal(rig.at_a.last, "bye", 3);
+    assert_int_equal(rig.at_a.reason, -ECONNRESET);
+    rig_down(&rig);
+}
+
+static void what_is_no_record_ends_the_channel(void **state)
+{
+    (void)state;
+    struct pf_ipc_header good = {
+        .magic = PF_IPC_MAGIC, .type = 1, .version = PF_IPC_VERSION};
+    struct {
+        struct pf_ipc_header header;
+        size_t len; /* of what is sent */
+    } rows[] = {
+        {good, 3},               /* shorter than a header */
+        {good, sizeof good + 1}, /* longer than it says */
+        {good, sizeof good},     /* magic */
+        {good, sizeof good},     /* version */
+        {good, sizeof good},     /* length */
+        {good, sizeof good},     /* descriptors that did not come */
+    };
+    rows[2].header.magic ^= 1;
+    rows[3].header.version++;
+    rows[4].header.length = 5;
+    rows[5].header.descriptors = 1;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct rig rig;
+        rig_up(&rig);
+        char bytes[64] = "";
+        memcpy(bytes, &rows[i].header, sizeof good);
+        assert_int_equal(send(rig.b, bytes, rows[i].len, 0), rows[i].len);
+        turn(&rig);
+        assert_true(rig.at_a.closed);
+        assert_int_equal(rig.at_a.reason, -EPROTO);
+        assert_int_equal(rig.at_a.messages, 0);
+        rig_down(&rig);
+    }
+}
+
+static void descriptors_of_a_record_that_declared_none_are_closed(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_up(&rig);
+    struct pf_ipc_header header = {
+        .magic = PF_IPC_MAGIC, .type = 1, .version = PF_IPC_VERSION};
+    struct iovec part = {&header, sizeof header};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    int fd = STDERR_FILENO;
+    memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+    assert_int_equal(sendmsg(rig.b, &message, 0), sizeof header);
+    turn(&rig);
+    assert_int_equal(rig.at_a.reason, -EPROTO);
+    rig_down(&rig); /* the fixture finds the descriptor if it was kept */
+}
+
+static void a_channel_may_be_freed_in_its_own_callbacks(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_up(&rig);
+    rig.at_a.free_in_message = true;
+    struct pf_ipc_header header = {
+        .magic = PF_IPC_MAGIC, .type = 1, .version = PF_IPC_VERSION};
+    assert_int_equal(send(rig.b, &header, sizeof header, 0), sizeof header);
+    assert_int_equal(send(rig.b, &header, sizeof header, 0), sizeof header);
+    turn(&rig);
+    assert_int_equal(rig.at_a.messages, 1);
+    rig.a = NULL;
+    rig_down(&rig);
+
+    rig_up(&rig);
+    rig.at_a.free_in_closed = true;
+    close(rig.b);
+    rig.b = -1;
+    turn(&rig);
+    assert_true(rig.at_a.closed);
+    rig.a = NULL;
+    rig_down(&rig);
+}
+
+static void wrong_arguments_are_refused(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_up(&rig);
+    struct pf_channel_options none = {0};
+    pf_channel *out = NULL;
+    assert_int_equal(pf_ipc_pair(NULL), -EINVAL);
+    assert_int_equal(pf_channel_new(rig.loop, rig.b, &none, &out), -EINVAL);
+    assert_int_equal(pf_channel_new(rig.loop, rig.b, NULL, &out), -EINVAL);
+    struct pf_channel_options options = {on_message, on_closed, NULL};
+    assert_int_equal(pf_channel_new(rig.loop, -1, &options, &out), -EBADF);
+    assert_int_equal(pf_channel_new(NULL, rig.b, &options, &out), -EINVAL);
+    assert_null(out);
+    assert_int_equal(pf_channel_send(rig.a, 1, NULL, 1, NULL, 0), -EINVAL);
+    assert_int_equal(pf_channel_send(rig.a, 1, NULL, 0, NULL, 1), -EINVAL);
+    assert_int_equal(pf_channel_send(NULL, 1, NULL, 0, NULL, 0), -EINVAL);
+    pf_channel_free(NULL);
+    rig_down(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        pf_test(a_record_arrives_whole_with_type_sequence_and_payload),
+        pf_test(the_longest_record_fits_and_a_longer_one_is_refused),
+        pf_test(descriptors_come_with_their_record_and_the_untaken_are_closed),
+        pf_test(as_many_descriptors_as_the_kernel_allows_and_no_more),
+        pf_test(what_the_socket_does_not_take_waits_in_order_up_to_the_limit),
+        pf_test(a_waiting_record_keeps_its_descriptors_though_the_sender_closes_his),
+        pf_test(records_that_wait_are_dropped_with_the_channel),
+        pf_test(the_peer_closing_is_told_once_and_sending_then_fails),
+        pf_test(the_last_words_of_a_peer_that_died_with_unread_records_are_heard),
+        pf_test(what_is_no_record_ends_the_channel),
+        pf_test(descriptors_of_a_record_that_declared_none_are_closed),
+        pf_test(a_channel_may_be_freed_in_its_own_callbacks),
+        pf_test(wrong_arguments_are_refused),
+    };
+    return cmocka_run_group_tests_name("channel", tests, NULL, NULL);
+}
