@@ -46,6 +46,10 @@ TEST_LIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
 TESTS    := $(TEST_SRC:%.c=$(B)/%)
 CHECKS   := $(wildcard tests/checks/*.sh)
 
+# One short line for each step; V=1 shows the commands.
+Q   := $(if $(V),,@)
+say  = @$(if $(V),:,echo "  $(1)")
+
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -54,46 +58,60 @@ all: deps-build $(LIBRARY) $(SHARED) $(PROGRAMS) $(EXAMPLES) ## library, program
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(COMPILE) $(if $(filter http/parser.c,$<),$(LLHTTP_FLAGS)) -c $< -o $@
+	$(call say,cc     $@)
+	$(Q)$(COMPILE) $(if $(filter http/parser.c,$<),$(LLHTTP_FLAGS)) -c $< -o $@
 
 # llhttp comes as C sources of a Debian package and has warnings of its own. It is joined to
 # the one unit that uses it and its symbols are made local: no program ever meets them.
 $(B)/llhttp/%.o: $(LLHTTP)/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -fPIC -w $(flags_$(VARIANT)) $(CFLAGS) $(LLHTTP_FLAGS) \
+	$(call say,cc     $@)
+	$(Q)$(CC) -std=gnu11 -fPIC -w $(flags_$(VARIANT)) $(CFLAGS) $(LLHTTP_FLAGS) \
 	    -I/usr/share/include/llhttp -c $< -o $@
 
 $(B)/http/parser-llhttp.o: $(B)/http/parser.o $(B)/llhttp/llhttp.o $(B)/llhttp/api.o \
                            $(B)/llhttp/http.o
-	$(LD) -r -o $@ $^
-	$(OBJCOPY) -w --localize-symbol='llhttp_*' $@
+	$(call say,join   $@)
+	$(Q)$(LD) -r -o $@ $^
+	$(Q)$(OBJCOPY) -w --localize-symbol='llhttp_*' $@
 OBJCOPY ?= objcopy
 
 $(LIBRARY): $(LIB_OBJ)
 	@mkdir -p $(@D)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(call say,ar     $@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(SHARED): $(LIB_OBJ) server/libprefork.map
 	@mkdir -p $(@D)
-	$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=server/libprefork.map \
+	$(call say,link   $@)
+	$(Q)$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=server/libprefork.map \
 	    -o $@ $(LIB_OBJ) $(LIBS)
-	ln -sf $(@F) $(@D)/$(SONAME)
+	$(Q)ln -sf $(@F) $(@D)/$(SONAME)
 
 $(B)/bin/prefork-server: $(B)/server/prefork_server.o $(LIBRARY)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(LIBS)
+	$(call say,link   $@)
+	$(Q)$(LINK) -o $@ $^ $(LIBS)
 
 $(B)/bin/prefork-bench: $(BENCH:%.c=$(B)/%.o) $(LIBRARY)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(LIBS)
+	$(call say,link   $@)
+	$(Q)$(LINK) -o $@ $^ $(LIBS)
+
+# The ceiling that the server is measured against: standalone, without the library.
+$(B)/bench/bare_epoll: $(B)/bench/bare_epoll.o
+	$(call say,link   $@)
+	$(Q)$(LINK) -o $@ $^
 
 $(B)/examples/%: $(B)/examples/%.o $(LIBRARY)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(LIBS)
+	$(call say,link   $@)
+	$(Q)$(LINK) -o $@ $^ $(LIBS)
 
 $(B)/tests/%: $(B)/tests/%.o $(TEST_LIB) $(LIBRARY) $(TEST_EXTRA)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $(filter %.o %.a,$^) $(LIBS) -lcmocka
+	$(call say,link   $@)
+	$(Q)$(LINK) -o $@ $(filter %.o %.a,$^) $(LIBS) -lcmocka
 
 # The histogram is bench's own; its unit test links it.
 $(B)/tests/unit/test_hdr: TEST_EXTRA := $(B)/bench/hdr.o
@@ -113,7 +131,7 @@ valgrind: deps-test ## the unit and conformance tests under valgrind
 	$(MAKE) VARIANT=debug test WRAP="valgrind --quiet --error-exitcode=99 \
 	    --leak-check=full --track-fds=no --child-silent-after-fork=yes"
 
-bench: all ## a short run of the load tool against the server, and against the bare ceiling
+bench: all $(B)/bench/bare_epoll ## a short run of the load tool against the server, and against the bare ceiling
 	sh bench/bench.sh $(B)
 
 deps: ; sh .ci/deps build test tools ## install everything the tests can use

@@ -48,8 +48,9 @@ load() {
 start_bare() {
     name=$1
     shift
+    : >"$tmp/$name" # the background command makes it too late
     # shellcheck disable=SC2086
-    $on_server "$build/bench/bare_epoll" "$@" 0 >"$tmp/$name" &
+    $on_server "$build/bench/bare_epoll" "$@" 0 >>"$tmp/$name" &
     pid=$! port=
     started="$started $pid"
     tries=0

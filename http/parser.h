@@ -1,7 +1,7 @@
 /*
  * parser.h - HTTP/1 heads and bodies, read from bytes; both sides.
  *
- * The only header that knows of llhttp is parser.c. What llhttp lets through in strict mode
+ * Only parser.c knows of llhttp. What llhttp lets through in strict mode
  * and RFC 9112 does not is refused on top of it here: a head that passes is unambiguous.
  *
  * A message's head is parsed from one contiguous buffer that holds it from its first byte,
@@ -22,7 +22,7 @@
 #define PF_HTTP_FIELD_MAX  8192
 #define PF_HTTP_HEAD_MAX   32768
 #define PF_HTTP_FIELDS_MAX 100
-/* Chunk extensions and trailers of one body together. */
+/* What chunk sizes, extensions and trailers of one body may take more than its data. */
 #define PF_HTTP_CHUNK_OVERHEAD_MAX 16384
 
 enum pf_http_method {
@@ -52,10 +52,10 @@ enum pf_http_side {
 };
 
 enum pf_http_progress {
-    PF_HTTP_MORE = 0,     /* all bytes used, the message goes on */
+    PF_HTTP_MORE = 0,      /* all bytes used, the message goes on */
     PF_HTTP_HEAD_DONE = 1, /* the head is complete; the body, if any, follows */
-    PF_HTTP_BODY = 2,     /* some body bytes were passed over: see body_at, body_len */
-    PF_HTTP_DONE = 3,     /* the message is complete */
+    PF_HTTP_BODY = 2,      /* some body bytes were passed over: see *body */
+    PF_HTTP_DONE = 3,      /* the message is complete */
 };
 
 /* Storage for llhttp's state; parser.c asserts that it fits. */
@@ -66,23 +66,32 @@ struct pf_http_parser {
 
     /* The head, valid from PF_HTTP_HEAD_DONE on. */
     enum pf_http_method method;
-    unsigned status;      /* response */
-    unsigned minor;       /* of HTTP/1.minor: 0 or 1 */
-    bool keep_alive;      /* the connection may carry another message afterwards */
-    bool has_body;        /* body bytes may follow */
+    unsigned status; /* response */
+    unsigned minor;  /* of HTTP/1.minor: 0 or 1 */
+    bool keep_alive; /* the connection may carry another message afterwards */
+    bool has_body;   /* body bytes may follow */
     bool chunked;
-    bool expect_continue; /* Expect: 100-continue, and HTTP/1.1 */
-    uint64_t content_length; /* UINT64_MAX: not given */
-    struct pf_http_span target;      /* request: as sent */
-    struct pf_http_span path, query; /* request: of an origin- or absolute-form target */
-    struct pf_http_span host;        /* request: authority of absolute-form, else Host */
-    uint32_t head_len;               /* bytes of the head, from the first to the empty line */
-    uint32_t field_count;
-    struct pf_http_field fields[PF_HTTP_FIELDS_MAX];
+    bool expect_continue;       /* Expect: 100-continue, and HTTP/1.1 */
+    uint64_t content_length;    /* UINT64_MAX: not given */
+    uint32_t head_len;          /* bytes of the head, from the first to the empty line */
+    struct pf_http_span target; /* request: as sent */
+    /* Request: of an origin- or absolute-form target; not decoded, but each % in the path
+     * is a valid escape. No path (http://host, or *) means the root, or with OPTIONS the
+     * server as a whole. A query begins behind its question mark. */
+    struct pf_http_span path, query;
+    struct pf_http_span host; /* request: authority of absolute-form, else Host */
 
     /* private */
-    uint32_t overhead;
-    uint32_t flags;
+    uint64_t body_left; /* of a body with a length */
+    uint32_t line_at;   /* where the first line begins that is not complete yet */
+    uint32_t overhead;  /* see PF_HTTP_CHUNK_OVERHEAD_MAX */
+    int16_t failure;    /* what run() answered when it failed */
+    uint8_t side, phase, empty_lines;
+    char last; /* byte of the chunk framing; '\n' at its start, '\0' behind data */
+    bool head_request;
+
+    uint32_t field_count;
+    struct pf_http_field fields[PF_HTTP_FIELDS_MAX]; /* last: start() does not clear them */
 };
 
 /* Get ready for the next message of a connection. `head_request` (PF_HTTP_RESPONSE only):
@@ -92,12 +101,15 @@ void pf__http_parser_start(struct pf_http_parser *parser, enum pf_http_side side
                            bool head_request);
 
 /*
- * Parse on. base[0..len) is the message from its first byte (head not complete yet) and
- * base[0..*used) was passed before; *used is moved on. Once the head is complete the caller
- * may drop bytes in front, and gives base and *used relative to whatever it kept.
+ * Parse on. base[0..len), less than 4 GiB, is the message from its first byte (head not
+ * complete yet) and base[0..*used) was passed before; *used is moved on. Once the head is
+ * complete the caller may drop bytes in front, and gives base and *used relative to
+ * whatever it kept. Up to two empty lines in front of a start line are part of the head.
  *
  * Returns an enum pf_http_progress: after HEAD_DONE and BODY call again, also with nothing
- * new, until MORE or DONE. Bytes behind a complete message are not touched.
+ * new, until MORE or DONE. Bytes behind a complete message are not touched. *body is set
+ * with BODY only. Trailers are checked and dropped: they never become fields. A response
+ * of 1xx is a message of its own: start again for the next.
  *
  * Or -status: the answer that a server should give before it closes (-400, -413, -414,
  * -417, -431, -501, -505); a client takes any negative value for "garbage". The parser is

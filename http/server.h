@@ -13,9 +13,11 @@
 typedef struct pf_http_server pf_http_server;
 
 /* Defaults. */
-#define PF_HTTP_HEAD_TIMEOUT_NS (10 * PF_SECOND)  /* for a whole head, from its first byte */
-#define PF_HTTP_IDLE_TIMEOUT_NS (75 * PF_SECOND)  /* between requests */
-#define PF_HTTP_BODY_TIMEOUT_NS (30 * PF_SECOND)  /* without a byte of a body */
+#define PF_HTTP_HEAD_TIMEOUT_NS                                                            \
+    (10 * PF_SECOND)                             /* for a whole head, from its first byte  \
+                                                  */
+#define PF_HTTP_IDLE_TIMEOUT_NS (75 * PF_SECOND) /* between requests */
+#define PF_HTTP_BODY_TIMEOUT_NS (30 * PF_SECOND) /* without a byte of a body */
 #define PF_HTTP_BODY_MAX        (1024 * 1024)
 
 /* What the server tells whoever runs it; each may be NULL. */
@@ -38,7 +40,8 @@ struct pf_http_server_options {
 int pf_http_server_new(pf_loop *loop, const struct pf_http_server_options *options,
                        pf_http_server **out);
 
-/* Serve a connected socket: ours from now on. Returns 0, or a negative errno (fd closed). */
+/* Serve a connected socket: ours from now on. Returns 0, or a negative errno (fd closed).
+ */
 int pf_http_server_adopt(pf_http_server *server, int fd);
 
 /*
