@@ -122,6 +122,7 @@ static int never_ready(void *arg)
     (void)arg;
     for (;;)
         pause();
+    return 0;
 }
 
 static void a_boot_that_takes_too_long_is_a_failure(void **state)

@@ -55,8 +55,12 @@ static void spawn(struct pf_test_server *server, const char *const before[],
     if (server->pid == 0) {
         setenv("XDG_RUNTIME_DIR", server->directory, 1);
         unsetenv("RUNTIME_DIRECTORY");
+        int nothing = open("/dev/null", O_RDONLY);
+        dup2(nothing, STDIN_FILENO);
+        close(nothing);
         dup2(fds[1], STDOUT_FILENO);
         dup2(fds[1], STDERR_FILENO);
+        (void)close_range(3, ~0u, CLOSE_RANGE_CLOEXEC); /* what the test itself inherited */
         execv(argv[0], (char *const *)(uintptr_t)argv);
         _exit(127);
     }

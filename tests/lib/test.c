@@ -30,6 +30,21 @@ int pf_test_setup(void **state)
     return 0;
 }
 
+/* So that one test's leftovers fail that test only. */
+static void clear_children(void)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long)getpid());
+    FILE *file = fopen(path, "re");
+    long pid;
+    while (file && fscanf(file, "%ld", &pid) == 1)
+        kill((pid_t)pid, SIGKILL);
+    if (file)
+        fclose(file);
+    while (waitpid(-1, NULL, 0) > 0)
+        ;
+}
+
 int pf_test_teardown(void **state)
 {
     (void)state;
@@ -44,6 +59,7 @@ int pf_test_teardown(void **state)
     if (pid != -1 || errno != ECHILD) {
         print_error("the test left a child behind (waitpid: %d)\n", (int)pid);
         failed = -1;
+        clear_children();
     }
     return failed;
 }

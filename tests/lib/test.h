@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 /* Run before and after each test: count open descriptors; after: also no child may be left,
- * running or unreaped. A test that fails leaves what it leaves. */
+ * running or unreaped; what is left is killed, so that it fails no other test. */
 int pf_test_setup(void **state);
 int pf_test_teardown(void **state);
 
