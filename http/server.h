@@ -3,6 +3,9 @@
  *
  * Knows nothing of processes: it is handed connected sockets, and it reports what it does
  * through a table of functions.
+ *
+ * A connection that is idle has no state here but a null pointer. It gets a parser of its
+ * own while a head or a body is incomplete, and gives it back with the answer.
  */
 #ifndef PREFORK_HTTP_SERVER_H
 #define PREFORK_HTTP_SERVER_H
@@ -23,7 +26,7 @@ typedef struct pf_http_server pf_http_server;
 /* What the server tells whoever runs it; each may be NULL. */
 struct pf_http_observer {
     void (*on_response)(void *arg, int status, size_t bytes); /* one answer queued */
-    void (*on_gone)(void *arg);                               /* one connection ended */
+    void (*on_gone)(void *arg); /* one connection ended, and is no longer counted */
 };
 
 struct pf_http_server_options {
@@ -36,7 +39,8 @@ struct pf_http_server_options {
     size_t body_max;
 };
 
-/* Returns 0, -EINVAL (a route without method, path or handler) or -ENOMEM. */
+/* Returns 0, -EINVAL (a route without handler, path with a slash in front, or method as
+ * pf_http_route says; a negative timeout) or -ENOMEM. The loop is held. */
 int pf_http_server_new(pf_loop *loop, const struct pf_http_server_options *options,
                        pf_http_server **out);
 
@@ -45,14 +49,17 @@ int pf_http_server_new(pf_loop *loop, const struct pf_http_server_options *optio
 int pf_http_server_adopt(pf_http_server *server, int fd);
 
 /*
- * Say good-bye: answers from now on carry `Connection: close`; a connection with a request
- * begun finishes it; an idle one is closed, after a look whether a request stands in it.
+ * Say good-bye: answers from now on carry `Connection: close` (of several requests that
+ * came together the last one's); a connection with a request begun finishes it; an idle one
+ * is closed, after a look whether a request stands in it. Returns 0, or -EBUSY (in a
+ * handler), -ECHILD, -EPERM.
  */
 int pf_http_server_drain(pf_http_server *server);
 
 size_t pf_http_server_connections(const pf_http_server *server);
 
-/* Abort what is left and free it. In a child: as pf_conns_free(). NULL is fine. */
+/* Abort what is left and free it. In a child: as pf_conns_free(). NULL is fine. Not in a
+ * handler or observer. */
 void pf_http_server_free(pf_http_server *server);
 
 #endif

@@ -30,8 +30,8 @@ pf_loop *pf_loop_current(bool make)
         return current;
     pf_loop *loop = NULL;
     current = NULL; /* closed by another thread, or inherited */
-    if (make)
-        (void)pf_loop_new_at(NULL, "pf_loop_current", &loop);
+    if (make && pf_loop_new_at(NULL, "pf_loop_current", &loop) == 0)
+        loop->implicit = true;
     return loop;
 }
 

@@ -34,6 +34,7 @@ struct pf_loop {
     /* what it was made with */
     struct pf_loop_options options;
     const char *where;
+    bool implicit;      /* made by pf_loop_current(): its reference goes with the close */
     pf_loop *next_open; /* list of this process's open loops */
 
     /* what it watches */

@@ -16,16 +16,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ROLE_MAX 32 /* with the NUL */
+#define ROLE_MAX 32    /* with the NUL */
+#define ELLIPSIS "..." /* ends a line that was cut */
 
 static atomic_int level_min = PF_LOG_INFO;
 static pf_log_sink_fn *sink;
 static void *sink_arg;
 static char role[ROLE_MAX] = "main";
 
-static const char ELLIPSIS[] = "...";
-
-/* A line in the making. `keep` is the longest length seen that leaves room for "...". */
+/* A line in the making. `keep` is the longest length seen that leaves room for ELLIPSIS. */
 struct line {
     size_t len, keep;
     bool cut;

@@ -559,8 +559,12 @@ int pf_loop_close(pf_loop *loop, bool all_fds)
     drop_registrations(loop);
     set_beat(loop, false);
     loop->beat = NULL;
+    bool implicit = loop->implicit;
+    loop->implicit = false;
     atomic_store(&loop->running, false);
-    pf__instance_forget(loop); /* may drop the last reference */
+    pf__instance_forget(loop); /* may drop the last reference, as this may: */
+    if (implicit)
+        pf_loop_unref(loop);
     return 0;
 }
 

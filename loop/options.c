@@ -278,7 +278,7 @@ static int assign(const struct pf_option *option, void *config, struct given giv
 /* ---- finding an option ----------------------------------------------------------------
  */
 
-static char fold(char c)
+static int fold(char c)
 {
     return c == '_' ? '-' : c;
 }

@@ -16,7 +16,7 @@
 #include <string.h>
 
 /* More CPUs than any kernel is built for (8192 by default on x86); where growing stops. */
-#define CPUS_MAX (1 << 20)
+#define CPUS_MAX ((size_t)1 << 20)
 
 /* ---- affinity -------------------------------------------------------------------------
  */
@@ -40,7 +40,7 @@ int pf__cpus_allowed(hwloc_bitmap_t *out)
 {
     /* sched_getaffinity(2): EINVAL if the set is smaller than the kernel's. */
     int err = -EINVAL;
-    for (int cpus = CPU_SETSIZE; err == -EINVAL && cpus <= CPUS_MAX; cpus *= 2) {
+    for (size_t cpus = CPU_SETSIZE; err == -EINVAL && cpus <= CPUS_MAX; cpus *= 2) {
         size_t size = CPU_ALLOC_SIZE(cpus);
         cpu_set_t *set = CPU_ALLOC(cpus);
         if (!set)
@@ -211,10 +211,10 @@ int pf__cpus_pin(hwloc_topology_t topology, int cpu)
     hwloc_bitmap_t set = hwloc_bitmap_alloc();
     if (!set)
         return -ENOMEM;
-    int err = hwloc_bitmap_only(set, (unsigned)cpu) < 0 ||
-                      hwloc_set_cpubind(topology, set, HWLOC_CPUBIND_PROCESS) < 0
-                  ? -errno
-                  : 0;
+    int err = 0;
+    if (hwloc_bitmap_only(set, (unsigned)cpu) < 0 ||
+        hwloc_set_cpubind(topology, set, HWLOC_CPUBIND_PROCESS) < 0)
+        err = -errno;
     hwloc_bitmap_free(set);
     return err;
 }

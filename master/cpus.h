@@ -14,9 +14,9 @@
 int pf__cpus_allowed(hwloc_bitmap_t *out);
 
 /*
- * The CPU quota of this process in thousandths of a CPU, 0 if there is none: the smallest of
- * its cgroup and all above it; version 2 (cpu.max) and version 1 (cpu.cfs_quota_us). What
- * cannot be read does not limit.
+ * The CPU quota of this process in thousandths of a CPU, 0 if there is none: the smallest
+ * of its cgroup and all above it; version 2 (cpu.max) and version 1 (cpu.cfs_quota_us).
+ * What cannot be read does not limit.
  *
  * proc_root, sys_root   "/proc/self" and "/sys/fs/cgroup", or a fake tree in a test.
  */

@@ -37,6 +37,13 @@ enum pf__stop {
     PF__STOP_KILL,     /* SIGKILL */
 };
 
+/* What the program had before: given back at the end, and the mask to the workers. */
+struct pf__signals {
+    int fd; /* -1: not open */
+    sigset_t mask;
+    struct sigaction child, pipe;
+};
+
 struct pf__master;
 
 /* A worker's place. It outlives the process in it. */
@@ -59,8 +66,7 @@ struct pf__master {
     enum pf__stop stop;
     int status; /* what pf_master_run() returns */
     pf_loop *loop;
-    int signal_fd;
-    sigset_t original_mask;
+    struct pf__signals signals;
     int death_pipe[2]; /* workers watch [0]; [1] is held here alone */
     struct pf__listeners listeners;
     struct pf__control control;
@@ -101,15 +107,15 @@ int pf__spawn(struct pf__slot *slot, int *channel_fd);
 /* ---- signals.c -------------------------------------------------------------------------
  */
 
-/* Block the master's signals and open a descriptor that tells of them. Returns it, or a
- * negative errno; the mask before goes into *original. */
-int pf__signals_open(sigset_t *original);
+/* Block the master's signals and open a descriptor that tells of them. Returns 0 or a
+ * negative errno. */
+int pf__signals_open(struct pf__signals *signals);
 
 /* In a child: default dispositions for all that the master handles. Leaves them blocked. */
 void pf__signals_reset(void);
 
-/* Close, and put the mask back. */
-void pf__signals_close(int fd, const sigset_t *original);
+/* Close, and put mask and dispositions back. */
+void pf__signals_close(struct pf__signals *signals);
 
 /* ---- master.c --------------------------------------------------------------------------
  */

@@ -323,7 +323,7 @@ static int make_loop(struct pf__master *master)
     err = pf_loop_reserve(master->loop, 64 + 2 * (size_t)master->slot_count,
                           master->slot_count + 8, 64);
     if (!err)
-        err = pf_loop_add_handler(master->loop, master->signal_fd, PF_READ,
+        err = pf_loop_add_handler(master->loop, master->signals.fd, PF_READ,
                                   master_on_signal, master);
     return err;
 }
@@ -381,9 +381,9 @@ static int start_up(struct pf__master *master)
         return out_of(master, "scoreboard", err);
     if (pipe2(master->death_pipe, O_CLOEXEC) != 0)
         return out_of(master, "death pipe", -errno);
-    master->signal_fd = pf__signals_open(&master->original_mask);
-    if (master->signal_fd < 0)
-        return out_of(master, "signals", master->signal_fd);
+    err = pf__signals_open(&master->signals);
+    if (err)
+        return out_of(master, "signals", err);
     err = make_loop(master);
     if (err)
         return out_of(master, "loop", err);
@@ -406,8 +406,7 @@ static void end(struct pf__master *master)
         (void)pf_loop_close(master->loop, false);
         pf_loop_unref(master->loop);
     }
-    if (master->signal_fd >= 0)
-        pf__signals_close(master->signal_fd, &master->original_mask);
+    pf__signals_close(&master->signals);
     close_pipe(master->death_pipe);
     pf_scoreboard_free(master->board);
     free(master->slots);
@@ -438,7 +437,7 @@ int pf_master_run(const struct pf_master_options *given)
         return refused;
 
     struct pf__master master = {.options = &options,
-                                .signal_fd = -1,
+                                .signals = {.fd = -1},
                                 .death_pipe = {-1, -1},
                                 .control = {.lock_fd = -1, .socket_fd = -1}};
     pf_log_set_role("master");

@@ -16,28 +16,26 @@ enum {
     HANDLED = sizeof handled / sizeof *handled
 };
 
-int pf__signals_open(sigset_t *original)
+int pf__signals_open(struct pf__signals *signals)
 {
     sigset_t mine;
     sigemptyset(&mine);
     for (int i = 0; i < HANDLED; i++)
         sigaddset(&mine, handled[i]);
-
-    /* SIG_IGN survives an exec, and with it no child would ever be waited for: wait(2). */
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    sigaction(SIGCHLD, &action, NULL);
-    action.sa_handler = SIG_IGN;
-    sigaction(SIGPIPE, &action, NULL);
-
-    if (sigprocmask(SIG_BLOCK, &mine, original) != 0)
+    if (sigprocmask(SIG_BLOCK, &mine, &signals->mask) != 0)
         return -errno;
-    int fd = signalfd(-1, &mine, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (fd == -1) {
+    signals->fd = signalfd(-1, &mine, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (signals->fd == -1) {
         int err = -errno;
-        sigprocmask(SIG_SETMASK, original, NULL);
+        sigprocmask(SIG_SETMASK, &signals->mask, NULL);
         return err;
     }
-    return fd;
+    /* SIG_IGN survives an exec, and with it no child would ever be waited for: wait(2). */
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigaction(SIGCHLD, &action, &signals->child);
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, &signals->pipe);
+    return 0;
 }
 
 void pf__signals_reset(void)
@@ -47,10 +45,13 @@ void pf__signals_reset(void)
         sigaction(handled[i], &action, NULL);
 }
 
-void pf__signals_close(int fd, const sigset_t *original)
+void pf__signals_close(struct pf__signals *signals)
 {
-    close(fd);
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    sigaction(SIGPIPE, &action, NULL);
-    sigprocmask(SIG_SETMASK, original, NULL);
+    if (signals->fd == -1)
+        return;
+    close(signals->fd);
+    signals->fd = -1;
+    sigaction(SIGCHLD, &signals->child, NULL);
+    sigaction(SIGPIPE, &signals->pipe, NULL);
+    sigprocmask(SIG_SETMASK, &signals->mask, NULL);
 }

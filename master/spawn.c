@@ -30,7 +30,7 @@ static void let_go(struct pf__master *master, unsigned kept_lane)
     pf__control_close(&master->control);
     (void)pf_loop_discard(master->loop);
     master->loop = NULL;
-    close(master->signal_fd);
+    close(master->signals.fd);
     close(master->death_pipe[1]);
     pf__listeners_close_others(&master->listeners, kept_lane);
 }
@@ -75,7 +75,7 @@ static void live(struct pf__slot *slot, int channel_fd)
         .board = master->board,
         .row = slot->number,
         .drain_ns = master->options->drain_ns,
-        .signal_mask = &master->original_mask,
+        .signal_mask = &master->signals.mask,
     };
     int status = pf__worker_run(&setup);
     CHECK_LEAKS();

@@ -191,6 +191,13 @@ static void end(pf_conn *conn, int reason)
         release(conn);
 }
 
+/* A callback may fork and return in the child too, into our midst. There the connection is
+ * still the parent's: nothing may be sent, shut down or told. */
+static bool is_inherited(const pf_conn *conn)
+{
+    return pf_loop_check(conn->conns->loop) == -ECHILD;
+}
+
 /* ---- what the loop watches
  * --------------------------------------------------------------- */
 
@@ -229,8 +236,8 @@ static void finish(pf_conn *conn)
  * thing done to a connection, which may be gone afterwards. */
 static void settle(pf_conn *conn)
 {
-    if (conn->busy)
-        return; /* whoever runs it will */
+    if (conn->busy || is_inherited(conn))
+        return; /* whoever runs it will; in the other case, the parent */
     if (conn->state == PF_CONN_CLOSED) {
         release(conn);
     } else if (conn->state == PF_CONN_FLUSHING && !conn->out) {
@@ -382,7 +389,10 @@ static void enter(pf_conn *conn)
 
 static void leave(pf_conn *conn)
 {
-    flush_batch(conn);
+    if (is_inherited(conn))
+        conn->conns->batch_len = 0; /* the parent sends it */
+    else
+        flush_batch(conn);
     conn->conns->owner = NULL;
     conn->busy--;
 }
@@ -413,7 +423,7 @@ static void feed(pf_conn *conn, const char *data, size_t len)
     enter(conn);
     size_t used = conns->options.protocol->on_data(conn, data, len);
     leave(conn);
-    if (conn->state != PF_CONN_OPEN)
+    if (conn->state != PF_CONN_OPEN || is_inherited(conn))
         return;
     pf_assert(used <= len);
     conn->busy++;

@@ -6,6 +6,7 @@
  */
 #include "http/server.h"
 #include "server/internal.h"
+#include "worker/lane.h"
 
 #include <prefork/log.h>
 
@@ -50,7 +51,7 @@ static int http_lane_init(pf_lane *lane, void *arg)
     if (err)
         pf_http_server_free(server);
     else
-        pf_lane_set_data(lane, server);
+        lane->host_data = server;
     return err;
 }
 
@@ -58,7 +59,7 @@ static void http_on_connection(pf_lane *lane, int fd, const struct sockaddr *pee
                                socklen_t peer_len, void *arg)
 {
     (void)peer, (void)peer_len, (void)arg;
-    int err = pf_http_server_adopt(pf_lane_get_data(lane), fd);
+    int err = pf_http_server_adopt(lane->host_data, fd);
     if (!err)
         return;
     pf_log(PF_LOG_WARN, "connection-dropped", "error=%s", strerror(-err));
@@ -70,7 +71,7 @@ static void http_on_drain(pf_lane *lane, void *arg)
     const struct pf__hosted *hosted = arg;
     if (hosted->app->on_drain)
         hosted->app->on_drain(lane, hosted->app->arg);
-    (void)pf_http_server_drain(pf_lane_get_data(lane));
+    (void)pf_http_server_drain(lane->host_data);
 }
 
 static void http_lane_exit(pf_lane *lane, void *arg)
@@ -78,7 +79,7 @@ static void http_lane_exit(pf_lane *lane, void *arg)
     const struct pf__hosted *hosted = arg;
     if (hosted->app->lane_exit)
         hosted->app->lane_exit(lane, hosted->app->arg);
-    pf_http_server_free(pf_lane_get_data(lane));
+    pf_http_server_free(lane->host_data);
 }
 
 static int http_worker_init(void *arg)

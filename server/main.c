@@ -78,7 +78,7 @@ static const struct pf_option options[] = {
      .min = 1,
      .max = 1000000,
      .argument = "N",
-     .help = "connections that may wait to be accepted, per worker (4096)"},
+     .help = "connections that may wait to be accepted, per worker and address (4096)"},
     {.name = "drain-timeout",
      .type = PF_OPTION_DURATION,
      AT(drain_ns),
@@ -151,10 +151,11 @@ static void help(const char *program, const struct pf_app *const *apps)
     if (choice)
         putchar('\n');
     pf_options_help(options, stdout);
-    printf("\nTERM or QUIT stops gracefully, INT at once. Exit status: 0 stopped as told, "
-           "64 bad\n"
-           "command line, 69 cannot bind, 75 all workers keep failing, 78 no worker could "
-           "boot.\n");
+    printf(
+        "\nTERM or QUIT stops gracefully, INT at once. Exit status: 0 stopped as told, 64 "
+        "bad\n"
+        "command line, 69 cannot bind, 70 out of memory or descriptors at start, 75 all\n"
+        "workers keep failing, 78 no worker could boot.\n");
 }
 
 static const struct pf_app *find_app(const struct pf_app *const *apps, const char *name)
@@ -210,7 +211,8 @@ static void print_banner(const struct pf_master_status *status, void *arg)
         printf("\n");
     }
     printf("  control     %s\n", status->control ? status->control : "none");
-    printf("  stop        Ctrl-C, or kill %d (finishes what is open)\n", status->pid);
+    printf("  stop        kill %d (finishes what is open), or Ctrl-C (at once)\n",
+           status->pid);
     fflush(stdout);
 }
 

@@ -16,7 +16,8 @@ struct pf_lane {
     pf_loop *loop;
     const struct pf_service *service;
     unsigned slot;
-    void *data;
+    void *data;         /* the service's */
+    void *host_data;    /* of whoever hosts an application in a service: server/host.c */
     size_t connections; /* given to the service and not closed yet */
     uint64_t *cells[PF__COLUMNS];
     pf_acceptor *acceptors[PF_LANE_LISTENERS_MAX];

@@ -260,7 +260,8 @@ int pf__worker_run(const struct pf__worker_setup *setup)
     }
     err = service->worker_init ? service->worker_init(service->arg) : 0;
     if (err) {
-        pf_log(PF_LOG_ERROR, "boot-failed", "step=worker_init error=%s", strerror(-err));
+        pf_log(PF_LOG_ERROR, "boot-failed", "step=worker_init error=%s",
+               strerror(err < 0 ? -err : err));
         status = PF_EXIT_CONFIG;
     } else {
         status = serve(&worker);

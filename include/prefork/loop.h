@@ -203,7 +203,8 @@ PF_API int pf_loop_reserve(pf_loop *loop, size_t fds, size_t timers, size_t call
 
 /*
  * This thread's current loop, borrowed: valid until it is closed. With none: NULL, or, if
- * `make`, a new one that becomes current; NULL then means it could not be made. A loop
+ * `make`, a new one that becomes current; NULL then means it could not be made. Closing a
+ * loop that was made here gives up all of it, unless somebody took a reference. A loop
  * inherited over a fork is never returned.
  */
 PF_API pf_loop *pf_loop_current(bool make);
@@ -217,7 +218,8 @@ PF_API void pf_loop_clear_current(void);
 
 /*
  * The process's loop, made by the first call from whichever thread; borrowed. Every thread
- * gets the same one. NULL only if it cannot be made. In a child: a new one.
+ * gets the same one. NULL only if it cannot be made. Closing it forgets it, too. In a
+ * child: a new one.
  */
 PF_API pf_loop *pf_loop_instance(void);
 

@@ -1,0 +1,373 @@
+/* test_log.c - one event, one line, one write. */
+#include "tests/lib/test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <prefork/log.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+static char got[PF_LOG_LINE_MAX + 16];
+static size_t got_len;
+static int got_lines;
+static enum pf_log_level got_level;
+
+static pf_log_sink_fn keep_line;
+static void keep_line(enum pf_log_level level, const char *line, size_t len, void *arg)
+{
+    assert_ptr_equal(arg, got);
+    assert_int_equal(strlen(line), len);
+    assert_true(len <= PF_LOG_LINE_MAX);
+    memcpy(got, line, len + 1);
+    got_len = len;
+    got_level = level;
+    got_lines++;
+}
+
+static int keep_lines(void **state)
+{
+    got_lines = 0;
+    pf_log_set_role("test");
+    pf_log_set_level(PF_LOG_INFO);
+    pf_log_set_sink(keep_line, got);
+    return pf_test_setup(state);
+}
+
+static int leave_lines(void **state)
+{
+    pf_log_set_sink(NULL, NULL);
+    return pf_test_teardown(state);
+}
+
+/* Assert that the last line is "<level> test <our pid> <rest>". */
+static void assert_line(const char *level, const char *rest)
+{
+    char expected[2 * PF_LOG_LINE_MAX];
+    (void)snprintf(expected, sizeof expected, "%s test %d %s", level, (int)getpid(), rest);
+    assert_string_equal(got, expected);
+}
+
+static void a_line_names_level_role_pid_and_event(void **state)
+{
+    (void)state;
+    pf_log(PF_LOG_INFO, "worker-ready", "worker=%d cpu=%d", 0, 3);
+    assert_line("info", "worker-ready worker=0 cpu=3");
+    assert_int_equal(got_level, PF_LOG_INFO);
+    pf_log(PF_LOG_ERROR, "gone", "%s", "why=\"no space\"");
+    assert_line("error", "gone why=\"no space\"");
+}
+
+static void an_event_without_values_has_no_space_at_its_end(void **state)
+{
+    (void)state;
+    const char *empty = "";
+    pf_log(PF_LOG_WARN, "bare", "%s", empty);
+    assert_line("warn", "bare");
+}
+
+static void events_below_the_level_are_dropped(void **state)
+{
+    (void)state;
+    pf_log(PF_LOG_DEBUG, "unseen", "x=%d", 1);
+    assert_int_equal(got_lines, 0);
+    assert_false(pf_log_enabled(PF_LOG_DEBUG));
+    assert_true(pf_log_enabled(PF_LOG_INFO));
+
+    pf_log_set_level(PF_LOG_DEBUG);
+    pf_log(PF_LOG_DEBUG, "seen", "x=%d", 1);
+    assert_line("debug", "seen x=1");
+
+    pf_log_set_level(PF_LOG_ERROR);
+    pf_log(PF_LOG_WARN, "unseen", "x=%d", 1);
+    assert_int_equal(got_lines, 1);
+}
+
+static void control_bytes_cannot_make_a_second_line(void **state)
+{
+    (void)state;
+    pf_log(PF_LOG_INFO, "request", "path=%s", "/a\r\nerror master 1 fake\t\x1b[2J\x7f\x01");
+    assert_line("info",
+                "request path=/a\\x0d\\x0aerror master 1 fake\\x09\\x1b[2J\\x7f\\x01");
+}
+
+static void bytes_above_ascii_pass_unchanged(void **state)
+{
+    (void)state;
+    pf_log(PF_LOG_INFO, "name", "is=%s", "gr\xc3\xbc\xc3\x9f\xff");
+    assert_line("info", "name is=gr\xc3\xbc\xc3\x9f\xff");
+}
+
+/* The length of "info test <pid> e " */
+static int head_len(void)
+{
+    return snprintf(NULL, 0, "info test %d e ", (int)getpid());
+}
+
+static void a_line_of_the_greatest_length_is_whole(void **state)
+{
+    (void)state;
+    char text[PF_LOG_LINE_MAX + 1];
+    memset(text, 'x', sizeof text);
+    int fits = PF_LOG_LINE_MAX - head_len();
+    pf_log(PF_LOG_INFO, "e", "%.*s", fits, text);
+    assert_int_equal(got_len, PF_LOG_LINE_MAX);
+    assert_int_equal(got[got_len - 1], 'x');
+
+    pf_log(PF_LOG_INFO, "e", "%.*s", fits + 1, text);
+    assert_int_equal(got_len, PF_LOG_LINE_MAX);
+    assert_string_equal(got + got_len - 4, "x...");
+}
+
+static void a_much_longer_line_is_cut(void **state)
+{
+    (void)state;
+    static char text[100000];
+    memset(text, 'x', sizeof text - 1);
+    pf_log(PF_LOG_INFO, "e", "%s", text);
+    assert_int_equal(got_len, PF_LOG_LINE_MAX);
+    assert_string_equal(got + got_len - 4, "x...");
+
+    pf_log(PF_LOG_INFO, text, "a=%d", 1);
+    assert_int_equal(got_len, PF_LOG_LINE_MAX);
+    assert_string_equal(got + got_len - 4, "x...");
+}
+
+static void an_escape_is_never_cut_in_half(void **state)
+{
+    (void)state;
+    char text[PF_LOG_LINE_MAX];
+    memset(text, '\n', sizeof text);
+    for (int shift = 0; shift < 4; shift++) {
+        pf_log(PF_LOG_INFO, "e", "%.*s%.*s", shift, "abcd", PF_LOG_LINE_MAX / 2, text);
+        assert_in_range(got_len, PF_LOG_LINE_MAX - 3, PF_LOG_LINE_MAX);
+        assert_string_equal(got + got_len - 7, "\\x0a...");
+    }
+}
+
+static void a_long_role_is_cut(void **state)
+{
+    (void)state;
+    char expected[64];
+    pf_log_set_role("0123456789012345678901234567890123456789");
+    pf_log(PF_LOG_INFO, "e", "%s", "");
+    (void)snprintf(expected, sizeof expected, "info 0123456789012345678901234567890 %d e",
+                   (int)getpid());
+    assert_string_equal(got, expected);
+}
+
+static pf_log_sink_fn fail_with_errno;
+static void fail_with_errno(enum pf_log_level level, const char *line, size_t len,
+                            void *arg)
+{
+    keep_line(level, line, len, arg);
+    errno = EIO;
+}
+
+static void errno_is_kept(void **state)
+{
+    (void)state;
+    pf_log_set_sink(fail_with_errno, got);
+    errno = ENOSPC;
+    pf_log(PF_LOG_INFO, "e", "x=%d", 1);
+    assert_int_equal(errno, ENOSPC);
+    assert_line("info", "e x=1");
+}
+
+static void log_in_child(void *arg)
+{
+    (void)arg;
+    pf_log(PF_LOG_INFO, "child", "x=%d", 1);
+    assert_line("info", "child x=1"); /* with the child's pid */
+}
+
+static void a_child_logs_as_its_parent_but_with_its_own_pid(void **state)
+{
+    (void)state;
+    pf_test_in_child(log_in_child, NULL);
+    pf_test_in_raw_clone(log_in_child, NULL);
+}
+
+/* ---- standard error -------------------------------------------------------------------
+ */
+
+static int saved_stderr;
+
+static void replace_stderr(int fd)
+{
+    saved_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    assert_true(saved_stderr >= 0);
+    assert_int_equal(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+    pf_log_set_sink(NULL, NULL);
+}
+
+static void restore_stderr(void)
+{
+    assert_int_equal(dup2(saved_stderr, STDERR_FILENO), STDERR_FILENO);
+    assert_int_equal(close(saved_stderr), 0);
+}
+
+static void a_line_is_one_write_to_standard_error(void **state)
+{
+    (void)state;
+    char line[2048];
+    int pair[2]; /* keeps each write apart */
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    replace_stderr(pair[1]);
+    pf_log(PF_LOG_INFO, "first", "a=%d", 1);
+    pf_log(PF_LOG_INFO, "second", "%s", "");
+    restore_stderr();
+
+    ssize_t n = recv(pair[0], line, sizeof line - 1, MSG_DONTWAIT);
+    assert_true(n > 0);
+    line[n] = '\0';
+    assert_string_equal(strstr(line, "first"), "first a=1\n");
+    n = recv(pair[0], line, sizeof line - 1, MSG_DONTWAIT);
+    assert_true(n > 0);
+    line[n] = '\0';
+    assert_string_equal(strstr(line, "second"), "second\n");
+    assert_int_equal(recv(pair[0], line, sizeof line, MSG_DONTWAIT), -1);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+static void a_log_that_cannot_be_written_harms_nobody(void **state)
+{
+    (void)state;
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    assert_true(full >= 0);
+    replace_stderr(full);
+    errno = EXDEV;
+    pf_log(PF_LOG_ERROR, "lost", "%s", "");
+    assert_int_equal(errno, EXDEV);
+    restore_stderr();
+    close(full);
+}
+
+static int drain_fd;
+static volatile sig_atomic_t interrupts;
+
+/* The first signals only interrupt the write; then the pipe is emptied. */
+static void on_alarm(int signo)
+{
+    (void)signo;
+    char buffer[4096];
+    int saved_errno = errno;
+    if (++interrupts >= 3)
+        while (read(drain_fd, buffer, sizeof buffer) > 0)
+            ;
+    errno = saved_errno;
+}
+
+static void a_write_that_a_signal_interrupts_is_tried_again(void **state)
+{
+    (void)state;
+    int ends[2];
+    char fill[4096];
+    memset(fill, 'f', sizeof fill);
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    while (write(ends[1], fill, sizeof fill) > 0)
+        ;
+    assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0); /* blocking from now on */
+    drain_fd = ends[0];
+    interrupts = 0;
+
+    struct sigaction action = {.sa_handler = on_alarm}, before; /* no SA_RESTART */
+    const struct itimerval often = {{0, 5000}, {0, 5000}}, off = {{0, 0}, {0, 0}};
+    assert_int_equal(sigaction(SIGALRM, &action, &before), 0);
+    replace_stderr(ends[1]);
+    assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+    pf_log(PF_LOG_INFO, "patient", "%s", "");
+    assert_int_equal(setitimer(ITIMER_REAL, &off, NULL), 0);
+    restore_stderr();
+    assert_int_equal(sigaction(SIGALRM, &before, NULL), 0);
+
+    assert_true(interrupts >= 3);
+    close(ends[1]);
+    close(ends[0]);
+}
+
+#define THREADS 4
+#define LINES   200
+
+static void *log_many(void *arg)
+{
+    for (int i = 0; i < LINES; i++)
+        pf_log(PF_LOG_INFO, "race", "thread=%d i=%d end", *(int *)arg, i);
+    return NULL;
+}
+
+static void lines_of_threads_do_not_mix(void **state)
+{
+    (void)state;
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    assert_int_equal(fcntl(fileno(file), F_SETFL, O_APPEND), 0);
+    replace_stderr(fileno(file));
+    pthread_t threads[THREADS];
+    int ids[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        ids[i] = i;
+        assert_int_equal(pthread_create(&threads[i], NULL, log_many, &ids[i]), 0);
+    }
+    pf_log_set_level(PF_LOG_INFO); /* any thread, at any time */
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    restore_stderr();
+
+    char line[256], text[64];
+    int next[THREADS] = {0}, lines = 0;
+    rewind(file);
+    while (fgets(line, sizeof line, file)) {
+        int thread = -1, i = -1, pid = -1;
+        assert_int_equal(
+            sscanf(line, "info test %d race thread=%d i=%d", &pid, &thread, &i), 3);
+        assert_in_range(thread, 0, THREADS - 1);
+        assert_int_equal(i, next[thread]++);
+        (void)snprintf(text, sizeof text, "thread=%d i=%d end\n", thread, i);
+        assert_string_equal(strstr(line, "thread="), text);
+        lines++;
+    }
+    assert_int_equal(lines, THREADS * LINES);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void the_version_is_that_of_the_headers(void **state)
+{
+    (void)state;
+    char numbers[32];
+    (void)snprintf(numbers, sizeof numbers, "%d.%d.%d", PF_VERSION_MAJOR, PF_VERSION_MINOR,
+                   PF_VERSION_PATCH);
+    assert_string_equal(pf_version(), PF_VERSION);
+    assert_string_equal(pf_version(), numbers);
+}
+
+#define log_test(name) cmocka_unit_test_setup_teardown(name, keep_lines, leave_lines)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        log_test(a_line_names_level_role_pid_and_event),
+        log_test(an_event_without_values_has_no_space_at_its_end),
+        log_test(events_below_the_level_are_dropped),
+        log_test(control_bytes_cannot_make_a_second_line),
+        log_test(bytes_above_ascii_pass_unchanged),
+        log_test(a_line_of_the_greatest_length_is_whole),
+        log_test(a_much_longer_line_is_cut),
+        log_test(an_escape_is_never_cut_in_half),
+        log_test(a_long_role_is_cut),
+        log_test(errno_is_kept),
+        log_test(a_child_logs_as_its_parent_but_with_its_own_pid),
+        log_test(a_line_is_one_write_to_standard_error),
+        log_test(a_log_that_cannot_be_written_harms_nobody),
+        log_test(a_write_that_a_signal_interrupts_is_tried_again),
+        log_test(lines_of_threads_do_not_mix),
+        pf_test(the_version_is_that_of_the_headers),
+    };
+    return cmocka_run_group_tests_name("log", tests, NULL, NULL);
+}
