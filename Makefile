@@ -54,7 +54,7 @@ say  = @$(if $(V),:,echo "  $(1)")
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: deps-build $(LIBRARY) $(SHARED) $(PROGRAMS) $(EXAMPLES) ## library, programs, examples
+all: $(LIBRARY) $(SHARED) $(PROGRAMS) $(EXAMPLES) ## library, programs, examples
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -121,24 +121,32 @@ $(B)/tests/unit/test_hdr: $(B)/bench/hdr.o
 run: all ## start prefork-server on http://127.0.0.1:8888, a worker for each CPU
 	@exec $(B)/bin/prefork-server --workers auto $(ARGS)
 
-test: deps-test all $(TESTS) ## every test; the last line counts them
+test: all $(TESTS) ## every test; the last line counts them
 	@BUILD=$(B) CC="$(CC)" sh tests/run.sh $(TESTS) $(CHECKS)
 
 asan tsan: ## the tests under AddressSanitizer + UBSan, or ThreadSanitizer
 	$(MAKE) VARIANT=$@ test
 
-valgrind: deps-test ## the unit and conformance tests under valgrind
+valgrind: ## the unit and conformance tests under valgrind
 	$(MAKE) VARIANT=debug test WRAP="valgrind --quiet --error-exitcode=99 \
 	    --leak-check=full --track-fds=no --child-silent-after-fork=yes"
 
 bench: all $(B)/bench/bare_epoll ## a short run of the load tool against the server, and against the bare ceiling
 	sh bench/bench.sh $(B)
 
+# What is missing is installed before anything else is looked at: the stamps are makefiles,
+# so make starts over when it has made one, and finds the files that came.
 deps: ; sh .ci/deps build test tools ## install everything the tests can use
-deps-build: build/deps-build
-deps-test: build/deps-test
 build/deps-%: .ci/deps
 	@mkdir -p build && sh .ci/deps $* && touch $@
+build/deps-test: | build/deps-build
+GOALS := $(or $(MAKECMDGOALS),all)
+ifneq ($(filter-out help clean deps format format-check tags,$(GOALS)),)
+include build/deps-build
+endif
+ifneq ($(filter test asan tsan valgrind,$(GOALS)),)
+include build/deps-test
+endif
 
 # ---- giving it away ---------------------------------------------------------------------
 install: all ## headers, libraries, pkg-config file, programs, manuals under DESTDIR/PREFIX
@@ -178,7 +186,7 @@ help: ## this list
 	@sed -n 's/^\([a-z][a-z_. -]*\):[^#]*## *\(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
 	    while IFS='|' read -r t d; do printf '  %-24s %s\n' "$$t" "$$d"; done
 
-.PHONY: all run test asan tsan valgrind bench deps deps-build deps-test install format \
+.PHONY: all run test asan tsan valgrind bench deps install format \
         format-check lint tags clean help
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

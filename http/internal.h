@@ -10,6 +10,9 @@
 #include "http/server.h"
 #include "net/conn.h"
 
+/* More than the longest head takes: its lines, and the longest Content-Type. */
+#define PF__HTTP_HEAD_MAX (512 + PF_HTTP_CONTENT_TYPE_MAX)
+
 /*
  * A message while it is read. One that comes whole is read in the server's own; one that
  * goes on in a later read gets a copy on the heap, which lives until it is answered.

@@ -46,8 +46,7 @@ static llhttp_t *llhttp_of(struct pf_http_parser *parser)
     return (llhttp_t *)(void *)parser->state;
 }
 
-/* ---- llhttp's callbacks: they stop it where this side wants to look ---------------------
- */
+/* ---- llhttp's callbacks: they stop it where this side wants to look ------------------ */
 
 static int stop_here(llhttp_t *ll)
 {
@@ -74,8 +73,7 @@ static const llhttp_settings_t settings = {
     .on_message_complete = stop_here,
 };
 
-/* ---- characters and words --------------------------------------------------------------
- */
+/* ---- characters and words ------------------------------------------------------------ */
 
 static bool is_digit(char c)
 {
@@ -173,8 +171,7 @@ static struct pf_http_span span_of(const char *base, const char *at, const char 
     return (struct pf_http_span){(uint32_t)(at - base), (uint32_t)(end - at)};
 }
 
-/* ---- the start line --------------------------------------------------------------------
- */
+/* ---- the start line ------------------------------------------------------------------ */
 
 static enum pf_http_method method_of(llhttp_t *ll)
 {
@@ -285,16 +282,21 @@ static int take_request_line(struct pf_http_parser *parser, const char *base, co
     return take_version(parser, target_end + 1, (size_t)(end - target_end - 1));
 }
 
+/* llhttp takes leading zeros for part of a status; here it is three digits, and then a
+ * reason, or nothing: some servers leave it out with its space. */
 static int take_status_line(struct pf_http_parser *parser, const char *p, const char *end)
 {
+    static const size_t status_end = sizeof "HTTP/1.1 200" - 1;
+    size_t len = (size_t)(end - p);
     parser->status = (unsigned)llhttp_get_status_code(llhttp_of(parser));
-    if (parser->status < 100 || parser->status > 599)
+    if (len < status_end || parser->status < 100 || parser->status > 599)
         return -400;
-    return end - p < 8 ? -400 : take_version(parser, p, 8);
+    if (len > status_end && p[status_end] != ' ')
+        return -400;
+    return take_version(parser, p, sizeof "HTTP/1.1" - 1);
 }
 
-/* ---- lines -----------------------------------------------------------------------------
- */
+/* ---- lines --------------------------------------------------------------------------- */
 
 static int take_field(struct pf_http_parser *parser, const char *base, const char *p,
                       const char *end)
@@ -372,8 +374,7 @@ static int take_lines(struct pf_http_parser *parser, const char *base, size_t se
     return 0;
 }
 
-/* ---- what the fields mean together ------------------------------------------------------
- */
+/* ---- what the fields mean together --------------------------------------------------- */
 
 struct meaning {
     bool close, keep_alive; /* Connection */
@@ -408,8 +409,7 @@ static int note_field(struct pf_http_parser *parser, struct meaning *meaning,
 {
     const char *name = base + field->name.at, *value = base + field->value.at;
     size_t len = field->value.len;
-    switch (
-        field->name.len) { /* most fields are none of these: no more than this for them */
+    switch (field->name.len) { /* all that most fields cost */
     case 4:
         if (parser->side == PF_HTTP_REQUEST && is_word(name, 4, "host"))
             return note_host(parser, meaning, base, field->value);
@@ -418,7 +418,7 @@ static int note_field(struct pf_http_parser *parser, struct meaning *meaning,
         if (!is_word(name, 6, "expect"))
             break;
         if (is_word(value, len, "100-continue"))
-            parser->expect_continue = parser->minor >= 1;
+            parser->expect_continue = parser->side == PF_HTTP_REQUEST && parser->minor >= 1;
         else
             meaning->expectations++;
         break;
@@ -486,9 +486,17 @@ static int frame_body(struct pf_http_parser *parser, const struct meaning *meani
 
 static bool is_bodiless(const struct pf_http_parser *parser)
 {
-    return parser->side == PF_HTTP_RESPONSE &&
-           (parser->head_request || parser->status < 200 || parser->status == 204 ||
-            parser->status == 304);
+    if (parser->side == PF_HTTP_REQUEST)
+        return parser->method == PF_HTTP_CONNECT; /* RFC 9110 section 9.3.6 */
+    return parser->head_request || parser->status < 200 || parser->status == 204 ||
+           parser->status == 304;
+}
+
+/* What follows is meant for a tunnel, or speaks another protocol. */
+static bool ends_http(const struct pf_http_parser *parser)
+{
+    return parser->side == PF_HTTP_REQUEST ? parser->method == PF_HTTP_CONNECT
+                                           : parser->status == 101;
 }
 
 static bool lasts_until_close(const struct pf_http_parser *parser)
@@ -514,16 +522,15 @@ static int finish_head(struct pf_http_parser *parser, const char *base)
         parser->has_body = false;
     if (parser->side == PF_HTTP_REQUEST && parser->minor >= 1 && meaning.expectations > 0)
         return -417;
-    parser->keep_alive = !meaning.close && !lasts_until_close(parser) &&
-                         (parser->minor >= 1 || meaning.keep_alive);
+    parser->keep_alive = !meaning.close && (parser->minor >= 1 || meaning.keep_alive) &&
+                         !lasts_until_close(parser) && !ends_http(parser);
     parser->body_left = parser->has_body ? parser->content_length : 0;
     parser->last = '\n';
     parser->phase = PHASE_BODY;
     return PF_HTTP_HEAD_DONE;
 }
 
-/* ---- the head --------------------------------------------------------------------------
- */
+/* ---- the head ------------------------------------------------------------------------ */
 
 /* llhttp does not know the method. A token that ends in a space is a method of somebody's;
  * anything else, such as a TLS handshake, is no HTTP. */
@@ -590,8 +597,7 @@ static int run_head(struct pf_http_parser *parser, const char *base, size_t len,
     return PF_HTTP_MORE;
 }
 
-/* ---- the body --------------------------------------------------------------------------
- */
+/* ---- the body ------------------------------------------------------------------------ */
 
 /* Chunk sizes and trailers are not taken apart, but they are lines like all others. What
  * llhttp forgives in them: a bare line feed, a folded trailer, one without a name. */
@@ -650,8 +656,7 @@ static int run_plain(struct pf_http_parser *parser, size_t len, size_t *used,
     return PF_HTTP_BODY;
 }
 
-/* ---- for the other files ---------------------------------------------------------------
- */
+/* ---- for the other files ------------------------------------------------------------- */
 
 void pf__http_parser_start(struct pf_http_parser *parser, enum pf_http_side side,
                            bool head_request)

@@ -1,8 +1,8 @@
 /*
  * parser.h - HTTP/1 heads and bodies, read from bytes; both sides.
  *
- * Only parser.c knows of llhttp. What llhttp lets through in strict mode
- * and RFC 9112 does not is refused on top of it here: a head that passes is unambiguous.
+ * Only parser.c knows of llhttp. What llhttp lets through in strict mode and RFC 9112 does
+ * not is refused on top of it there: a head that passes is unambiguous.
  *
  * A message's head is parsed from one contiguous buffer that holds it from its first byte,
  * but incrementally: each call looks at the bytes that are new. Spans are offsets into that
@@ -68,10 +68,10 @@ struct pf_http_parser {
     enum pf_http_method method;
     unsigned status; /* response */
     unsigned minor;  /* of HTTP/1.minor: 0 or 1 */
-    bool keep_alive; /* the connection may carry another message afterwards */
+    bool keep_alive; /* another message may follow; never behind CONNECT or a 101 */
     bool has_body;   /* body bytes may follow */
     bool chunked;
-    bool expect_continue;       /* Expect: 100-continue, and HTTP/1.1 */
+    bool expect_continue;       /* request: Expect: 100-continue, and HTTP/1.1 */
     uint64_t content_length;    /* UINT64_MAX: not given */
     uint32_t head_len;          /* bytes of the head, from the first to the empty line */
     struct pf_http_span target; /* request: as sent */

@@ -1,378 +1,358 @@
 /*
- * server.c - HTTP/1.1 on buffered connections; see server.h.
+ * server.c - the HTTP/1.1 server of one lane; see server.h.
  *
- * Reading order: on_data() takes one message after another off the input; take_message() is
- * one of them, whole on the hot path; hold() is for those that come in pieces.
+ * Reading order: on_data() takes one message after the other from the bytes at hand;
+ * take_message() is the life of one; answer() says what it gets.
  *
- * Invariants: answers leave in the order of requests, since each is written before the next
- * message is looked at. A connection has a `held` exactly while a message of it is begun:
- * that is also what tells the deadlines apart. Behind an answer that closes nothing is
- * parsed.
+ * A connection between messages owns nothing but its client below. A head is parsed where
+ * the connection keeps its bytes; they are used up together with the message, or, when its
+ * body goes on in a later read, against a copy of the head. Bodies are counted and dropped.
+ *
+ * Three deadlines, one at a time: IDLE between messages, HEAD from the first byte of a head
+ * to its last, BODY from any byte of a body to the next.
+ *
+ * Invariant: whenever framing is in doubt there is one error answer, behind those of the
+ * good requests before it, and nothing more is parsed on that connection.
  */
-#include "http/server.h"
+#include "http/internal.h"
 
-#include "http/request.h"
-#include "net/conn.h"
+#include <prefork/log.h>
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
-enum deadline {
-    DEADLINE_IDLE,
-    DEADLINE_HEAD,
-    DEADLINE_BODY,
+/* Deadline classes of our connections. */
+enum {
+    IDLE,
+    HEAD,
+    BODY,
 };
 
-/* A message that is begun. While its head is incomplete the connection keeps the bytes;
- * then they move here, so that the body need not be kept. */
-struct held {
-    LIST_ENTRY(held) entry;
-    struct pf_http_parser parser;
-    size_t used;       /* bytes of the head, in the connection's input, that are parsed */
-    uint64_t body_len; /* so far */
-    size_t head_len;   /* 0: incomplete */
-    char head[];
+/* Behind each connection. */
+struct client {
+    struct pf__http_message *unfinished; /* goes on in a later read; NULL: none */
 };
+_Static_assert(sizeof(struct client) <= 32, "an idle connection is to cost little");
 
-struct session {
-    struct held *held; /* NULL: idle */
-};
+/* ---- messages that go on in a later read ------------------------------------------- */
 
-_Static_assert(sizeof(struct session) <= 32, "an idle connection is small");
-
-struct pf_http_server {
-    pf_loop *loop;
-    pf_conns *conns;
-    struct pf_http_routes *routes;
-    struct pf_http_server_options options;
-    bool draining;
-    unsigned serving; /* input is being handled */
-    LIST_HEAD(, held) held;
-    struct pf_http_front front;
-    struct pf_http_parser parser; /* for messages that come whole */
-};
-
-/* ---- messages in pieces ----------------------------------------------------------------
- */
-
-/* Keep a copy of the parser, and of the head that it speaks of, for the rest of a message.
- * NULL: no memory, and the connection is gone. */
-static struct held *hold(pf_conn *conn, const struct pf_http_parser *parser,
-                         const char *head, size_t head_len)
+static struct pf__http_message *begin_message(pf_http_server *server)
 {
-    pf_http_server *server = pf_conn_arg(conn);
-    struct session *session = pf_conn_state(conn);
-    struct held *held = malloc(sizeof *held + head_len);
-    if (!held) {
-        (void)pf_conn_abort(conn, -ENOMEM);
+    struct pf__http_message *message = &server->scratch;
+    pf__http_parser_start(&message->parser, PF_HTTP_REQUEST, false);
+    message->head_done = false;
+    message->used = 0;
+    message->body_len = 0;
+    return message;
+}
+
+static struct pf__http_message *copy_to_heap(pf_http_server *server)
+{
+    struct pf__http_message *message = malloc(sizeof *message);
+    if (!message)
         return NULL;
-    }
-    held->parser = *parser;
-    held->used = 0;
-    held->body_len = 0;
-    held->head_len = head_len;
-    memcpy(held->head, head, head_len);
-    LIST_INSERT_HEAD(&server->held, held, entry);
-    session->held = held;
-    return held;
+    *message = server->scratch;
+    message->prev = NULL;
+    message->next = server->unfinished;
+    if (message->next)
+        message->next->prev = message;
+    server->unfinished = message;
+    return message;
 }
 
-static void let_go(struct held *held)
+static char *memdup(const char *bytes, size_t len)
 {
-    LIST_REMOVE(held, entry);
-    free(held);
+    char *copy = malloc(len);
+    return copy ? memcpy(copy, bytes, len) : NULL;
 }
 
-static void let_go_of(pf_conn *conn)
+/* The server's own message is not on the heap: nothing to do. */
+static void drop_message(pf_http_server *server, struct pf__http_message *message)
 {
-    struct session *session = pf_conn_state(conn);
-    if (session->held)
-        let_go(session->held);
-    session->held = NULL;
+    if (!message || message == &server->scratch)
+        return;
+    *(message->prev ? &message->prev->next : &server->unfinished) = message->next;
+    if (message->next)
+        message->next->prev = message->prev;
+    free(message->head);
+    free(message);
 }
 
-/* ---- answers ---------------------------------------------------------------------------
- */
+/* ---- ends -------------------------------------------------------------------------- */
 
-static struct pf_http_request request_of(pf_conn *conn, const struct pf_http_parser *parser,
-                                         const char *base)
+/* Queue the answer of an error and close, without losing the answer to a reset. */
+static void refuse(pf_conn *conn, int status)
 {
-    pf_http_server *server = pf_conn_arg(conn);
-    pf__http_front_update(&server->front, pf_loop_now(server->loop));
-    return (struct pf_http_request){.loop = server->loop,
-                                    .conn = conn,
-                                    .options = &server->options,
-                                    .front = &server->front,
-                                    .parser = parser,
-                                    .base = base};
-}
-
-/* One answer and the end, however much of the request still comes. */
-static void refuse(pf_conn *conn, const struct pf_http_parser *parser, int status)
-{
-    struct pf_http_request request = request_of(conn, parser, NULL);
-    request.close = true;
-    pf__http_request_refuse(&request, status, 0);
-    (void)pf_conn_close(conn, true);
-}
-
-/* Answer a complete message; `is_last`: no byte of another one is known. */
-static void answer(pf_conn *conn, const struct pf_http_parser *parser, const char *base,
-                   bool is_last)
-{
-    pf_http_server *server = pf_conn_arg(conn);
-    struct pf_http_request request = request_of(conn, parser, base);
-    bool asked = !parser->keep_alive;
-    request.close = asked || (server->draining && is_last);
-    pf__http_request_dispatch(&request, server->routes);
-    if (!request.answered)
-        (void)pf_conn_abort(conn, -ENOBUFS); /* a gap would shift all answers behind it */
-    else if (request.close) /* a client that did not ask may be sending the next request */
-        (void)pf_conn_close(conn, !asked || !is_last);
-}
-
-/* ---- one message -----------------------------------------------------------------------
- */
-
-/* Pass over what there is of a body. Returns PF_HTTP_MORE, PF_HTTP_DONE or -status. */
-static int pass_body(const pf_http_server *server, struct pf_http_parser *parser,
-                     const char *data, size_t len, size_t *used, uint64_t *body_len)
-{
-    struct pf_http_span span;
-    int progress;
-    while ((progress = pf__http_parser_run(parser, data, len, used, &span)) ==
-           PF_HTTP_BODY) {
-        *body_len += span.len;
-        if (*body_len > server->options.body_max)
-            return -413;
-    }
-    return progress;
-}
-
-/* Go on with the body of a message whose head is held. */
-static size_t take_body(pf_conn *conn, struct held *held, const char *data, size_t len)
-{
-    pf_http_server *server = pf_conn_arg(conn);
-    size_t used = 0;
-    int progress = pass_body(server, &held->parser, data, len, &used, &held->body_len);
-    if (progress == PF_HTTP_MORE) {
-        pf_conn_set_deadline(conn, DEADLINE_BODY);
-        return used;
-    }
-    if (progress < 0)
-        refuse(conn, &held->parser, -progress);
+    struct pf_http_request request = {
+        .server = pf_conn_arg(conn), .conn = conn, .closing = true};
+    int err = pf__http_answer_status(&request, status, NULL);
+    if (err)
+        pf_conn_abort(conn, err);
     else
-        answer(conn, &held->parser, held->head, used == len);
-    let_go_of(conn);
-    return used;
+        pf_conn_close(conn, true);
 }
 
-/* The body goes on in later reads: put the head away. */
-static void wait_for_body(pf_conn *conn, const struct pf_http_parser *parser,
-                          const char *head, uint64_t body_len, bool has_begun)
+/* ---- the answer -------------------------------------------------------------------- */
+
+static int call_handler(struct pf_http_request *request, const struct pf_http_route *route)
+{
+    int err = route->handler(request, route->arg);
+    if (pf_loop_check(request->server->loop) == -ECHILD)
+        return -ECHILD; /* it has forked, and this is the child: the parent answers */
+    if (err >= 0 && !request->answered)
+        err = -ENODATA;
+    if (err >= 0)
+        return 0;
+    if (err != -EPIPE) /* a client that is gone is no news */
+        pf_log(PF_LOG_ERROR, "http-handler-failed",
+               "method=%s path=%s error=%s answered=%d", route->method, route->path,
+               strerror(-err), request->answered);
+    return request->answered ? 0 : pf__http_answer_status(request, 500, NULL);
+}
+
+static int answer(struct pf_http_request *request)
+{
+    const struct pf_http_parser *parser = request->parser;
+    const struct pf__http_routes *routes = request->server->routes;
+    enum pf_http_method method = parser->method;
+    if (method == PF_HTTP_METHOD_OTHER)
+        return pf__http_answer_status(request, 501, NULL);
+    if (method == PF_HTTP_OPTIONS && parser->path.len == 0) /* of the server as a whole */
+        return pf__http_answer_status(request, 204, routes->allow);
+
+    size_t len;
+    const char *text = pf_http_get_path(request, &len);
+    const struct pf__http_path *path = pf__http_routes_find(routes, text, len);
+    if (method == PF_HTTP_CONNECT || method == PF_HTTP_TRACE)
+        return pf__http_answer_status(request, 405, path ? path->allow : routes->allow);
+    if (!path)
+        return pf__http_answer_status(request, 404, NULL);
+    if (path->by_method[method])
+        return call_handler(request, path->by_method[method]);
+    return pf__http_answer_status(request, method == PF_HTTP_OPTIONS ? 204 : 405,
+                                  path->allow);
+}
+
+/* `rest`: bytes that stand behind the request. */
+static void answer_message(pf_conn *conn, const struct pf__http_message *message,
+                           const char *head, size_t rest)
+{
+    pf_http_server *server = pf_conn_arg(conn);
+    const struct pf_http_parser *parser = &message->parser;
+    struct pf_http_request request = {
+        .server = server, .conn = conn, .parser = parser, .head = head};
+    /* What follows a CONNECT may be meant for the other end of a tunnel. */
+    request.closing =
+        server->draining || !parser->keep_alive || parser->method == PF_HTTP_CONNECT;
+    int err = answer(&request);
+    if (err)
+        pf_conn_abort(conn, err);
+    else if (request.closing)
+        /* Bytes left unread, or on their way from a client that was not told yet, would
+         * reset the connection and with it the answer. */
+        pf_conn_close(conn, rest > 0 || parser->keep_alive);
+}
+
+/* ---- one message ------------------------------------------------------------------- */
+
+/* The head is complete: may the body come? Returns 0, or -status. */
+static int accept_head(pf_conn *conn, const struct pf__http_message *message, size_t rest)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    bool is_awaited = parser->expect_continue && !has_begun;
-    struct held *held = hold(conn, parser, head, parser->head_len);
-    if (!held)
-        return;
-    held->body_len = body_len;
-    pf_conn_set_deadline(conn, DEADLINE_BODY);
-    if (is_awaited && pf_conn_write(conn, go_on, sizeof go_on - 1) == -ENOMEM)
-        (void)pf_conn_abort(conn, -ENOMEM);
+    const pf_http_server *server = pf_conn_arg(conn);
+    const struct pf_http_parser *parser = &message->parser;
+    if (!parser->has_body)
+        return 0;
+    if (!parser->chunked && parser->content_length > server->body_max)
+        return -413;
+    if (parser->expect_continue && rest == 0)
+        return pf_conn_write(conn, go_on, sizeof go_on - 1) == 0 ? 0 : -503;
+    return 0;
 }
 
-/* A head is complete, in data[0..head_len): refuse it, or answer it, or wait. */
-static size_t take_head(pf_conn *conn, struct pf_http_parser *parser, const char *data,
+/* Parse on. Returns PF_HTTP_MORE, PF_HTTP_DONE or -status. */
+static int read_message(pf_conn *conn, struct pf__http_message *message, const char *data,
                         size_t len)
 {
-    pf_http_server *server = pf_conn_arg(conn);
-    size_t used = parser->head_len;
-    uint64_t body_len = 0;
-    int progress = PF_HTTP_DONE;
-    if (parser->method == PF_HTTP_CONNECT)
-        progress = -501;
-    else if (parser->has_body && !parser->chunked &&
-             parser->content_length > server->options.body_max)
-        progress = -413;
-    else if (parser->has_body)
-        progress = pass_body(server, parser, data, len, &used, &body_len);
-    if (progress < 0)
-        refuse(conn, parser, -progress);
-    else if (progress == PF_HTTP_DONE)
-        answer(conn, parser, data, used == len);
-    else
-        wait_for_body(conn, parser, data, body_len, used > parser->head_len);
-    return used;
-}
-
-/* The head goes on in later reads, `used` bytes of it are parsed. */
-static void wait_for_head(pf_conn *conn, struct held *held, size_t used)
-{
-    pf_http_server *server = pf_conn_arg(conn);
-    if (!held) {
-        held = hold(conn, &server->parser, NULL, 0);
-        if (!held)
-            return;
-        pf_conn_set_deadline(conn, DEADLINE_HEAD); /* for the whole of it */
+    const pf_http_server *server = pf_conn_arg(conn);
+    for (;;) {
+        struct pf_http_span body;
+        int progress =
+            pf__http_parser_run(&message->parser, data, len, &message->used, &body);
+        if (progress == PF_HTTP_HEAD_DONE) {
+            message->head_done = true;
+            progress = accept_head(conn, message, len - message->used);
+        } else if (progress == PF_HTTP_BODY) {
+            message->body_len += body.len;
+            progress = message->body_len > server->body_max ? -413 : 0;
+        } else {
+            return progress;
+        }
+        if (progress < 0)
+            return progress;
     }
-    held->used = used;
 }
 
-/* Take one message, or a part of it, off the input. Returns the bytes used up; 0 if the
- * head is incomplete. */
+/* The message goes on in a later read. Until its head is complete the connection keeps the
+ * bytes; then they are used up, and the message keeps the head. False: no memory. */
+static bool keep_message(pf_conn *conn, const char *data)
+{
+    struct client *client = pf_conn_state(conn);
+    if (!client->unfinished) {
+        client->unfinished = copy_to_heap(pf_conn_arg(conn));
+        if (!client->unfinished)
+            return false;
+        pf_conn_set_deadline(conn, HEAD);
+    }
+    struct pf__http_message *message = client->unfinished;
+    if (!message->head_done)
+        return true;
+    if (!message->head)
+        message->head = memdup(data, message->parser.head_len);
+    if (!message->head)
+        return false;
+    message->used = 0;
+    pf_conn_set_deadline(conn, BODY);
+    return true;
+}
+
+/* Take one message, or as much of it as came. Returns how many bytes are used up; 0: more
+ * must come, or none will be taken. */
 static size_t take_message(pf_conn *conn, const char *data, size_t len)
 {
     pf_http_server *server = pf_conn_arg(conn);
-    struct held *held = ((struct session *)pf_conn_state(conn))->held;
-    if (held && held->head_len > 0)
-        return take_body(conn, held, data, len);
-    struct pf_http_parser *parser = held ? &held->parser : &server->parser;
-    struct pf_http_span body;
-    size_t used = held ? held->used : 0;
-    if (!held)
-        pf__http_parser_start(parser, PF_HTTP_REQUEST, false);
-    int progress = pf__http_parser_run(parser, data, len, &used, &body);
+    struct client *client = pf_conn_state(conn);
+    struct pf__http_message *message =
+        client->unfinished ? client->unfinished : begin_message(server);
+    int progress = read_message(conn, message, data, len);
+    if (progress == PF_HTTP_MORE && keep_message(conn, data))
+        return message->head_done ? len : 0;
     if (progress == PF_HTTP_MORE) {
-        wait_for_head(conn, held, used);
+        refuse(conn, 503);
         return 0;
     }
-    ((struct session *)pf_conn_state(conn))->held = NULL; /* take_head() may hold anew */
-    if (progress < 0) {
-        refuse(conn, parser, -progress);
-        used = len;
-    } else {
-        used = take_head(conn, parser, data, len);
-    }
-    if (held)
-        let_go(held);
+    client->unfinished = NULL; /* ours, to its end */
+    size_t used = message->used;
+    if (progress < 0)
+        refuse(conn, -progress);
+    else
+        answer_message(conn, message, message->head ? message->head : data, len - used);
+    drop_message(server, message);
     return used;
 }
 
-/* ---- connections -----------------------------------------------------------------------
- */
+/* ---- a connection ------------------------------------------------------------------ */
 
 static bool may_go_on(pf_conn *conn)
 {
-    return pf_conn_get_state(conn) == PF_CONN_OPEN && !pf_conn_blocked(conn);
+    const pf_http_server *server = pf_conn_arg(conn);
+    return pf_conn_get_state(conn) == PF_CONN_OPEN && !pf_conn_blocked(conn) &&
+           pf_loop_check(server->loop) == 0; /* a handler may have forked */
 }
 
 static size_t on_data(pf_conn *conn, const char *data, size_t len)
 {
     pf_http_server *server = pf_conn_arg(conn);
-    const struct session *session = pf_conn_state(conn);
-    size_t used = 0, taken = 1;
-    server->serving++;
-    while (taken > 0 && used < len && may_go_on(conn)) {
-        taken = take_message(conn, data + used, len - used);
-        used += taken;
+    const struct client *client = pf_conn_state(conn);
+    size_t at = 0, used = 1;
+    pf__http_date_refresh(&server->date);
+    while (at < len && used > 0 && may_go_on(conn)) {
+        used = take_message(conn, data + at, len - at);
+        at += used;
     }
-    server->serving--;
-    if (!session->held)
-        pf_conn_set_deadline(conn, DEADLINE_IDLE);
-    return used;
+    if (!client->unfinished)
+        pf_conn_set_deadline(conn, IDLE);
+    return at;
+}
+
+/* All complete requests are answered by now; half of one gets no answer. */
+static void on_eof(pf_conn *conn)
+{
+    pf_conn_close(conn, false);
 }
 
 static void on_deadline(pf_conn *conn)
 {
-    const struct session *session = pf_conn_state(conn);
-    if (session->held)
-        refuse(conn, &session->held->parser, 408);
-    else
-        (void)pf_conn_close(conn, false);
+    pf_http_server *server = pf_conn_arg(conn);
+    const struct client *client = pf_conn_state(conn);
+    if (!client->unfinished) {
+        pf_conn_close(conn, false);
+        return;
+    }
+    pf__http_date_refresh(&server->date);
+    refuse(conn, 408);
 }
 
 static void on_close(pf_conn *conn, int reason)
 {
     (void)reason;
-    let_go_of(conn);
+    struct client *client = pf_conn_state(conn);
+    drop_message(pf_conn_arg(conn), client->unfinished);
 }
-
-/* on_eof is not needed: all that was complete is answered by then, and the default closes
- * when the answers are out. */
-static const struct pf_conn_protocol protocol = {
-    .name = "http/1.1",
-    .state_size = sizeof(struct session),
-    .on_data = on_data,
-    .on_deadline = on_deadline,
-    .on_close = on_close,
-};
 
 static void on_gone(pf_conns *conns, void *arg)
 {
     (void)conns;
-    pf_http_server *server = arg;
-    const struct pf_http_observer *observer = server->options.observer;
-    if (observer && observer->on_gone)
-        observer->on_gone(server->options.observer_arg);
+    const pf_http_server *server = arg;
+    if (server->observer.on_gone)
+        server->observer.on_gone(server->observer_arg);
 }
 
-/* ---- the server ------------------------------------------------------------------------
- */
+static const struct pf_conn_protocol protocol = {
+    .name = "http",
+    .state_size = sizeof(struct client),
+    .on_data = on_data,
+    .on_eof = on_eof,
+    .on_deadline = on_deadline,
+    .on_close = on_close,
+};
 
-static bool is_valid(const struct pf_http_server_options *options)
-{
-    return options && options->head_timeout_ns >= 0 && options->idle_timeout_ns >= 0 &&
-           options->body_timeout_ns >= 0;
-}
+/* ---- life -------------------------------------------------------------------------- */
 
-static struct pf_http_server_options with_defaults(struct pf_http_server_options options)
+static int64_t or_default(int64_t value, int64_t other)
 {
-    if (!options.head_timeout_ns)
-        options.head_timeout_ns = PF_HTTP_HEAD_TIMEOUT_NS;
-    if (!options.idle_timeout_ns)
-        options.idle_timeout_ns = PF_HTTP_IDLE_TIMEOUT_NS;
-    if (!options.body_timeout_ns)
-        options.body_timeout_ns = PF_HTTP_BODY_TIMEOUT_NS;
-    if (!options.body_max)
-        options.body_max = PF_HTTP_BODY_MAX;
-    return options;
-}
-
-static int new_conns(pf_http_server *server)
-{
-    struct pf_conns_options options = {
-        .protocol = &protocol,
-        .arg = server,
-        /* Room for any one answer behind a full batch of others. */
-        .output_max = PF_HTTP_RESPONSE_BODY_MAX + 2 * PF_CONN_BATCH_MAX,
-        .timeouts_ns = {[DEADLINE_IDLE] = server->options.idle_timeout_ns,
-                        [DEADLINE_HEAD] = server->options.head_timeout_ns,
-                        [DEADLINE_BODY] = server->options.body_timeout_ns},
-        .on_gone = on_gone,
-    };
-    return pf_conns_new(server->loop, &options, &server->conns);
+    return value > 0 ? value : other;
 }
 
 int pf_http_server_new(pf_loop *loop, const struct pf_http_server_options *options,
                        pf_http_server **out)
 {
-    int err = pf_loop_check(loop);
-    if (err)
-        return err;
-    if (!is_valid(options) || !out)
+    if (!options || !options->routes || !out)
         return -EINVAL;
     pf_http_server *server = calloc(1, sizeof *server);
     if (!server)
         return -ENOMEM;
-    server->options = with_defaults(*options);
-    LIST_INIT(&server->held);
-    pf__http_front_init(&server->front);
-    err = pf__http_routes_new(options->routes, &server->routes);
+    server->loop = loop;
+    server->body_max = options->body_max ? options->body_max : PF_HTTP_BODY_MAX;
+    server->observer_arg = options->observer_arg;
+    if (options->observer)
+        server->observer = *options->observer;
+    pf__http_date_refresh(&server->date);
+
+    int err = pf__http_routes_new(options->routes, &server->routes);
     if (err)
         goto free_server;
-    server->loop = pf_loop_ref(loop);
-    err = new_conns(server);
+    struct pf_conns_options conns = {
+        .protocol = &protocol,
+        .arg = server,
+        /* Answering stops while output is blocked, so no more than a batch stands before.
+         */
+        .output_max = PF_HTTP_RESPONSE_BODY_MAX + PF__HTTP_HEAD_MAX + PF_CONN_BATCH_MAX,
+        .timeouts_ns =
+            {[IDLE] = or_default(options->idle_timeout_ns, PF_HTTP_IDLE_TIMEOUT_NS),
+             [HEAD] = or_default(options->head_timeout_ns, PF_HTTP_HEAD_TIMEOUT_NS),
+             [BODY] = or_default(options->body_timeout_ns, PF_HTTP_BODY_TIMEOUT_NS)},
+        .on_gone = on_gone,
+    };
+    err = pf_conns_new(loop, &conns, &server->conns);
     if (err)
         goto free_routes;
     *out = server;
     return 0;
 
 free_routes:
-    pf_loop_unref(server->loop);
-    pf__http_routes_free(server->routes);
+    free(server->routes);
 free_server:
     free(server);
     return err;
@@ -383,18 +363,21 @@ int pf_http_server_adopt(pf_http_server *server, int fd)
     pf_conn *conn;
     int err = pf_conn_open(server->conns, fd, &conn);
     if (!err)
-        pf_conn_set_deadline(conn, DEADLINE_IDLE);
+        pf_conn_set_deadline(conn, server->draining ? HEAD : IDLE);
     return err;
 }
 
-static void say_goodbye(pf_conn *conn, void *arg)
+/* A request that was begun, or stands behind answers that the client does not take yet, is
+ * answered, and its answer closes. */
+static void drain_one(pf_conn *conn, void *arg)
 {
     (void)arg;
-    const struct session *session = pf_conn_state(conn);
-    if (session->held || pf_conn_pending(conn) > 0)
+    const struct client *client = pf_conn_state(conn);
+    if (client->unfinished || pf_conn_pending(conn) > 0)
         return;
-    if (pf_conn_poll(conn) == 0) /* else it is answered, or begun, or gone */
-        (void)pf_conn_close(conn, true);
+    bool blocked = pf_conn_blocked(conn);
+    if (blocked || pf_conn_poll(conn) == 0)
+        pf_conn_close(conn, blocked);
 }
 
 int pf_http_server_drain(pf_http_server *server)
@@ -402,10 +385,8 @@ int pf_http_server_drain(pf_http_server *server)
     int err = pf_loop_check(server->loop);
     if (err)
         return err;
-    if (server->serving)
-        return -EBUSY;
     server->draining = true;
-    pf_conns_each(server->conns, say_goodbye, NULL);
+    pf_conns_each(server->conns, drain_one, NULL);
     return 0;
 }
 
@@ -419,9 +400,8 @@ void pf_http_server_free(pf_http_server *server)
     if (!server)
         return;
     pf_conns_free(server->conns);
-    while (!LIST_EMPTY(&server->held)) /* in a child, where no connection's end was told */
-        let_go(LIST_FIRST(&server->held));
-    pf__http_routes_free(server->routes);
-    pf_loop_unref(server->loop);
+    while (server->unfinished) /* in a child, where no connection was told */
+        drop_message(server, server->unfinished);
+    free(server->routes);
     free(server);
 }

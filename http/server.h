@@ -4,8 +4,11 @@
  * Knows nothing of processes: it is handed connected sockets, and it reports what it does
  * through a table of functions.
  *
- * A connection that is idle has no state here but a null pointer. It gets a parser of its
- * own while a head or a body is incomplete, and gives it back with the answer.
+ * Requests of a connection are answered in order, those of one read in one send. A body is
+ * read to its end, counted and dropped before the handler runs. What is not HTTP gets one
+ * error answer, behind those of the requests before it, and is the connection's end.
+ *
+ * Nothing here may be called inside a handler, connections() excepted.
  */
 #ifndef PREFORK_HTTP_SERVER_H
 #define PREFORK_HTTP_SERVER_H
@@ -26,7 +29,7 @@ typedef struct pf_http_server pf_http_server;
 /* What the server tells whoever runs it; each may be NULL. */
 struct pf_http_observer {
     void (*on_response)(void *arg, int status, size_t bytes); /* one answer queued */
-    void (*on_gone)(void *arg); /* one connection ended, and is no longer counted */
+    void (*on_gone)(void *arg);                               /* one connection ended */
 };
 
 struct pf_http_server_options {
@@ -39,8 +42,11 @@ struct pf_http_server_options {
     size_t body_max;
 };
 
-/* Returns 0, -EINVAL (a route without handler, path with a slash in front, or method as
- * pf_http_route says; a negative timeout) or -ENOMEM. The loop is held. */
+/*
+ * Returns 0, -ENOMEM, or -EINVAL: a route without method, path or handler, one whose method
+ * is not GET, HEAD, POST, PUT, DELETE, OPTIONS or PATCH or whose path does not begin with
+ * '/', or two routes for one method and path.
+ */
 int pf_http_server_new(pf_loop *loop, const struct pf_http_server_options *options,
                        pf_http_server **out);
 
@@ -49,17 +55,16 @@ int pf_http_server_new(pf_loop *loop, const struct pf_http_server_options *optio
 int pf_http_server_adopt(pf_http_server *server, int fd);
 
 /*
- * Say good-bye: answers from now on carry `Connection: close` (of several requests that
- * came together the last one's); a connection with a request begun finishes it; an idle one
- * is closed, after a look whether a request stands in it. Returns 0, or -EBUSY (in a
- * handler), -ECHILD, -EPERM.
+ * Say good-bye: answers from now on carry `Connection: close`, and the connection ends
+ * behind them; one with a request begun finishes it; an idle one is closed, after a look
+ * whether a request stands in it. Returns 0, -ECHILD or -EPERM.
  */
 int pf_http_server_drain(pf_http_server *server);
 
 size_t pf_http_server_connections(const pf_http_server *server);
 
-/* Abort what is left and free it. In a child: as pf_conns_free(). NULL is fine. Not in a
- * handler or observer. */
+/* Abort what is left, telling the observer, and free it. In a child: close the descriptors
+ * and free the memory, without a word. NULL is fine. */
 void pf_http_server_free(pf_http_server *server);
 
 #endif

@@ -20,7 +20,7 @@
 #define SHOWN_NAME  32
 #define SHOWN_VALUE 72
 
-/* ---- errors -------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------- */
 
 /* How the user gave an option: "--" "workers", "-" "w", or "" "workers" in a file. */
 struct given {
@@ -45,7 +45,7 @@ static int refuse(char *error, struct given given, const char *value, const char
     return -EINVAL;
 }
 
-/* ---- numbers ------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------- */
 
 struct unit {
     const char *suffix;
@@ -183,7 +183,7 @@ static int parse_number(const struct notation *notation, const struct pf_option 
     return -EINVAL;
 }
 
-/* ---- other types --------------------------------------------------------------------- */
+/* ---- other types ----------------------------------------------------------------- */
 
 static int parse_flag(const char *value, bool *field, char *why)
 {
@@ -275,8 +275,7 @@ static int assign(const struct pf_option *option, void *config, struct given giv
                                                       : 0;
 }
 
-/* ---- finding an option ----------------------------------------------------------------
- */
+/* ---- finding an option ----------------------------------------------------------- */
 
 static int fold(char c)
 {
@@ -342,8 +341,7 @@ static int refuse_unknown(const struct pf_option *table, struct given given, cha
     return refuse(error, given, NULL, why);
 }
 
-/* ---- a command line -------------------------------------------------------------------
- */
+/* ---- a command line -------------------------------------------------------------- */
 
 /* A command line being read: argv[at] is the argument in hand. */
 struct line {
@@ -427,8 +425,7 @@ int pf_options_set(const struct pf_option *table, void *config, const char *name
     return -ENOENT;
 }
 
-/* ---- help -----------------------------------------------------------------------------
- */
+/* ---- help ------------------------------------------------------------------------ */
 
 /* "  -w, --workers N" into text; returns its length. */
 static int left_part(const struct pf_option *option, char *text, size_t len)

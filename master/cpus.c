@@ -18,8 +18,7 @@
 /* More CPUs than any kernel is built for (8192 by default on x86); where growing stops. */
 #define CPUS_MAX ((size_t)1 << 20)
 
-/* ---- affinity -------------------------------------------------------------------------
- */
+/* ---- affinity -------------------------------------------------------------------- */
 
 static int bitmap_of(const cpu_set_t *set, size_t size, hwloc_bitmap_t *out)
 {
@@ -51,8 +50,7 @@ int pf__cpus_allowed(hwloc_bitmap_t *out)
     return err;
 }
 
-/* ---- CPU quota ------------------------------------------------------------------------
- */
+/* ---- CPU quota ------------------------------------------------------------------- */
 
 /* quota of every period, both in microseconds, in thousandths of a CPU, rounded up. */
 static unsigned in_milli(long long quota, long long period)
@@ -167,8 +165,7 @@ unsigned pf__cpus_quota(const char *proc_root, const char *sys_root)
     return least;
 }
 
-/* ---- topology -------------------------------------------------------------------------
- */
+/* ---- topology -------------------------------------------------------------------- */
 
 /* Only cores, threads, caches and NUMA nodes are asked for, without moving this process
  * from CPU to CPU to look at each. */

@@ -18,8 +18,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* How an input is cut into reads: whole, byte by byte, or once, behind its first n bytes.
- */
+/* How an input is cut into reads: whole, byte by byte, or once, behind its first n. */
 #define CUT_WHOLE SIZE_MAX
 #define CUT_BYTES 0
 #define CUT_AT(n) (n)

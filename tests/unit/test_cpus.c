@@ -14,8 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- a fake tree ----------------------------------------------------------------------
- */
+/* ---- a fake tree ----------------------------------------------------------------- */
 
 static char root[] = "/tmp/prefork-cpus-XXXXXX";
 static char proc_root[PATH_MAX], sys_root[PATH_MAX];
@@ -63,8 +62,7 @@ static unsigned quota(void)
     return pf__cpus_quota(proc_root, sys_root);
 }
 
-/* ---- quota ----------------------------------------------------------------------------
- */
+/* ---- quota ----------------------------------------------------------------------- */
 
 static void version_2_limits_by_cpu_max(void **state)
 {
@@ -229,8 +227,7 @@ static void a_path_that_is_too_long_does_not_limit(void **state)
     assert_int_equal(pf__cpus_quota(line, sys_root), 0);
 }
 
-/* ---- this machine ---------------------------------------------------------------------
- */
+/* ---- this machine ---------------------------------------------------------------- */
 
 static void this_machine_has_a_quota_or_none(void **state)
 {

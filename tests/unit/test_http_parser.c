@@ -49,8 +49,7 @@ static void check_responses(const struct message *messages, size_t count, bool h
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-/* ---- what is understood ----------------------------------------------------------------
- */
+/* ---- what is understood -------------------------------------------------------------- */
 
 #define H            "Host: h\r\n"
 #define GET          "GET / HTTP/1.1\r\n" H
@@ -82,7 +81,11 @@ static void requests_are_understood(void **state)
         {"GET HTTPS://a HTTP/1.1\r\n" H "\r\n", "GET  @a 1.1 keep [Host=h] <> "},
         {"GET http://a?q HTTP/1.1\r\n" H "\r\n", "GET ?q @a 1.1 keep [Host=h] <> "},
         {"OPTIONS * HTTP/1.1\r\n" H "\r\n", "OPTIONS  @h 1.1 keep [Host=h] <> "},
-        {"CONNECT a.b:443 HTTP/1.1\r\n" H "\r\n", "CONNECT  @h 1.1 keep [Host=h] <> "},
+        {"CONNECT a.b:443 HTTP/1.1\r\n" H "\r\n", "CONNECT  @h 1.1 close [Host=h] <> "},
+        {"CONNECT a.b:443 HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\n",
+         "CONNECT  @h 1.1 close [Host=h] [Content-Length=2] <> "},
+        {"CONNECT a.b:443 HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n",
+         "CONNECT  @h 1.1 close [Host=h] [Transfer-Encoding=chunked] <> "},
         /* Empty lines in front. */
         {"\r\n" GET "\r\n", "GET / @h 1.1 keep [Host=h] <> "},
         {"\r\n\r\n" GET "\r\n", "GET / @h 1.1 keep [Host=h] <> "},
@@ -243,8 +246,7 @@ static void a_copied_parser_goes_on_by_itself(void **state)
     }
 }
 
-/* ---- what is refused -------------------------------------------------------------------
- */
+/* ---- what is refused ----------------------------------------------------------------- */
 
 static void malformed_start_lines_are_refused(void **state)
 {
@@ -505,8 +507,7 @@ static void malformed_chunks_are_refused(void **state)
     check_requests(cases, COUNT(cases));
 }
 
-/* ---- limits ----------------------------------------------------------------------------
- */
+/* ---- limits -------------------------------------------------------------------------- */
 
 static void check_at_both_ends(const char *in, size_t len, const char *expected)
 {
@@ -623,8 +624,7 @@ static void chunks_may_not_be_all_framing(void **state)
     assert_ends_with(large, large_len, "005> ");
 }
 
-/* ---- responses -------------------------------------------------------------------------
- */
+/* ---- responses ----------------------------------------------------------------------- */
 
 static void responses_are_understood(void **state)
 {
@@ -655,6 +655,8 @@ static void responses_are_understood(void **state)
          "200 1.1 keep [Content-Length=0] <> "},
         {"HTTP/1.1 599 X\r\nContent-Length: 0\r\nExpect: tea\r\nHost: a/b\r\n\r\n",
          "599 1.1 keep [Content-Length=0] [Expect=tea] [Host=a/b] <> "},
+        {OK "Content-Length: 0\r\nExpect: 100-continue\r\n\r\n",
+         "200 1.1 keep [Content-Length=0] [Expect=100-continue] <> "},
         /* No body whatever the head says. */
         {"HTTP/1.1 100 Continue\r\n\r\n" OK "Content-Length: 0\r\n\r\n",
          "100 1.1 keep <> 200 1.1 keep [Content-Length=0] <> "},
@@ -668,7 +670,7 @@ static void responses_are_understood(void **state)
          "Content-Length: 0\r\n\r\n",
          "304 1.1 keep [Transfer-Encoding=chunked] <> 200 1.1 keep [Content-Length=0] <> "},
         {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
-         "101 1.1 keep [Upgrade=x] [Connection=upgrade] <> "},
+         "101 1.1 close [Upgrade=x] [Connection=upgrade] <> "},
     };
     check_responses(cases, COUNT(cases), false);
 }
@@ -692,6 +694,11 @@ static void malformed_responses_are_refused(void **state)
         {"HTTP/2.0 200 OK\r\n\r\n", "505"},
         {"HTTP/1.1 20 OK\r\n\r\n", "400"},
         {"HTTP/1.1 2000 OK\r\n\r\n", "400"},
+        {"HTTP/1.1 0200 OK\r\n\r\n", "400"},
+        {"HTTP/1.1 200OK\r\n\r\n", "400"},
+        {"HTTP/1.1 200\tOK\r\n\r\n", "400"},
+        {"HTTP/1.1 OK\r\n\r\n", "400"},
+        {"HTTP/1.1\r\n\r\n", "400"},
         {"HTTP/1.1 099 X\r\n\r\n", "400"},
         {"HTTP/1.1 600 X\r\n\r\n", "400"},
         {"HTTP/1.1  200 OK\r\n\r\n", "400"},
@@ -710,8 +717,7 @@ static void malformed_responses_are_refused(void **state)
     check_responses(cases, COUNT(cases), false);
 }
 
-/* ---- what fuzzing found stays fixed
- * ------------------------------------------------------ */
+/* ---- what fuzzing found stays fixed -------------------------------------------------- */
 
 #define CORPUS "tests/fuzz/corpus/http"
 

@@ -193,8 +193,7 @@ static void a_child_logs_as_its_parent_but_with_its_own_pid(void **state)
     pf_test_in_raw_clone(log_in_child, NULL);
 }
 
-/* ---- standard error -------------------------------------------------------------------
- */
+/* ---- standard error -------------------------------------------------------------- */
 
 static int saved_stderr;
 

@@ -258,7 +258,7 @@ static void a_reserve_that_fails_can_be_repeated(void **state)
         assert_true(err == 0 || err == -ENOMEM);
         assert_int_equal(pf_loop_turn(loop, 0), failing == 1);
     }
-    assert_true(failing > 4);
+    assert_true(failing > 3); /* what succeeded stays, so it gets further each time */
     drop(loop);
     assert_int_equal(destroyed, 2);
 }

@@ -113,8 +113,7 @@ static int parse_arguments(const char *arguments[])
     return pf_options_parse(table, &config, argc, argv, error);
 }
 
-/* ---- forms ----------------------------------------------------------------------------
- */
+/* ---- forms ----------------------------------------------------------------------- */
 
 static void every_form_of_giving_a_value_is_understood(void **state)
 {
@@ -203,8 +202,7 @@ static void names_are_not_abbreviated(void **state)
     assert_int_equal(config.workers, 7);
 }
 
-/* ---- types ----------------------------------------------------------------------------
- */
+/* ---- types ----------------------------------------------------------------------- */
 
 struct number {
     const char *value;
@@ -381,8 +379,7 @@ static void a_custom_option_says_itself_what_is_wrong(void **state)
     assert_string_equal(error, "--even silent: not a value that this option takes");
 }
 
-/* ---- errors ---------------------------------------------------------------------------
- */
+/* ---- errors ---------------------------------------------------------------------- */
 
 static void an_error_names_the_option_the_value_and_the_remedy(void **state)
 {
@@ -508,8 +505,7 @@ static void a_file_sets_by_name_and_sees_no_dashes(void **state)
     assert_int_equal(config.workers, 3);
 }
 
-/* ---- help -----------------------------------------------------------------------------
- */
+/* ---- help ------------------------------------------------------------------------ */
 
 static void assert_help(const struct pf_option *options, const char *expected)
 {
