@@ -126,7 +126,8 @@ static bool percent_is_valid(const char *p, size_t len)
     return true;
 }
 
-/* A host with an optional port, RFC 3986 section 3.2; without user information. */
+/* A host with an optional port, RFC 3986 section 3.2; without user information. It may be
+ * empty, in Host, but then has no port. */
 static bool host_is_valid(const char *p, size_t len)
 {
     size_t n = 0;
@@ -141,7 +142,7 @@ static bool host_is_valid(const char *p, size_t len)
             n++;
     }
     size_t host_len = n;
-    if (n < len && p[n] == ':')
+    if (n > 0 && n < len && p[n] == ':')
         n++;
     while (n < len && n > host_len && is_digit(p[n]))
         n++;
@@ -255,8 +256,8 @@ static int take_target(struct pf_http_parser *parser, const char *base, const ch
         return -400;
     if (len > PF_HTTP_TARGET_MAX)
         return -414;
-    if (parser->method == PF_HTTP_CONNECT)
-        return host_is_valid(p, len) ? 0 : -400;
+    if (parser->method == PF_HTTP_CONNECT) /* the port may not be missing or empty */
+        return host_is_valid(p, len) && memchr(p, ':', len) && is_digit(end[-1]) ? 0 : -400;
     if (*p == '/')
         return take_path_and_query(parser, base, p, end);
     if (*p == '*')

@@ -143,8 +143,8 @@ static void answer_message(pf_conn *conn, const struct pf__http_message *message
     struct pf_http_request request = {
         .server = server, .conn = conn, .parser = parser, .head = head};
     /* What follows a CONNECT may be meant for the other end of a tunnel. */
-    request.closing =
-        server->draining || !parser->keep_alive || parser->method == PF_HTTP_CONNECT;
+    request.closing = (server->draining && rest == 0) || !parser->keep_alive ||
+                      parser->method == PF_HTTP_CONNECT;
     int err = answer(&request);
     if (err)
         pf_conn_abort(conn, err);
@@ -363,7 +363,7 @@ int pf_http_server_adopt(pf_http_server *server, int fd)
     pf_conn *conn;
     int err = pf_conn_open(server->conns, fd, &conn);
     if (!err)
-        pf_conn_set_deadline(conn, server->draining ? HEAD : IDLE);
+        pf_conn_set_deadline(conn, HEAD); /* one that says nothing is not idle yet */
     return err;
 }
 

@@ -8,14 +8,39 @@
 #include "loop/internal.h"
 
 #include <errno.h>
+#include <pthread.h>
 
-static _Thread_local pf_loop *current;
+static _Thread_local pf_loop *current;        /* its memory is held */
 static _Thread_local uint64_t current_cookie; /* of the process that set it */
+
+/* A thread that ends lets go of the loop whose memory it held. */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t at_thread_end;
+static bool has_key;
+
+static void release_at_thread_end(void *loop)
+{
+    pf__loop_release(loop);
+}
+
+static void make_key(void)
+{
+    has_key = pthread_key_create(&at_thread_end, release_at_thread_end) == 0;
+}
 
 void pf__current_set(pf_loop *loop)
 {
+    pf_loop *before = current;
+    bool inherited = before && !pf__process_is(current_cookie);
+    pthread_once(&once, make_key);
+    pf__loop_hold(loop);
     current = loop;
     current_cookie = loop ? loop->cookie : 0;
+    if (has_key)
+        (void)pthread_setspecific(at_thread_end,
+                                  loop); /* without: a leak at the thread's end */
+    if (!inherited) /* its memory may be gone by now: see pf_loop_discard() */
+        pf__loop_release(before);
 }
 
 void pf__current_forget(pf_loop *loop)
@@ -26,11 +51,12 @@ void pf__current_forget(pf_loop *loop)
 
 pf_loop *pf_loop_current(bool make)
 {
-    if (current && pf__process_is(current_cookie) && !atomic_load(&current->closed))
+    if (current && (!pf__process_is(current_cookie) || atomic_load(&current->closed)))
+        pf__current_set(NULL); /* inherited, or closed by another thread */
+    if (current || !make)
         return current;
     pf_loop *loop = NULL;
-    current = NULL; /* closed by another thread, or inherited */
-    if (make && pf_loop_new_at(NULL, "pf_loop_current", &loop) == 0)
+    if (pf_loop_new_at(NULL, "pf_loop_current", &loop) == 0)
         loop->implicit = true;
     return loop;
 }

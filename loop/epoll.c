@@ -5,6 +5,7 @@
 #include <prefork/poller.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -141,6 +142,15 @@ static int epoll_fd(void *state)
     return s->fd;
 }
 
+static int epoll_replace(void *state, void *fresh)
+{
+    const struct state *s = state, *f = fresh;
+    if (dup3(f->fd, s->fd, O_CLOEXEC) == -1)
+        return -errno;
+    epoll_close(fresh);
+    return 0;
+}
+
 const struct pf_poller_ops pf_poller_epoll = {
     .name = "epoll",
     .open = epoll_open,
@@ -150,4 +160,5 @@ const struct pf_poller_ops pf_poller_epoll = {
     .remove = epoll_remove,
     .wait = epoll_poll,
     .fd = epoll_fd,
+    .replace = epoll_replace,
 };

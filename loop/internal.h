@@ -26,7 +26,9 @@ struct pf_loop {
     uint64_t cookie;             /* of the process that made it */
     pid_t pid;                   /* the same, for messages */
     _Atomic(const void *) owner; /* thread mark */
-    atomic_uint references;
+    atomic_uint references;      /* the program's; the last one closes */
+    atomic_uint holds;   /* of the memory: one by all references, one by each thread whose
+                            current loop it is or was when another thread closed it */
     atomic_bool running; /* in start, turn or close */
     atomic_bool closed;
     atomic_uint signal_users; /* signal handlers inside add_callback_from_signal */
@@ -66,6 +68,11 @@ struct pf_loop {
 /* Make this thread the owner of a loop that is not running. Compares process ids too, and
  * logs. Returns 0, -ECHILD, -ESTALE or -EBUSY. */
 int pf__loop_take_over(pf_loop *loop);
+
+/* Keep the memory of a loop, whatever becomes of its references; and let go. In a child
+ * that inherited it both do nothing. */
+void pf__loop_hold(pf_loop *loop);
+void pf__loop_release(pf_loop *loop);
 
 /* current.c: make it current, without a question; NULL is none. */
 void pf__current_set(pf_loop *loop);

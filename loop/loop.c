@@ -65,7 +65,8 @@ void pf__loop_report(pf_loop *loop, const struct pf_loop_error *error)
         log_error(error);
     if (loop->options.error_policy == PF_ERROR_STOP) {
         loop->stop_asked = true;
-        loop->stop_error = error->error;
+        if (loop->stop_error == 0) /* the first one tells more than what follows from it */
+            loop->stop_error = error->error;
     }
 }
 
@@ -169,40 +170,49 @@ static int poll_events(pf_loop *loop, int64_t max_ns)
     return n;
 }
 
-/* The registration may be gone, or another one, by the time its handler has returned. */
-static void handler_returned(pf_loop *loop, uint64_t tag, int result)
+/* Count a failure; returns whether the handler is disabled for it. The registration may be
+ * gone, or another one, by the time its handler has returned: NULL. */
+static bool count_failure(pf_loop *loop, struct pf__handler *handler, int fd, int result)
 {
-    struct pf__handler *handler = pf__handlers_by_tag(&loop->handlers, tag);
     if (!handler)
-        return;
-    if (result >= 0) {
-        handler->failures = 0;
-        if (result == PF_DONE)
-            pf_loop_remove_handler(loop, pf__tag_fd(tag));
-        return;
-    }
+        return false;
     bool disable = ++handler->failures >= PF_HANDLER_FAILURES_MAX ||
                    (loop->options.error_policy == PF_ERROR_DISABLE && result != -EPIPE);
     if (disable) {
-        pf__loop_unwatch(loop, pf__tag_fd(tag), handler);
+        pf__loop_unwatch(loop, fd, handler);
         handler->failures = 0;
     }
-    if (result != -EPIPE || disable)
+    return disable;
+}
+
+static void handler_returned(pf_loop *loop, uint64_t tag, const char *where, int result)
+{
+    struct pf__handler *handler = pf__handlers_by_tag(&loop->handlers, tag);
+    int fd = pf__tag_fd(tag);
+    if (result >= 0) {
+        if (handler)
+            handler->failures = 0;
+        if (handler && result == PF_DONE)
+            pf_loop_remove_handler(loop, fd);
+        return;
+    }
+    bool disabled = count_failure(loop, handler, fd, result);
+    if (result != -EPIPE || disabled)
         pf__loop_report(loop, &(struct pf_loop_error){.error = result,
-                                                      .fd = pf__tag_fd(tag),
+                                                      .fd = fd,
                                                       .kind = "handler",
-                                                      .where = handler->where,
-                                                      .disabled = disable});
+                                                      .where = where,
+                                                      .disabled = disabled});
 }
 
 static void run_handler(pf_loop *loop, const struct pf__handler *handler, uint64_t tag,
                         unsigned events)
 {
-    int fd = pf__tag_fd(tag);
+    const char *where = handler->where;
     loop->running_tag = tag;
-    int result = handler->fn(loop, fd, events, handler->arg);
+    int result = handler->fn(loop, pf__tag_fd(tag), events, handler->arg);
     loop->running_tag = PF__WAKER_TAG;
-    handler_returned(loop, tag, result);
+    handler_returned(loop, tag, where, result); /* `handler` may point anywhere by now */
     if (loop->late_destroy) {
         pf_destroy_fn *destroy = loop->late_destroy;
         loop->late_destroy = NULL;
@@ -243,8 +253,8 @@ static int run_handlers(pf_loop *loop, int n)
 static void exorcise(pf_loop *loop)
 {
     loop->ghosts = false;
-    void *old = loop->poll_state, *fresh;
-    if (loop->poller->open(loop->options.poller_arg, &fresh) != 0)
+    void *fresh;
+    if (!loop->poller->replace || loop->poller->open(loop->options.poller_arg, &fresh) != 0)
         return; /* the events are dropped anyway; the next one tries again */
     int err = loop->poller->add(fresh, loop->waker.read_fd, PF_READ, PF__WAKER_TAG);
     for (size_t fd = 0; !err && fd < loop->handlers.capacity; fd++) {
@@ -255,8 +265,10 @@ static void exorcise(pf_loop *loop)
         if (err == -EBADF)
             err = 0; /* closed without being removed, and gone: nothing to watch */
     }
-    loop->poll_state = err ? old : fresh;
-    loop->poller->close(err ? fresh : old);
+    if (!err)
+        err = loop->poller->replace(loop->poll_state, fresh);
+    if (err)
+        loop->poller->close(fresh);
 }
 
 /*
@@ -305,6 +317,7 @@ static int begin_running(pf_loop *loop)
         return -EBUSY;
     atomic_store(&loop->owner, pf__thread_mark());
     atomic_store(&loop->waker.asleep, false);
+    set_beat(loop, true);
     loop->now_known = false;
     return 0;
 }
@@ -333,18 +346,19 @@ static int begin_running_open(pf_loop *loop, const char *call)
 }
 
 /* The loop is current while it runs, and lives: a callback may drop the program's last
- * reference. */
+ * reference, to it or to the one that was current before. */
 static pf_loop *enter(pf_loop *loop)
 {
     pf_loop *previous = pf_loop_current(false);
+    pf__loop_hold(previous);
     pf__current_set(pf_loop_ref(loop));
     return previous;
 }
 
 static void leave(pf_loop *loop, pf_loop *previous)
 {
-    end_running(loop);
     pf__current_set(previous);
+    pf__loop_release(previous);
     pf_loop_unref(loop);
 }
 
@@ -368,6 +382,7 @@ int pf_loop_start(pf_loop *loop)
         result = iterate(loop, -1, &stopped);
     if (stopped)
         result = spend_stop(loop);
+    end_running(loop);
     leave(loop, previous);
     return result;
 }
@@ -385,6 +400,9 @@ int pf_loop_turn(pf_loop *loop, int64_t max_ns)
     int result = iterate(loop, max_ns, &stopped);
     if (stopped)
         (void)spend_stop(loop);
+    end_running(loop);
+    if (callbacks_wait(loop)) /* added while it was awake: the host's poll must see them */
+        pf__waker_wake(&loop->waker);
     leave(loop, previous);
     return result;
 }
@@ -466,6 +484,12 @@ static void copy_options(struct pf_loop_options *to, const struct pf_loop_option
         to->callbacks_max = PF_LOOP_CALLBACKS_MAX;
 }
 
+static bool are_options_valid(const struct pf_loop_options *options)
+{
+    return options->make_current <= PF_CURRENT_NEVER &&
+           options->error_policy <= PF_ERROR_STOP;
+}
+
 static int open_kernel_side(pf_loop *loop)
 {
     int err = pf__waker_open(&loop->waker);
@@ -495,9 +519,12 @@ int pf_loop_new_at(const struct pf_loop_options *options, const char *where, pf_
     if (!loop)
         return -ENOMEM;
     copy_options(&loop->options, options);
+    int err = are_options_valid(&loop->options) ? 0 : -EINVAL;
+    if (err)
+        goto free_loop;
     enum pf_make_current make_current = loop->options.make_current;
     pf_loop *current = pf_loop_current(false);
-    int err = make_current == PF_CURRENT_ALWAYS && current ? -EEXIST : 0;
+    err = make_current == PF_CURRENT_ALWAYS && current ? -EEXIST : 0;
     if (err)
         goto free_loop;
 
@@ -505,6 +532,7 @@ int pf_loop_new_at(const struct pf_loop_options *options, const char *where, pf_
     loop->pid = getpid();
     atomic_init(&loop->owner, pf__thread_mark());
     atomic_init(&loop->references, 1);
+    atomic_init(&loop->holds, 1);
     loop->where = where;
     loop->poller = loop->options.poller ? loop->options.poller : default_poller();
     loop->running_tag = PF__WAKER_TAG;
@@ -600,6 +628,19 @@ void pf_loop_unref(pf_loop *loop)
         return;
     if (!atomic_load(&loop->closed))
         (void)pf_loop_close(loop, false); /* not running: start holds a reference */
+    pf__loop_release(loop);
+}
+
+void pf__loop_hold(pf_loop *loop)
+{
+    if (loop && pf__process_is(loop->cookie))
+        atomic_fetch_add(&loop->holds, 1);
+}
+
+void pf__loop_release(pf_loop *loop)
+{
+    if (!loop || !pf__process_is(loop->cookie) || atomic_fetch_sub(&loop->holds, 1) != 1)
+        return;
     pf__callbacks_fini(&loop->callbacks);
     free(loop);
 }

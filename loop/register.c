@@ -7,6 +7,7 @@
 #include "loop/internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 /* ---- descriptors -----------------------------------------------------------------------
  */
@@ -49,6 +50,10 @@ int pf_loop_add_handler_full(pf_loop *loop, int fd, unsigned events, pf_io_fn *f
         return -EBADF;
     if (pf__handlers_find(&loop->handlers, fd))
         return -EEXIST;
+    /* The table is as long as the highest number in it: do not grow it for one that is not
+     * even open. */
+    if ((size_t)fd >= loop->handlers.capacity && fcntl(fd, F_GETFD) == -1)
+        return -EBADF;
     err = pf__handlers_reserve(&loop->handlers, (size_t)fd + 1);
     if (err)
         return err;

@@ -163,7 +163,7 @@ int pf_acceptor_drain(pf_acceptor *acceptor, int max)
 
 void pf_acceptor_free(pf_acceptor *acceptor)
 {
-    if (!acceptor)
+    if (!acceptor || pf_loop_check(acceptor->loop) == -EPERM)
         return;
     (void)pf_loop_remove_handler(acceptor->loop, acceptor->fd); /* in a child: refused */
     (void)pf_loop_remove_timeout(acceptor->loop, acceptor->pause);

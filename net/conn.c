@@ -728,7 +728,10 @@ void pf_conns_free(pf_conns *conns)
 {
     if (!conns)
         return;
-    bool usable = pf_loop_check(conns->loop) == 0;
+    int err = pf_loop_check(conns->loop);
+    if (err == -EPERM)
+        return; /* a foreign thread: better leaked than freed under the loop's feet */
+    bool usable = err == 0;
     for (int i = 0; i < LISTS; i++) {
         while (conns->lists[i].first) {
             if (usable)

@@ -5,8 +5,8 @@
  * read buffer, one output batch, the deadline lists. A connection owns a buffer only while
  * input is incomplete or output is blocked, so an idle one costs little.
  *
- * A protocol is a table of functions. It is shown the bytes that have come, says how many it
- * has used up, and writes its answers; all that is written while one piece of input is
+ * A protocol is a table of functions. It is shown the bytes that have come, says how many
+ * it has used up, and writes its answers; all that is written while one piece of input is
  * handled leaves in one send(2). While output is blocked nothing is read: the peer's window
  * fills, and that is the back-pressure.
  *
@@ -78,8 +78,8 @@ struct pf_conn_protocol {
 
 struct pf_conns_options {
     const struct pf_conn_protocol *protocol;
-    void *arg;         /* pf_conn_arg(), for all of them */
-    size_t input_max;  /* 0: PF_CONN_INPUT_MAX; bytes that may stand unused per connection */
+    void *arg;        /* pf_conn_arg(), for all of them */
+    size_t input_max; /* 0: PF_CONN_INPUT_MAX; bytes that may stand unused per connection */
     size_t output_max; /* 0: PF_CONN_OUTPUT_MAX; bytes that may wait to be sent */
     int64_t timeouts_ns[PF_CONN_CLASSES_MAX]; /* per deadline class; 0: class not used */
 
@@ -92,9 +92,10 @@ struct pf_conns_options {
 int pf_conns_new(pf_loop *loop, const struct pf_conns_options *options, pf_conns **out);
 
 /*
- * Abort every connection, free everything. In a child: closes the descriptors and frees the
- * memory without a word to the loop, and runs no callback. NULL is fine. Not inside a
- * callback of its connections.
+ * End every connection at once (on_close gets 0), free everything. In a child, before
+ * pf_loop_discard(), and after the loop was closed: closes the descriptors and frees the
+ * memory without a word to the loop, and runs no callback. From a foreign thread: nothing.
+ * NULL is fine. Not inside a callback of its connections.
  */
 void pf_conns_free(pf_conns *conns);
 
@@ -105,9 +106,9 @@ size_t pf_conns_count(const pf_conns *conns);
 void pf_conns_each(pf_conns *conns, void (*fn)(pf_conn *conn, void *arg), void *arg);
 
 /*
- * Begin a connection over fd (connected, non-blocking; ours from now on, closed even if this
- * fails). Reads nothing yet: on_data comes from the loop.
- * Returns 0 and *out (may be NULL), or -ENOMEM or what pf_loop_add_handler() answers.
+ * Begin a connection over fd (connected, non-blocking; ours from now on, closed even if
+ * this fails). Reads nothing yet: on_data comes from the loop. Returns 0 and *out (may be
+ * NULL), or -ENOMEM or what pf_loop_add_handler() answers.
  */
 int pf_conn_open(pf_conns *conns, int fd, pf_conn **out);
 
@@ -115,13 +116,14 @@ int pf_conn_open(pf_conns *conns, int fd, pf_conn **out);
 void *pf_conn_state(pf_conn *conn);
 void *pf_conn_arg(pf_conn *conn);
 pf_conns *pf_conn_owner(pf_conn *conn);
-int pf_conn_fd(const pf_conn *conn);
+int pf_conn_fd(const pf_conn *conn); /* -1 from its end on, so in on_close too */
 enum pf_conn_state pf_conn_get_state(const pf_conn *conn);
 
 /*
  * Send bytes: at once if called outside on_data, else with the batch when on_data returns.
- * Copied, so `data` may go. Returns 0, -ENOBUFS (more than output_max would wait: nothing
- * taken), -EPIPE (not OPEN), -ENOMEM.
+ * Copied, so `data` may go. Returns 0, -ENOBUFS (len and what waits are more than
+ * output_max: nothing taken), or -EPIPE: it was not OPEN, or broke over this. In that case
+ * on_close has told why, and outside a callback conn is gone.
  */
 int pf_conn_write(pf_conn *conn, const void *data, size_t len);
 
@@ -140,7 +142,8 @@ bool pf_conn_blocked(const pf_conn *conn);
 /* Bytes standing unused, as the next on_data would see them. */
 size_t pf_conn_pending(const pf_conn *conn);
 
-/* (Re)arm the connection's one deadline: class `which`, its timeout from now. O(1). */
+/* (Re)arm the connection's one deadline: class `which`, its timeout from now. O(1). It
+ * stands still while output is blocked, and starts anew when that is out. */
 void pf_conn_set_deadline(pf_conn *conn, unsigned which);
 void pf_conn_clear_deadline(pf_conn *conn);
 
@@ -155,7 +158,8 @@ int pf_conn_abort(pf_conn *conn, int reason);
 /*
  * Handle input that may have come but was not announced yet: one recv(2) now. For a drain,
  * where an idle connection is closed only if nothing stands in it. Returns 1 if there was
- * input (on_data has run; conn may be gone), 0 if not, or a negative errno.
+ * input or its end (on_data or on_eof has run; conn may be gone) and 0 if not; -EPIPE (not
+ * OPEN) or -EBUSY (inside on_data) with nothing done; else the reason it has ended for.
  */
 int pf_conn_poll(pf_conn *conn);
 

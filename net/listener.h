@@ -66,8 +66,9 @@ int pf_acceptor_new(pf_loop *loop, int listen_fd, pf_accept_fn *fn, void *arg,
  */
 int pf_acceptor_drain(pf_acceptor *acceptor, int max);
 
-/* Stop accepting and free it; the listening socket stays open. In a child: only frees. NULL
- * is fine. May be called inside fn. */
+/* Stop accepting and free it; the listening socket stays open. In a child: only frees,
+ * before pf_loop_discard(). From a foreign thread: nothing. NULL is fine. May be called
+ * inside fn. */
 void pf_acceptor_free(pf_acceptor *acceptor);
 
 #endif

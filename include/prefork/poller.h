@@ -56,6 +56,14 @@ struct pf_poller_ops {
 
     /* A descriptor that polls readable when wait() would return, or -ENOTSUP. */
     int (*fd)(void *state);
+
+    /*
+     * Become what `fresh` is, a state of the same kind, and consume it: from now on `state`
+     * watches what `fresh` watched and nothing else. Its descriptor keeps its number, since
+     * a host may be polling it. Returns 0, or a negative errno with both as they were.
+     * NULL: a poller that never reports a descriptor which was closed.
+     */
+    int (*replace)(void *state, void *fresh);
 };
 
 /* Linux epoll(7). Sleeps with nanosecond timeouts where epoll_pwait2(2) exists (5.11). */

@@ -25,7 +25,8 @@ static int accept_error; /* what the next accept_failures calls answer */
 static int accept_failures;
 static int control_failures; /* so many epoll_ctl() calls answer ENOMEM */
 
-int accept4(int fd, struct sockaddr *peer, socklen_t *len, int flags)
+/* __SOCKADDR_ARG: the C library's declaration has a union of pointers here. */
+int accept4(int fd, __SOCKADDR_ARG peer, socklen_t *len, int flags)
 {
     accepts++;
     if (accept_failures > 0) {
@@ -33,7 +34,7 @@ int accept4(int fd, struct sockaddr *peer, socklen_t *len, int flags)
         errno = accept_error;
         return -1;
     }
-    return (int)syscall(SYS_accept4, fd, peer, len, flags);
+    return (int)syscall(SYS_accept4, fd, peer.__sockaddr__, len, flags);
 }
 
 int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)

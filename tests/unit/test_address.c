@@ -104,7 +104,7 @@ static void wrong_text_is_refused_with_a_reason(void **unused)
         "[[::1]:80",
         "[::g]:80",
         "[::1]x:80",
-        "name.invalid:80",
+        "a..b:80",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         char why[WHY_MAX] = "";
@@ -122,7 +122,7 @@ static void text_of_any_length_is_refused_not_believed(void **unused)
 {
     (void)unused;
     static char text[5000];
-    for (size_t len = 200; len < sizeof text - 4; len += 97) {
+    for (size_t len = 300; len < sizeof text - 4; len += 97) {
         memset(text, 'a', len);
         memcpy(text + len, ":80", 4);
         assert_int_equal(parse(text), -EINVAL);

@@ -1402,6 +1402,7 @@ static void *foreign_thread(void *arg)
     wrong += pf_conn_close(conn, false) != -EPERM;
     wrong += pf_conn_abort(conn, 0) != -EPERM;
     wrong += pf_conn_poll(conn) != -EPERM;
+    pf_conns_free(conns);
     return (void *)wrong;
 }
 
@@ -1417,6 +1418,9 @@ static void foreign_thread_is_refused(void **unused)
     assert_int_equal(pthread_join(thread, &wrong), 0);
     assert_null(wrong);
     assert_hears_nothing(peer);
+    say(peer, "owner\n");
+    turn(1);
+    assert_hears(peer, "owner\n");
     close(peer);
     close_stage();
 }
