@@ -55,9 +55,10 @@ int pf_http_server_new(pf_loop *loop, const struct pf_http_server_options *optio
 int pf_http_server_adopt(pf_http_server *server, int fd);
 
 /*
- * Say good-bye: answers from now on carry `Connection: close`, and the connection ends
- * behind them; one with a request begun finishes it; an idle one is closed, after a look
- * whether a request stands in it. Returns 0, -ECHILD or -EPERM.
+ * Say good-bye: each connection answers the requests that have come, the last of them with
+ * `Connection: close`, and ends; a request that was begun is waited for; an idle connection
+ * is closed, after a look whether a request stands in it. Returns 0, -ECHILD or -EPERM. Not
+ * inside a handler.
  */
 int pf_http_server_drain(pf_http_server *server);
 
