@@ -100,6 +100,12 @@ static bool is_one_of(char c, const char *set)
     return c != '\0' && strchr(set, c) != NULL;
 }
 
+/* RFC 3986 section 3.2.2, of a name or an IPv4 address; % stands apart. */
+static bool is_host_char(char c)
+{
+    return is_alnum(c) || c == '.' || c == '-' || is_one_of(c, "_~!$&'()*+,;=");
+}
+
 /* How many bytes at the front can be part of a token: RFC 9110 section 5.6.2. */
 static size_t token_len(const char *p, size_t len)
 {
@@ -138,7 +144,7 @@ static bool host_is_valid(const char *p, size_t len)
         if (n < 3 || n == len || p[n++] != ']')
             return false;
     } else {
-        while (n < len && (is_alnum(p[n]) || is_one_of(p[n], "-._~%!$&'()*+,;=")))
+        while (n < len && (is_host_char(p[n]) || p[n] == '%'))
             n++;
     }
     size_t host_len = n;

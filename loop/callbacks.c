@@ -11,13 +11,13 @@ enum {
 
 void pf__callbacks_init(struct pf__callbacks *callbacks, size_t max)
 {
-    *callbacks = (struct pf__callbacks){.max = max, .keep = KEEP_CAPACITY};
+    *callbacks = (struct pf__callbacks){.max = max};
     pthread_mutex_init(&callbacks->lock, NULL); /* cannot fail with default attributes */
 }
 
 static void drop(struct pf__callback_list *list)
 {
-    for (size_t i = 0; i < list->count; i++)
+    for (size_t i = list->taken; i < list->count; i++)
         if (list->at[i].destroy)
             list->at[i].destroy(list->at[i].arg);
     free(list->at);
@@ -72,15 +72,14 @@ static int reserve(struct pf__callback_list *list, size_t count)
 
 int pf__callbacks_reserve(struct pf__callbacks *callbacks, size_t count)
 {
-    /* The two lists trade places every iteration, so both need the room. The batch may be
-     * running: growing it then would move it under the runner's feet. */
+    /* The two lists trade places every iteration, so both need the room. */
     pthread_mutex_lock(&callbacks->lock);
     int err = reserve(&callbacks->queue, count);
     pthread_mutex_unlock(&callbacks->lock);
-    if (!err && callbacks->batch.count == 0)
+    if (!err)
         err = reserve(&callbacks->batch, count);
-    if (!err && count > callbacks->keep)
-        callbacks->keep = count;
+    if (!err && count > callbacks->reserved)
+        callbacks->reserved = count;
     return err;
 }
 
@@ -123,12 +122,36 @@ void pf__callbacks_take(struct pf__callbacks *callbacks)
     pthread_mutex_unlock(&callbacks->lock);
 }
 
+/* After a burst: keep what was reserved. */
+static void give_back(struct pf__callback_list *batch, size_t reserved)
+{
+    struct pf__callback *less = NULL;
+    if (reserved) {
+        less = realloc(batch->at, reserved * sizeof *less);
+        if (!less)
+            return; /* then it stays */
+    } else {
+        free(batch->at);
+    }
+    batch->at = less;
+    batch->capacity = reserved;
+}
+
+bool pf__callbacks_next(struct pf__callbacks *callbacks, struct pf__callback *out)
+{
+    struct pf__callback_list *batch = &callbacks->batch;
+    if (batch->taken == batch->count)
+        return false;
+    *out = batch->at[batch->taken++];
+    return true;
+}
+
 void pf__callbacks_done(struct pf__callbacks *callbacks)
 {
     struct pf__callback_list *batch = &callbacks->batch;
-    batch->count = 0;
-    if (batch->capacity > callbacks->keep)
-        drop(batch);
+    batch->count = batch->taken = 0;
+    if (batch->capacity > KEEP_CAPACITY && batch->capacity > callbacks->reserved)
+        give_back(batch, callbacks->reserved);
 }
 
 void pf__signal_ring_init(struct pf__signal_ring *ring)

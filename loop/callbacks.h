@@ -24,6 +24,7 @@ struct pf__callback {
 struct pf__callback_list {
     struct pf__callback *at;
     size_t count, capacity;
+    size_t taken; /* of a batch: those before have run, or run now */
 };
 
 struct pf__callbacks {
@@ -32,7 +33,7 @@ struct pf__callbacks {
     struct pf__callback_list batch; /* taken by the loop's thread, and only its */
     atomic_size_t waiting;          /* queue.count, to be looked at without the lock */
     size_t max;
-    size_t keep; /* capacity not given back after a burst */
+    size_t reserved; /* capacity not given back after a burst */
     bool closed;
 };
 
@@ -70,6 +71,9 @@ int pf__callbacks_add_locked(struct pf__callbacks *callbacks,
 
 /* Take all that wait into `batch`, which must be empty. */
 void pf__callbacks_take(struct pf__callbacks *callbacks);
+
+/* The next of `batch`, which counts as run from now on. */
+bool pf__callbacks_next(struct pf__callbacks *callbacks, struct pf__callback *out);
 
 /* `batch` has run: forget it. */
 void pf__callbacks_done(struct pf__callbacks *callbacks);

@@ -13,13 +13,18 @@ int pf__handlers_reserve(struct pf__handlers *handlers, size_t count)
 {
     if (count <= handlers->capacity)
         return 0;
+    if (count > SIZE_MAX / 2 / sizeof *handlers->at)
+        return -ENOMEM;
     size_t capacity = handlers->capacity ? handlers->capacity : FIRST_CAPACITY;
     while (capacity < count)
         capacity *= 2;
-    struct pf__handler *at = realloc(handlers->at, capacity * sizeof *at);
+    /* calloc and not realloc: pages of a large table that nobody uses are never touched. */
+    struct pf__handler *at = calloc(capacity, sizeof *at);
     if (!at)
         return -ENOMEM;
-    memset(at + handlers->capacity, 0, (capacity - handlers->capacity) * sizeof *at);
+    if (handlers->capacity)
+        memcpy(at, handlers->at, handlers->capacity * sizeof *at);
+    free(handlers->at);
     handlers->at = at;
     handlers->capacity = capacity;
     return 0;

@@ -36,6 +36,7 @@ struct pf_loop {
     /* what it was made with */
     struct pf_loop_options options;
     const char *where;
+    bool discarded;     /* in a child, inside a callback: freed when that has returned */
     bool implicit;      /* made by pf_loop_current(): its reference goes with the close */
     pf_loop *next_open; /* list of this process's open loops */
 

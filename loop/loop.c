@@ -88,13 +88,22 @@ static void set_beat(pf_loop *loop, bool runs)
         __atomic_store_n(loop->beat, loop->stats.turns * 2 + runs, __ATOMIC_RELAXED);
 }
 
+/*
+ * A callback may fork, and the child return from it into the middle of its parent's loop.
+ * Then nothing more is run, and start answers -ECHILD.
+ */
+static bool is_inherited(const pf_loop *loop)
+{
+    return !pf__process_is(loop->cookie);
+}
+
 static void run_callback(pf_loop *loop, const char *kind,
                          const struct pf__callback *callback)
 {
     int result = callback->fn(loop, callback->arg);
     if (callback->destroy)
         callback->destroy(callback->arg);
-    if (result < 0)
+    if (result < 0 && !is_inherited(loop))
         pf__loop_report(
             loop, &(struct pf_loop_error){
                       .error = result, .fd = -1, .kind = kind, .where = callback->where});
@@ -103,13 +112,15 @@ static void run_callback(pf_loop *loop, const char *kind,
 static int run_callbacks(pf_loop *loop, unsigned signals_until)
 {
     int ran = 0;
-    struct pf__callback_list *batch = &loop->callbacks.batch;
-    for (size_t i = 0; i < batch->count; i++, ran++)
-        run_callback(loop, "callback", &batch->at[i]);
-    pf__callbacks_done(&loop->callbacks);
-
     struct pf__callback callback;
-    for (; pf__signal_ring_get(&loop->signals, signals_until, &callback); ran++)
+    for (; !is_inherited(loop) && pf__callbacks_next(&loop->callbacks, &callback); ran++)
+        run_callback(loop, "callback", &callback);
+    if (is_inherited(loop))
+        return ran;
+    pf__callbacks_done(&loop->callbacks);
+    for (; !is_inherited(loop) &&
+           pf__signal_ring_get(&loop->signals, signals_until, &callback);
+         ran++)
         run_callback(loop, "callback", &callback);
     loop->stats.callbacks += (uint64_t)ran;
     return ran;
@@ -119,7 +130,7 @@ static int run_due_timers(pf_loop *loop)
 {
     int ran = 0;
     struct pf__timer_call call;
-    for (; pf__timers_take(&loop->timers, &call); ran++)
+    for (; !is_inherited(loop) && pf__timers_take(&loop->timers, &call); ran++)
         run_callback(loop, "timer",
                      &(struct pf__callback){call.fn, call.arg, call.destroy, call.where});
     loop->stats.timers += (uint64_t)ran;
@@ -212,7 +223,9 @@ static void run_handler(pf_loop *loop, const struct pf__handler *handler, uint64
     loop->running_tag = tag;
     int result = handler->fn(loop, pf__tag_fd(tag), events, handler->arg);
     loop->running_tag = PF__WAKER_TAG;
-    handler_returned(loop, tag, where, result); /* `handler` may point anywhere by now */
+    if (!is_inherited(loop))
+        handler_returned(loop, tag, where,
+                         result); /* `handler` may point anywhere by now */
     if (loop->late_destroy) {
         pf_destroy_fn *destroy = loop->late_destroy;
         loop->late_destroy = NULL;
@@ -223,7 +236,7 @@ static void run_handler(pf_loop *loop, const struct pf__handler *handler, uint64
 static int run_handlers(pf_loop *loop, int n)
 {
     int ran = 0;
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n && !is_inherited(loop); i++) {
         uint64_t tag = loop->events[i].tag;
         if (tag == PF__WAKER_TAG) {
             pf__waker_drain(&loop->waker);
@@ -290,7 +303,9 @@ static int iterate(pf_loop *loop, int64_t max_ns, bool *stopped)
     /* 3. Timers, earliest first. */
     ran += run_due_timers(loop);
 
-    /* 4. Leave if stopped. */
+    /* 4. Leave if stopped, or in another process by now. */
+    if (is_inherited(loop))
+        return -ECHILD;
     *stopped = loop->stop_asked;
     if (loop->stop_asked)
         return ran;
@@ -302,6 +317,8 @@ static int iterate(pf_loop *loop, int64_t max_ns, bool *stopped)
 
     /* 6. Handlers of what is ready. */
     ran += run_handlers(loop, n);
+    if (is_inherited(loop))
+        return -ECHILD;
     if (loop->ghosts)
         exorcise(loop);
     return ran;
@@ -325,9 +342,13 @@ static int begin_running(pf_loop *loop)
 static void end_running(pf_loop *loop)
 {
     loop->now_known = false;
+    if (is_inherited(loop)) /* the beat and the pipe are the parent's too */
+        return;
     set_beat(loop, false);
     atomic_store(&loop->waker.asleep, true);
-    atomic_store(&loop->running, false);
+    if (callbacks_wait(loop)) /* added while it was awake: a host's poll must see them */
+        pf__waker_wake(&loop->waker);
+    atomic_store(&loop->running, false); /* from here on another thread may close it */
 }
 
 static int begin_running_open(pf_loop *loop, const char *call)
@@ -357,6 +378,11 @@ static pf_loop *enter(pf_loop *loop)
 
 static void leave(pf_loop *loop, pf_loop *previous)
 {
+    if (is_inherited(loop)) { /* `previous` is another process's too */
+        if (loop->discarded)
+            free(loop);
+        return;
+    }
     pf__current_set(previous);
     pf__loop_release(previous);
     pf_loop_unref(loop);
@@ -401,7 +427,8 @@ int pf_loop_turn(pf_loop *loop, int64_t max_ns)
     if (stopped)
         (void)spend_stop(loop);
     end_running(loop);
-    if (callbacks_wait(loop)) /* added while it was awake: the host's poll must see them */
+    if (!is_inherited(loop) &&
+        callbacks_wait(loop)) /* added while it was awake: the host's poll must see them */
         pf__waker_wake(&loop->waker);
     leave(loop, previous);
     return result;
@@ -596,6 +623,17 @@ int pf_loop_close(pf_loop *loop, bool all_fds)
     return 0;
 }
 
+/* The handler that runs now, if one does, keeps its arg until it returns. */
+static void keep_running_arg(pf_loop *loop)
+{
+    struct pf__handler *handler = pf__handlers_by_tag(&loop->handlers, loop->running_tag);
+    if (!handler || !handler->destroy)
+        return;
+    loop->late_destroy = handler->destroy;
+    loop->late_arg = handler->arg;
+    handler->destroy = NULL;
+}
+
 int pf_loop_discard(pf_loop *loop)
 {
     if (!loop)
@@ -604,12 +642,16 @@ int pf_loop_discard(pf_loop *loop)
         return -EBUSY;
     pf__current_forget(loop);
     if (!atomic_load(&loop->closed)) {
+        atomic_store(&loop->closed, true);
+        keep_running_arg(loop);
         loop->poller->close(loop->poll_state);
         pf__waker_close(&loop->waker);
         pf__callbacks_discard(&loop->callbacks);
         drop_registrations(loop);
     }
-    free(loop);
+    loop->discarded = atomic_load(&loop->running); /* in a callback of it: see leave() */
+    if (!loop->discarded)
+        free(loop);
     return 0;
 }
 

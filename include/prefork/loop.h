@@ -27,7 +27,9 @@
  *
  * FORK. A loop never crosses a fork, by fork(2) or by a raw clone(2). Every function that
  * takes a loop answers -ECHILD in a child, before it touches a descriptor that the parent
- * shares, and without a system call. pf_loop_discard() is the one call for a child.
+ * shares, and without a system call; start, close and make_current also ask for the process
+ * id and write both into the log. pf_loop_discard() is the one call for a child. A child
+ * that returns from a callback in which it was made leaves start at once, with -ECHILD.
  *
  * SIGNALS. Only pf_loop_add_callback_from_signal() may be called from a signal handler.
  *
