@@ -92,7 +92,7 @@ static void count_up(_Atomic uint64_t *counter, uint64_t by)
                           memory_order_relaxed);
 }
 
-/* ---- one connection ------------------------------------------------------------------ */
+/* ---- one connection -------------------------------------------------------------- */
 
 static void count_error(struct conn *conn, enum tally_phase phase, enum tally_when when,
                         int error, uint64_t count)
@@ -367,7 +367,7 @@ static void conn_read(struct conn *conn)
     conn_parse(conn, buffer, conn->kept_len + (size_t)got, now);
 }
 
-/* ---- all of them --------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------- */
 
 static void client_finish(struct client *client)
 {
@@ -534,7 +534,7 @@ int client_on_go(pf_loop *loop, void *arg)
                               NULL);
 }
 
-/* ---- life ---------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------ */
 
 int client_new(const struct client_share *share, struct client **out)
 {

@@ -125,7 +125,7 @@ static int fail(const char *format, ...)
     return -EINVAL;
 }
 
-/* ---- from the command line to the plan ----------------------------------------------- */
+/* ---- from the command line to the plan ------------------------------------------- */
 
 static void print_help(void)
 {
@@ -305,7 +305,7 @@ static int make_plan(const struct config *config, const char *text, struct plan 
     return write_batch(plan, config, &url);
 }
 
-/* ---- and on to the report ------------------------------------------------------------ */
+/* ---- and on to the report -------------------------------------------------------- */
 
 static int measure(const struct plan *plan)
 {

@@ -46,7 +46,7 @@ static llhttp_t *llhttp_of(struct pf_http_parser *parser)
     return (llhttp_t *)(void *)parser->state;
 }
 
-/* ---- llhttp's callbacks: they stop it where this side wants to look ------------------ */
+/* ---- llhttp's callbacks: they stop it where this side wants to look -------------- */
 
 static int stop_here(llhttp_t *ll)
 {
@@ -73,7 +73,7 @@ static const llhttp_settings_t settings = {
     .on_message_complete = stop_here,
 };
 
-/* ---- characters and words ------------------------------------------------------------ */
+/* ---- characters and words -------------------------------------------------------- */
 
 static bool is_digit(char c)
 {
@@ -178,7 +178,7 @@ static struct pf_http_span span_of(const char *base, const char *at, const char 
     return (struct pf_http_span){(uint32_t)(at - base), (uint32_t)(end - at)};
 }
 
-/* ---- the start line ------------------------------------------------------------------ */
+/* ---- the start line -------------------------------------------------------------- */
 
 static enum pf_http_method method_of(llhttp_t *ll)
 {
@@ -303,7 +303,7 @@ static int take_status_line(struct pf_http_parser *parser, const char *p, const 
     return take_version(parser, p, sizeof "HTTP/1.1" - 1);
 }
 
-/* ---- lines --------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------- */
 
 static int take_field(struct pf_http_parser *parser, const char *base, const char *p,
                       const char *end)
@@ -381,7 +381,7 @@ static int take_lines(struct pf_http_parser *parser, const char *base, size_t se
     return 0;
 }
 
-/* ---- what the fields mean together --------------------------------------------------- */
+/* ---- what the fields mean together ----------------------------------------------- */
 
 struct meaning {
     bool close, keep_alive; /* Connection */
@@ -537,19 +537,19 @@ static int finish_head(struct pf_http_parser *parser, const char *base)
     return PF_HTTP_HEAD_DONE;
 }
 
-/* ---- the head ------------------------------------------------------------------------ */
+/* ---- the head -------------------------------------------------------------------- */
 
-/* llhttp does not know the method. A token that ends in a space is a method of somebody's;
- * anything else, such as a TLS handshake, is no HTTP. */
+/* llhttp does not know the method. A token in front of something that can be asked for is a
+ * method of somebody's: 501. Anything else, such as a TLS handshake, is no HTTP: 400. */
 static int refuse_method(const struct pf_http_parser *parser, const char *base, size_t len)
 {
     const char *p = base + parser->line_at;
     size_t rest = len - parser->line_at, n = token_len(p, rest);
     if (n > METHOD_MAX)
-        return -501;
-    if (n == rest)
+        return -400;
+    if (n == rest || (n > 0 && p[n] == ' ' && n + 1 == rest))
         return PF_HTTP_MORE;
-    return n > 0 && p[n] == ' ' ? -501 : -400;
+    return n > 0 && p[n] == ' ' && (p[n + 1] == '/' || p[n + 1] == '*') ? -501 : -400;
 }
 
 /* llhttp stopped at base[seen], in a version or right behind it: 505 if it is a number,
@@ -604,7 +604,7 @@ static int run_head(struct pf_http_parser *parser, const char *base, size_t len,
     return PF_HTTP_MORE;
 }
 
-/* ---- the body ------------------------------------------------------------------------ */
+/* ---- the body -------------------------------------------------------------------- */
 
 /* Chunk sizes and trailers are not taken apart, but they are lines like all others. What
  * llhttp forgives in them: a bare line feed, a folded trailer, one without a name. */
@@ -663,7 +663,7 @@ static int run_plain(struct pf_http_parser *parser, size_t len, size_t *used,
     return PF_HTTP_BODY;
 }
 
-/* ---- for the other files ------------------------------------------------------------- */
+/* ---- for the other files --------------------------------------------------------- */
 
 void pf__http_parser_start(struct pf_http_parser *parser, enum pf_http_side side,
                            bool head_request)

@@ -14,7 +14,7 @@
 /* Answers up to this size are written in place: what pf_conn_reserve() offers. */
 #define IN_PLACE_MAX 4096
 
-/* ---- status lines ------------------------------------------------------------------ */
+/* ---- status lines ---------------------------------------------------------------- */
 
 #define LINE(status, phrase)                                                               \
     {                                                                                      \
@@ -82,7 +82,7 @@ static const struct status_line *find_status_line(int status)
     return NULL;
 }
 
-/* ---- pieces of a head -------------------------------------------------------------- */
+/* ---- pieces of a head ------------------------------------------------------------ */
 
 static char *put(char *to, const char *text, size_t len)
 {
@@ -126,7 +126,7 @@ static char *put_connection(char *to, const struct pf_http_request *request)
     return to;
 }
 
-/* ---- which parts an answer has ----------------------------------------------------- */
+/* ---- which parts an answer has --------------------------------------------------- */
 
 /* 204 and 304 end behind their head: RFC 9110 sections 8.6 and 6.4.1. */
 static bool has_length(int status)
@@ -167,7 +167,7 @@ static char *put_answer(char *to, const struct pf_http_request *request,
     return len == 0 || is_head_only(request) ? to : put(to, answer->body, len);
 }
 
-/* ---- sending it -------------------------------------------------------------------- */
+/* ---- sending it ------------------------------------------------------------------ */
 
 static int write_in_place(const struct pf_http_request *request,
                           const struct pf__http_answer *answer, size_t *len)
@@ -221,7 +221,7 @@ int pf__http_answer_status(struct pf_http_request *request, int status, const ch
     return pf__http_answer(request, &answer);
 }
 
-/* ---- for handlers ------------------------------------------------------------------ */
+/* ---- for handlers ---------------------------------------------------------------- */
 
 static bool is_valid_type(const char *type)
 {

@@ -35,7 +35,7 @@ struct client {
 };
 _Static_assert(sizeof(struct client) <= 32, "an idle connection is to cost little");
 
-/* ---- messages that go on in a later read ------------------------------------------- */
+/* ---- messages that go on in a later read ----------------------------------------- */
 
 static struct pf__http_message *begin_message(pf_http_server *server)
 {
@@ -79,7 +79,7 @@ static void drop_message(pf_http_server *server, struct pf__http_message *messag
     free(message);
 }
 
-/* ---- ends -------------------------------------------------------------------------- */
+/* ---- ends ------------------------------------------------------------------------ */
 
 /* Queue the answer of an error and close, without losing the answer to a reset. */
 static void refuse(pf_conn *conn, int status)
@@ -93,7 +93,7 @@ static void refuse(pf_conn *conn, int status)
         pf_conn_close(conn, true);
 }
 
-/* ---- the answer -------------------------------------------------------------------- */
+/* ---- the answer ------------------------------------------------------------------ */
 
 static int call_handler(struct pf_http_request *request, const struct pf_http_route *route)
 {
@@ -154,7 +154,7 @@ static void answer_message(pf_conn *conn, const struct pf__http_message *message
         pf_conn_close(conn, rest > 0 || parser->keep_alive);
 }
 
-/* ---- one message ------------------------------------------------------------------- */
+/* ---- one message ----------------------------------------------------------------- */
 
 /* The head is complete: may the body come? Returns 0, or -status. */
 static int accept_head(pf_conn *conn, const struct pf__http_message *message, size_t rest)
@@ -242,7 +242,7 @@ static size_t take_message(pf_conn *conn, const char *data, size_t len)
     return used;
 }
 
-/* ---- a connection ------------------------------------------------------------------ */
+/* ---- a connection ---------------------------------------------------------------- */
 
 static bool may_go_on(pf_conn *conn)
 {
@@ -308,7 +308,7 @@ static const struct pf_conn_protocol protocol = {
     .on_close = on_close,
 };
 
-/* ---- life -------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------ */
 
 static int64_t or_default(int64_t value, int64_t other)
 {

@@ -115,8 +115,7 @@ void pf_channel_free(pf_channel *channel)
         release(channel);
 }
 
-/* ---- sending ---------------------------------------------------------------------------
- */
+/* ---- sending --------------------------------------------------------------------- */
 
 static int send_record(const pf_channel *channel, const struct pf_ipc_header *header,
                        const void *payload, const int *fds)
@@ -234,8 +233,7 @@ static void send_waiting(pf_channel *channel)
                                  PF_READ); /* less cannot fail */
 }
 
-/* ---- receiving -------------------------------------------------------------------------
- */
+/* ---- receiving ------------------------------------------------------------------- */
 
 /* The peer is gone. The callback may free the channel. */
 static void closed(pf_channel *channel, int reason)

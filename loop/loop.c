@@ -19,8 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- guards ----------------------------------------------------------------------------
- */
+/* ---- guards ---------------------------------------------------------------------- */
 
 int pf_loop_check(pf_loop *loop)
 {
@@ -47,8 +46,7 @@ static int check_process(const pf_loop *loop, const char *call)
     return -ECHILD;
 }
 
-/* ---- errors of callbacks ---------------------------------------------------------------
- */
+/* ---- errors of callbacks --------------------------------------------------------- */
 
 static void log_error(const struct pf_loop_error *error)
 {
@@ -70,8 +68,7 @@ void pf__loop_report(pf_loop *loop, const struct pf_loop_error *error)
     }
 }
 
-/* ---- one iteration ---------------------------------------------------------------------
- */
+/* ---- one iteration --------------------------------------------------------------- */
 
 static int64_t read_clock(pf_loop *loop)
 {
@@ -324,8 +321,7 @@ static int iterate(pf_loop *loop, int64_t max_ns, bool *stopped)
     return ran;
 }
 
-/* ---- running ---------------------------------------------------------------------------
- */
+/* ---- running --------------------------------------------------------------------- */
 
 /* Only one thread at a time may run, take over or close a loop. */
 static int begin_running(pf_loop *loop)
@@ -457,8 +453,7 @@ int pf__loop_take_over(pf_loop *loop)
     return err;
 }
 
-/* ---- life ------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------ */
 
 static const struct pf_poller_ops *default_poller(void)
 {
@@ -687,8 +682,7 @@ void pf__loop_release(pf_loop *loop)
     free(loop);
 }
 
-/* ---- looking in ------------------------------------------------------------------------
- */
+/* ---- looking in ------------------------------------------------------------------ */
 
 int pf_loop_time(pf_loop *loop, int64_t *out_ns)
 {

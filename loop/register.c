@@ -9,8 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-/* ---- descriptors -----------------------------------------------------------------------
- */
+/* ---- descriptors ----------------------------------------------------------------- */
 
 #define EVENTS_ALL (PF_READ | PF_WRITE | PF_ERROR)
 
@@ -120,8 +119,7 @@ int pf_loop_remove_handler(pf_loop *loop, int fd)
     return 0;
 }
 
-/* ---- callbacks -------------------------------------------------------------------------
- */
+/* ---- callbacks ------------------------------------------------------------------- */
 
 static int add_callback(pf_loop *loop, const struct pf__callback *callback)
 {
@@ -173,8 +171,7 @@ int pf_loop_add_callback_from_signal(pf_loop *loop, pf_callback_fn *fn, void *ar
     return err;
 }
 
-/* ---- timers ----------------------------------------------------------------------------
- */
+/* ---- timers ---------------------------------------------------------------------- */
 
 int pf_loop_call_at_full(pf_loop *loop, int64_t when_ns, pf_callback_fn *fn, void *arg,
                          pf_destroy_fn *destroy, const char *where, pf_timer *out)
@@ -226,8 +223,7 @@ int pf_loop_remove_timeout(pf_loop *loop, pf_timer timer)
     return err;
 }
 
-/* ---- room ------------------------------------------------------------------------------
- */
+/* ---- room ------------------------------------------------------------------------ */
 
 int pf_loop_reserve(pf_loop *loop, size_t fds, size_t timers, size_t callbacks)
 {

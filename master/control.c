@@ -14,8 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* ---- where it is
- * ------------------------------------------------------------------------- */
+/* ---- where it is ----------------------------------------------------------------- */
 
 /* Make it if it is not there; if it is, it must be ours alone. */
 static int own_directory(const char *path)
@@ -51,8 +50,7 @@ int pf__control_default_path(const char *address, char *path, size_t path_len)
     return own_directory(directory);
 }
 
-/* ---- what it answers
- * --------------------------------------------------------------------- */
+/* ---- what it answers ------------------------------------------------------------- */
 
 static size_t client_on_data(pf_conn *conn, const char *data, size_t len)
 {
@@ -91,8 +89,7 @@ static void control_on_accept(pf_acceptor *acceptor, int fd, const struct pf_add
         pf_conn_set_deadline(conn, 0);
 }
 
-/* ---- life
- * -------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------ */
 
 /* The lock file holds the pid of whoever has the lock. It is never removed: a second server
  * might have opened it just before, and would then lock a file that nobody else can see. */

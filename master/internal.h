@@ -81,8 +81,7 @@ struct pf__master {
     pf_timer stop_timer;
 };
 
-/* ---- slots.c ---------------------------------------------------------------------------
- */
+/* ---- slots.c --------------------------------------------------------------------- */
 
 /* Fill an empty slot. If the fork fails, it is tried again later. */
 void pf__slot_fill(struct pf__slot *slot);
@@ -97,15 +96,13 @@ void pf__slots_stop(struct pf__master *master);
 unsigned pf__slots_alive(const struct pf__master *master);
 unsigned pf__slots_accepting(const struct pf__master *master);
 
-/* ---- spawn.c ---------------------------------------------------------------------------
- */
+/* ---- spawn.c --------------------------------------------------------------------- */
 
 /* Fork a worker into the slot. Returns its pid, in the master only, and the master's end of
  * its channel in *channel_fd; or a negative errno. */
 int pf__spawn(struct pf__slot *slot, int *channel_fd);
 
-/* ---- signals.c -------------------------------------------------------------------------
- */
+/* ---- signals.c ------------------------------------------------------------------- */
 
 /* Block the master's signals and open a descriptor that tells of them. Returns 0 or a
  * negative errno. */
@@ -117,8 +114,7 @@ void pf__signals_reset(void);
 /* Close, and put mask and dispositions back. */
 void pf__signals_close(struct pf__signals *signals);
 
-/* ---- master.c --------------------------------------------------------------------------
- */
+/* ---- master.c -------------------------------------------------------------------- */
 
 /* A worker's slot has changed: is everything up, or over, or hopeless? */
 void pf__master_review(struct pf__master *master);

@@ -25,8 +25,7 @@
  * this long after. The same for one that was told to drop everything. */
 #define STOP_GRACE_NS (2 * PF_SECOND)
 
-/* ---- states
- * ------------------------------------------------------------------------------ */
+/* ---- states ---------------------------------------------------------------------- */
 
 const char *pf__master_state_name(enum pf__master_state state)
 {
@@ -53,8 +52,7 @@ static void set_state(struct pf__master *master, enum pf__master_state to)
     master->state = to;
 }
 
-/* ---- stopping
- * ---------------------------------------------------------------------------- */
+/* ---- stopping -------------------------------------------------------------------- */
 
 static void begin_stop(struct pf__master *master, enum pf__stop how);
 
@@ -105,8 +103,7 @@ static void stop_for_signal(struct pf__master *master, int number)
     begin_stop(master, how);
 }
 
-/* ---- what happens
- * ------------------------------------------------------------------------ */
+/* ---- what happens ---------------------------------------------------------------- */
 
 static void announce(struct pf__master *master)
 {
@@ -198,8 +195,7 @@ static int master_on_signal(pf_loop *loop, int fd, unsigned events, void *arg)
     return 0;
 }
 
-/* ---- start-up
- * ---------------------------------------------------------------------------- */
+/* ---- start-up -------------------------------------------------------------------- */
 
 static PF_PRINTF(2, 3) void say(const struct pf_master_options *options, const char *format,
                                 ...)

@@ -67,8 +67,7 @@ static void clear_timer(struct pf__slot *slot)
     slot->timer = (pf_timer){0};
 }
 
-/* ---- filling
- * ----------------------------------------------------------------------------- */
+/* ---- filling --------------------------------------------------------------------- */
 
 static int slot_on_refill(pf_loop *loop, void *arg)
 {
@@ -168,8 +167,7 @@ void pf__slot_fill(struct pf__slot *slot)
                              slot, &slot->timer);
 }
 
-/* ---- reaping
- * ----------------------------------------------------------------------------- */
+/* ---- reaping --------------------------------------------------------------------- */
 
 static double spread(void)
 {
@@ -250,8 +248,7 @@ void pf__slots_reap(struct pf__master *master)
     }
 }
 
-/* ---- stopping
- * ---------------------------------------------------------------------------- */
+/* ---- stopping -------------------------------------------------------------------- */
 
 static void stop_one(struct pf__slot *slot, enum pf__stop how)
 {

@@ -81,8 +81,7 @@ struct pf_conns {
 static pf_io_fn conn_on_ready;
 static pf_callback_fn conns_on_timer;
 
-/* ---- states
- * ------------------------------------------------------------------------------ */
+/* ---- states ---------------------------------------------------------------------- */
 
 static void set_state(pf_conn *conn, enum pf_conn_state to)
 {
@@ -100,8 +99,7 @@ static void set_state(pf_conn *conn, enum pf_conn_state to)
     conn->state = (uint8_t)to;
 }
 
-/* ---- lists and deadlines
- * ----------------------------------------------------------------- */
+/* ---- lists and deadlines --------------------------------------------------------- */
 
 static void unlist(pf_conn *conn)
 {
@@ -162,8 +160,7 @@ static void check_deadline(pf_conn *conn)
         restart_deadline(conn);
 }
 
-/* ---- the end
- * ----------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------- */
 
 static void release(pf_conn *conn)
 {
@@ -180,6 +177,10 @@ static void end(pf_conn *conn, int reason)
     pf_conns *conns = conn->conns;
     set_state(conn, PF_CONN_CLOSED);
     (void)pf_loop_remove_handler(conns->loop, conn->fd);
+    if (conn->out) { /* output is lost: a FIN behind it would say that this was all */
+        struct linger reset = {.l_onoff = 1};
+        setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    }
     close(conn->fd);
     conn->fd = -1;
     unlist(conn);
@@ -198,8 +199,7 @@ static bool is_inherited(const pf_conn *conn)
     return pf_loop_check(conn->conns->loop) == -ECHILD;
 }
 
-/* ---- what the loop watches
- * --------------------------------------------------------------- */
+/* ---- what the loop watches ------------------------------------------------------- */
 
 static void watch(pf_conn *conn)
 {
@@ -248,8 +248,7 @@ static void settle(pf_conn *conn)
     }
 }
 
-/* ---- output
- * ------------------------------------------------------------------------------ */
+/* ---- output ---------------------------------------------------------------------- */
 
 static struct buffer *grow(struct buffer *buffer, size_t capacity)
 {
@@ -377,8 +376,7 @@ bool pf_conn_blocked(const pf_conn *conn)
     return conn->out != NULL;
 }
 
-/* ---- input
- * ------------------------------------------------------------------------------- */
+/* ---- input ----------------------------------------------------------------------- */
 
 /* Bracket a callback: what it writes is one batch; what it ends is freed behind it. */
 static void enter(pf_conn *conn)
@@ -576,8 +574,7 @@ size_t pf_conn_pending(const pf_conn *conn)
     return conn->in ? conn->in->len : 0;
 }
 
-/* ---- deadlines
- * --------------------------------------------------------------------------- */
+/* ---- deadlines ------------------------------------------------------------------- */
 
 static void expire(pf_conn *conn)
 {
@@ -634,8 +631,7 @@ void pf_conn_clear_deadline(pf_conn *conn)
     check_deadline(conn);
 }
 
-/* ---- life
- * -------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------ */
 
 int pf_conn_close(pf_conn *conn, bool linger)
 {
@@ -746,8 +742,7 @@ void pf_conns_free(pf_conns *conns)
     free(conns);
 }
 
-/* ---- looking in
- * -------------------------------------------------------------------------- */
+/* ---- looking in ------------------------------------------------------------------ */
 
 size_t pf_conns_count(const pf_conns *conns)
 {

@@ -8,8 +8,7 @@
 
 #include <string.h>
 
-/* ---- hello
- * ------------------------------------------------------------------------------- */
+/* ---- hello ----------------------------------------------------------------------- */
 
 static int hello_on_get(pf_http_request *request, void *arg)
 {
@@ -24,8 +23,7 @@ static const struct pf_app hello = {PF_APP, .name = "hello",
                                     .summary = "HTTP; GET / answers hello",
                                     .routes = hello_routes};
 
-/* ---- echo
- * -------------------------------------------------------------------------------- */
+/* ---- echo ------------------------------------------------------------------------ */
 
 /* A connection without a byte for so long is closed. */
 #define ECHO_IDLE_NS (300 * PF_SECOND)

@@ -13,8 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* ---- HTTP: the server tells the lane
- * ------------------------------------------------------ */
+/* ---- HTTP: the server tells the lane --------------------------------------------- */
 
 static void http_on_response(void *arg, int status, size_t bytes)
 {
@@ -29,8 +28,7 @@ static void http_on_gone(void *arg)
 
 static const struct pf_http_observer observer = {http_on_response, http_on_gone};
 
-/* ---- HTTP: the lane tells the server
- * ------------------------------------------------------ */
+/* ---- HTTP: the lane tells the server --------------------------------------------- */
 
 static int http_lane_init(pf_lane *lane, void *arg)
 {
@@ -95,8 +93,7 @@ static void http_worker_exit(void *arg)
         hosted->app->worker_exit(hosted->app->arg);
 }
 
-/* ---- either
- * ------------------------------------------------------------------------------ */
+/* ---- either ---------------------------------------------------------------------- */
 
 static void host_http(const struct pf__hosted *hosted, struct pf_service *service)
 {

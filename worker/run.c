@@ -55,8 +55,7 @@ static void tell(struct worker *worker, enum pf_ipc_type type)
                strerror(-err));
 }
 
-/* ---- moves
- * ------------------------------------------------------------------------------- */
+/* ---- moves ----------------------------------------------------------------------- */
 
 static void stop(struct worker *worker)
 {
@@ -120,8 +119,7 @@ static void drain(struct worker *worker, const char *why)
         stop(worker);
 }
 
-/* ---- what moves it
- * ----------------------------------------------------------------------- */
+/* ---- what moves it --------------------------------------------------------------- */
 
 static void channel_on_message(pf_channel *channel, const struct pf_message *message,
                                void *arg)
@@ -205,8 +203,7 @@ static void leave_signals(void)
     sigaction(SIGINT, &action, NULL);
 }
 
-/* ---- boot and end
- * ------------------------------------------------------------------------ */
+/* ---- boot and end ---------------------------------------------------------------- */
 
 static int boot_kernel_side(struct worker *worker)
 {

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-/* ---- channel ------------------------------------------------------------------------- */
+/* ---- channel --------------------------------------------------------------------- */
 
 #define PF_IPC_MAGIC   0x63706670u /* "pfpc" */
 #define PF_IPC_VERSION 1u
@@ -102,7 +102,7 @@ PF_API int pf_channel_queued(pf_channel *channel);
  */
 PF_API void pf_channel_free(pf_channel *channel);
 
-/* ---- scoreboard ---------------------------------------------------------------------- */
+/* ---- scoreboard ------------------------------------------------------------------ */
 
 #define PF_SCOREBOARD_NAME_MAX    32 /* of a column, with its NUL */
 #define PF_SCOREBOARD_COLUMNS_MAX 256

@@ -150,7 +150,7 @@ struct pf_loop_options {
      NULL, NULL, NULL, 0, false}
 /* clang-format on */
 
-/* ---- life ---------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------ */
 
 /*
  * Make a loop, owned by this thread, with one reference. `options` may be NULL.
@@ -201,7 +201,7 @@ PF_API int pf_loop_discard(pf_loop *loop);
  */
 PF_API int pf_loop_reserve(pf_loop *loop, size_t fds, size_t timers, size_t callbacks);
 
-/* ---- this thread's loop, and the process's ------------------------------------------- */
+/* ---- this thread's loop, and the process's --------------------------------------- */
 
 /*
  * This thread's current loop, borrowed: valid until it is closed. With none: NULL, or, if
@@ -236,7 +236,7 @@ PF_API int pf_loop_install(pf_loop *loop);
  * without one. */
 PF_API void pf_loop_clear_instance(void);
 
-/* ---- running ------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------- */
 
 /*
  * Run until pf_loop_stop(). The loop is this thread's current one meanwhile.
@@ -281,7 +281,7 @@ PF_API int64_t pf_loop_now(pf_loop *loop);
  * answers. For objects that hang on a loop and share its guards. No system call. */
 PF_API int pf_loop_check(pf_loop *loop);
 
-/* ---- descriptors --------------------------------------------------------------------- */
+/* ---- descriptors ----------------------------------------------------------------- */
 
 /*
  * Call fn whenever `fd` becomes ready for `events`, until it is removed.
@@ -319,7 +319,7 @@ PF_API int pf_loop_update_handler(pf_loop *loop, int fd, unsigned events);
  */
 PF_API int pf_loop_remove_handler(pf_loop *loop, int fd);
 
-/* ---- callbacks ----------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------- */
 
 /*
  * Call fn(loop, arg) once, in the next iteration, on the loop's thread. Every callback is
@@ -349,7 +349,7 @@ PF_API int pf_loop_add_callback_from_signal(pf_loop *loop, pf_callback_fn *fn, v
  */
 PF_API int pf_loop_spawn_callback(pf_loop *loop, pf_callback_fn *fn, void *arg);
 
-/* ---- timers -------------------------------------------------------------------------- */
+/* ---- timers ---------------------------------------------------------------------- */
 
 /*
  * Call fn(loop, arg) once, at `when_ns` on the loop's clock or soon after, never before.
@@ -386,7 +386,7 @@ PF_API int pf_loop_call_later_full(pf_loop *loop, int64_t delay_ns, pf_callback_
  */
 PF_API int pf_loop_remove_timeout(pf_loop *loop, pf_timer timer);
 
-/* ---- looking in ---------------------------------------------------------------------- */
+/* ---- looking in ------------------------------------------------------------------ */
 
 /* Counts since the loop was made; fields are only ever added at the end. */
 struct pf_loop_stats {

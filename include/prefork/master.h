@@ -53,7 +53,8 @@ struct pf_master_options {
     int64_t drain_ns;    /* 0: PF_MASTER_DRAIN_NS */
     int64_t boot_ns;     /* 0: PF_MASTER_BOOT_NS */
     const char *control; /* control socket; NULL: by address, in the runtime directory */
-    bool allow_threads;  /* fork although other threads run, with a warning */
+    bool allow_threads;  /* fork although other threads run, with a warning; they must block
+                            the master's signals */
 
     /* Runs in the master, once, when all workers accept; prints a banner. May be NULL. */
     void (*on_ready)(const struct pf_master_status *status, void *arg);

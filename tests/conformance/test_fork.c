@@ -29,7 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- what the parent makes ----------------------------------------------------------- */
+/* ---- what the parent makes ------------------------------------------------------- */
 
 struct inherited {
     pf_loop *loop;
@@ -112,7 +112,7 @@ static void assert_goes_on(struct inherited *in)
         pf_loop_call_later(in->loop, 3600 * PF_SECOND, do_nothing, NULL, &in->timer), 0);
 }
 
-/* ---- every call that takes what is inherited ----------------------------------------- */
+/* ---- every call that takes what is inherited ------------------------------------- */
 
 /* An expression of `in` that must come to -ECHILD. */
 #define CALL(name, expression)                                                             \
@@ -248,7 +248,7 @@ static void in_a_grandchild_every_call_answers_echild(void **state)
     drop(&in);
 }
 
-/* ---- no system call ------------------------------------------------------------------ */
+/* ---- no system call -------------------------------------------------------------- */
 
 enum {
     FILTER_REFUSED = 77
@@ -369,7 +369,7 @@ static void discarding_touches_nothing_that_is_shared(void **state)
         skip();
 }
 
-/* ---- a new life in the child --------------------------------------------------------- */
+/* ---- a new life in the child ----------------------------------------------------- */
 
 static void lives_with_a_loop_of_its_own(void *arg)
 {
@@ -546,7 +546,7 @@ static void what_a_loop_opens_is_closed_on_exec(void **state)
     drop(&in);
 }
 
-/* ---- forking while other threads are at work ----------------------------------------- */
+/* ---- forking while other threads are at work ------------------------------------- */
 
 struct busy {
     struct inherited in;
@@ -598,7 +598,7 @@ static void a_fork_while_another_thread_adds_leaves_the_child_no_lock(void **sta
     drop(&busy.in);
 }
 
-/* ---- forking inside a callback ------------------------------------------------------- */
+/* ---- forking inside a callback --------------------------------------------------- */
 
 /* What the child does inside the callback in which it was made. */
 enum child_does {

@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- a server that does as it is told ------------------------------------------------ */
+/* ---- a server that does as it is told -------------------------------------------- */
 
 #define CONNECTIONS_MAX 256
 #define BYTES_MAX       65536
@@ -194,7 +194,7 @@ static void serve_always(struct server *server, int fd, unsigned index)
         say(fd, server->answer ? server->answer : HELLO);
 }
 
-/* ---- the program --------------------------------------------------------------------- */
+/* ---- the program ----------------------------------------------------------------- */
 
 struct bench {
     int status;
@@ -318,7 +318,7 @@ static void wait_until(atomic_uint *counter, unsigned least)
     assert_true(atomic_load(counter) >= least);
 }
 
-/* ---- rate, table, status ------------------------------------------------------------- */
+/* ---- rate, table, status --------------------------------------------------------- */
 
 static struct bench bench; /* large */
 
@@ -445,7 +445,7 @@ static void statuses_are_counted_each(void **state)
     assert_says(bench.out, "30 ok in ");
 }
 
-/* ---- what is sent -------------------------------------------------------------------- */
+/* ---- what is sent ---------------------------------------------------------------- */
 
 static void request_is_the_path_the_host_and_the_given_fields(void **state)
 {
@@ -531,7 +531,7 @@ static void batch_larger_than_the_socket_buffers_is_sent_in_parts(void **state)
     assert_says(bench.out, "status   200 x 2,000\n");
 }
 
-/* ---- what is understood -------------------------------------------------------------- */
+/* ---- what is understood ---------------------------------------------------------- */
 
 /* The answer comes byte by byte, each in a segment of its own as far as TCP allows. */
 static void serve_in_bytes(struct server *server, int fd, unsigned index)
@@ -599,7 +599,7 @@ static void announced_close_is_no_error_and_the_connection_is_made_again(void **
     }
 }
 
-/* ---- what goes wrong ----------------------------------------------------------------- */
+/* ---- what goes wrong ------------------------------------------------------------- */
 
 static void unannounced_close_with_a_request_on_the_way_is_retryable(void **state)
 {
@@ -804,7 +804,7 @@ static void unreachable_server_is_said_in_one_line(void **state)
     assert_string_equal(bench.out, "");
 }
 
-/* ---- ends from outside --------------------------------------------------------------- */
+/* ---- ends from outside ----------------------------------------------------------- */
 
 static void interrupt_ends_the_run_with_its_summary(void **state)
 {
@@ -824,7 +824,7 @@ static void interrupt_ends_the_run_with_its_summary(void **state)
     assert_says(bench.out, "  rate ");
 }
 
-/* ---- names and addresses ------------------------------------------------------------- */
+/* ---- names and addresses --------------------------------------------------------- */
 
 static void host_name_is_looked_up(void **state)
 {
@@ -855,7 +855,7 @@ static void ipv6_literal_stands_in_brackets(void **state)
     assert_says(server.request, "\r\nHost: [::1]:");
 }
 
-/* ---- the command line ---------------------------------------------------------------- */
+/* ---- the command line ------------------------------------------------------------ */
 
 static void wrong_usage_is_one_line_with_the_option_the_value_and_the_remedy(void **state)
 {

@@ -37,8 +37,7 @@ static void assert_hello(const char *text)
     assert_non_null(strstr(text, "\r\n\r\nhello"));
 }
 
-/* ---- serving
- * ------------------------------------------------------------------------------ */
+/* ---- serving --------------------------------------------------------------------- */
 
 static void the_banner_tells_address_workers_control_and_how_to_stop(void **state)
 {
@@ -160,8 +159,7 @@ static void echo_sends_back_what_it_gets(void **state)
     assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
 }
 
-/* ---- bad input over the wire
- * ---------------------------------------------------------------- */
+/* ---- bad input over the wire ----------------------------------------------------- */
 
 static void nonsense_gets_the_right_refusal_and_the_server_goes_on(void **state)
 {
@@ -212,8 +210,7 @@ static void half_a_request_is_answered_408_at_the_head_timeout(void **state)
     assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
 }
 
-/* ---- a worker's death
- * ----------------------------------------------------------------------- */
+/* ---- a worker's death ------------------------------------------------------------ */
 
 static void wait_for_new_worker(struct pf_test_server *server, size_t from)
 {
@@ -285,8 +282,7 @@ static void a_worker_told_to_leave_by_a_signal_finishes_and_is_replaced(void **s
     assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
 }
 
-/* ---- stopping
- * ------------------------------------------------------------------------------- */
+/* ---- stopping -------------------------------------------------------------------- */
 
 static void a_graceful_stop_finishes_the_request_that_was_begun(void **state)
 {
@@ -435,8 +431,7 @@ static void workers_leave_when_their_master_is_killed(void **state)
                      128 + SIGKILL); /* all holders are gone */
 }
 
-/* ---- under load
- * ----------------------------------------------------------------------------- */
+/* ---- under load ------------------------------------------------------------------ */
 
 enum {
     CLIENTS = 32
@@ -556,8 +551,7 @@ static void killed_workers_under_load_lose_only_what_they_had_accepted(void **st
     assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
 }
 
-/* ---- the command line
- * ----------------------------------------------------------------------- */
+/* ---- the command line ------------------------------------------------------------ */
 
 static void a_wrong_command_line_gets_one_line_that_names_it_and_the_remedy(void **state)
 {

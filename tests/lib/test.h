@@ -2,7 +2,7 @@
  * test.h - what every test file includes first.
  *
  * cmocka, and a fixture that makes a test fail if it leaves a descriptor or a child process
- * behind: list tests with pf_test(name), or pf_test_with(name, setup, teardown).
+ * behind: list tests with pf_test(name).
  */
 #ifndef PREFORK_TESTS_LIB_TEST_H
 #define PREFORK_TESTS_LIB_TEST_H

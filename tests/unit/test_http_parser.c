@@ -49,7 +49,7 @@ static void check_responses(const struct message *messages, size_t count, bool h
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-/* ---- what is understood -------------------------------------------------------------- */
+/* ---- what is understood ---------------------------------------------------------- */
 
 #define H            "Host: h\r\n"
 #define GET          "GET / HTTP/1.1\r\n" H
@@ -246,7 +246,7 @@ static void a_copied_parser_goes_on_by_itself(void **state)
     }
 }
 
-/* ---- what is refused ----------------------------------------------------------------- */
+/* ---- what is refused ------------------------------------------------------------- */
 
 static void malformed_start_lines_are_refused(void **state)
 {
@@ -319,13 +319,15 @@ static void unknown_methods_are_501(void **state)
     (void)state;
     static const struct message cases[] = {
         {"BREW / HTTP/1.1\r\n" H "\r\n", "501"},
-        {"BREW ", "501"},
+        {"BREW *", "501"},
+        {"garbage garbage garbage\r\n\r\n", "400"},
+        {"BREW http://a/ HTTP/1.1\r\n" H "\r\n", "400"},
         {"BREW", "..."},
         {"get / HTTP/1.1\r\n" H "\r\n", "501"},
         {"GETS / HTTP/1.1\r\n" H "\r\n", "501"},
         {"G!#$%&'*+-.^_`|~9 /", "501"},
         {"DESCRIBE / HTTP/1.1\r\n" H "\r\n", "501"},
-        {"AMETHODTHATISMUCHLONGERTHANANYMETH", "501"},
+        {"AMETHODTHATISMUCHLONGERTHANANYMETH", "400"},
     };
     check_requests(cases, COUNT(cases));
 }
@@ -513,7 +515,7 @@ static void malformed_chunks_are_refused(void **state)
     check_requests(cases, COUNT(cases));
 }
 
-/* ---- limits -------------------------------------------------------------------------- */
+/* ---- limits ---------------------------------------------------------------------- */
 
 static void check_at_both_ends(const char *in, size_t len, const char *expected)
 {
@@ -630,7 +632,7 @@ static void chunks_may_not_be_all_framing(void **state)
     assert_ends_with(large, large_len, "005> ");
 }
 
-/* ---- responses ----------------------------------------------------------------------- */
+/* ---- responses ------------------------------------------------------------------- */
 
 static void responses_are_understood(void **state)
 {
@@ -723,7 +725,7 @@ static void malformed_responses_are_refused(void **state)
     check_responses(cases, COUNT(cases), false);
 }
 
-/* ---- what fuzzing found stays fixed -------------------------------------------------- */
+/* ---- what fuzzing found stays fixed ---------------------------------------------- */
 
 #define CORPUS "tests/fuzz/corpus/http"
 

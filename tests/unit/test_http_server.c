@@ -33,7 +33,7 @@
 #define BODY_MAX     1000
 #define BIG          (200 * 1024)
 
-/* ---- an allocator that fails when told; the sanitizers have one of their own --------- */
+/* ---- an allocator that fails when told; the sanitizers have one of their own ----- */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define OWN_ALLOCATOR 0
@@ -77,7 +77,7 @@ void *realloc(void *old, size_t size)
 }
 #endif
 
-/* ---- the application ----------------------------------------------------------------- */
+/* ---- the application ------------------------------------------------------------- */
 
 static struct {
     int calls;
@@ -153,7 +153,7 @@ static const struct pf_http_route routes[] = {
     {.method = "GET", .path = "/answers-and-fails", .handler = answers_and_fails},
     {0}};
 
-/* ---- a loop, a server, a client ------------------------------------------------------ */
+/* ---- a loop, a server, a client -------------------------------------------------- */
 
 static int64_t now;
 static pf_loop *loop;
@@ -313,7 +313,7 @@ static void ask(const char *text)
     hear();
 }
 
-/* ---- answers ------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------- */
 
 static struct {
     char head[1024];
@@ -391,7 +391,7 @@ static void assert_refused(int code)
     assert_closed();
 }
 
-/* ---- requests and answers ------------------------------------------------------------ */
+/* ---- requests and answers -------------------------------------------------------- */
 
 static void an_answer_is_complete_to_the_byte(void **state)
 {
@@ -561,7 +561,7 @@ static void nothing_is_parsed_behind_a_close(void **state)
     stop();
 }
 
-/* ---- answers of handlers ------------------------------------------------------------- */
+/* ---- answers of handlers --------------------------------------------------------- */
 
 static void a_handler_that_fails_or_forgets_is_a_500_and_a_line_in_the_log(void **state)
 {
@@ -726,7 +726,7 @@ static void a_handler_reads_the_parts_of_its_request(void **state)
     stop();
 }
 
-/* ---- pieces -------------------------------------------------------------------------- */
+/* ---- pieces ---------------------------------------------------------------------- */
 
 static void sixteen_pipelined_requests_come_back_in_one_recv(void **state)
 {
@@ -881,7 +881,7 @@ static void a_client_that_leaves_in_the_middle_is_no_news(void **state)
     stop();
 }
 
-/* ---- bodies -------------------------------------------------------------------------- */
+/* ---- bodies ---------------------------------------------------------------------- */
 
 static void a_handler_runs_when_the_body_has_come(void **state)
 {
@@ -981,7 +981,7 @@ static void a_client_that_waits_is_told_to_go_on(void **state)
     stop();
 }
 
-/* ---- errors -------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------- */
 
 static void what_is_wrong_is_answered_once_and_closed(void **state)
 {
@@ -1105,7 +1105,7 @@ static void an_error_reaches_a_client_that_goes_on_sending(void **state)
     stop();
 }
 
-/* ---- deadlines ----------------------------------------------------------------------- */
+/* ---- deadlines ------------------------------------------------------------------- */
 
 static void a_silent_connection_is_closed_without_a_word(void **state)
 {
@@ -1189,7 +1189,7 @@ static void a_body_may_last_as_long_as_it_comes(void **state)
     stop();
 }
 
-/* ---- the client's end ---------------------------------------------------------------- */
+/* ---- the client's end ------------------------------------------------------------ */
 
 static void a_half_closed_client_gets_its_answers(void **state)
 {
@@ -1244,7 +1244,7 @@ static void half_a_request_is_not_answered(void **state)
     stop();
 }
 
-/* ---- good-bye ------------------------------------------------------------------------ */
+/* ---- good-bye -------------------------------------------------------------------- */
 
 static void drain_closes_idle_connections_and_answers_what_stands_in_them(void **state)
 {
@@ -1362,7 +1362,7 @@ static void a_drain_waits_for_a_reader_that_pauses(void **state)
     stop();
 }
 
-/* ---- forks and ends ------------------------------------------------------------------ */
+/* ---- forks and ends -------------------------------------------------------------- */
 
 static void use_in_child(void *arg)
 {
@@ -1482,7 +1482,7 @@ static void a_server_may_have_nobody_who_looks_on(void **state)
     stop();
 }
 
-/* ---- memory -------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------- */
 
 static void requests_that_come_whole_allocate_nothing(void **state)
 {
@@ -1580,7 +1580,7 @@ static void a_server_for_which_memory_is_short_is_not_made(void **state)
     stop();
 }
 
-/* ---- routes and dates ---------------------------------------------------------------- */
+/* ---- routes and dates ------------------------------------------------------------ */
 
 static void a_table_of_routes_is_checked(void **state)
 {

@@ -22,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- what happened, in order --------------------------------------------------------- */
+/* ---- what happened, in order ----------------------------------------------------- */
 
 static char trace[512];
 
@@ -142,7 +142,7 @@ static void act_remove_other_timer(pf_loop *loop, struct deed *deed)
     assert_int_equal(pf_loop_remove_timeout(loop, deed->other->timer), 0);
 }
 
-/* ---- a loop with a fake clock and a fake poller -------------------------------------- */
+/* ---- a loop with a fake clock and a fake poller ---------------------------------- */
 
 static struct pf_fake_clock fake_clock;
 static struct pf_fake_poller fake_poller;
@@ -255,7 +255,7 @@ static void close_pipe(const int fds[2])
     close(fds[1]);
 }
 
-/* ---- one iteration ------------------------------------------------------------------- */
+/* ---- one iteration --------------------------------------------------------------- */
 
 static void callbacks_run_first_then_timers_then_handlers(void **state)
 {
@@ -395,7 +395,7 @@ static void a_timer_that_rearms_itself_with_no_delay_does_not_starve_descriptors
     drop(loop);
 }
 
-/* ---- stopping ------------------------------------------------------------------------ */
+/* ---- stopping -------------------------------------------------------------------- */
 
 static void stop_from_a_callback_ends_the_pass_and_skips_the_poll(void **state)
 {
@@ -511,7 +511,7 @@ static void a_running_loop_refuses_to_be_run_or_closed_from_inside(void **state)
     drop(loop);
 }
 
-/* ---- under a host's loop ------------------------------------------------------------- */
+/* ---- under a host's loop --------------------------------------------------------- */
 
 static void a_turn_sleeps_at_most_as_long_as_it_may(void **state)
 {
@@ -594,7 +594,7 @@ static void a_poller_without_a_descriptor_says_so(void **state)
     drop(loop);
 }
 
-/* ---- time ---------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------ */
 
 static void past_negative_and_zero_deadlines_are_due_at_once(void **state)
 {
@@ -759,7 +759,7 @@ static void no_timer_fires_early_on_the_real_clock(void **state)
     drop(loop);
 }
 
-/* ---- descriptors: what is refused ---------------------------------------------------- */
+/* ---- descriptors: what is refused ------------------------------------------------ */
 
 static void bad_handlers_are_refused_and_nothing_changes(void **state)
 {
@@ -903,7 +903,7 @@ static void removing_twice_is_unknown_and_a_closed_descriptor_can_be_removed(voi
     drop(loop);
 }
 
-/* ---- descriptors: what is delivered -------------------------------------------------- */
+/* ---- descriptors: what is delivered ---------------------------------------------- */
 
 static void a_reader_hears_of_reading_only(void **state)
 {
@@ -1207,7 +1207,7 @@ static void more_ready_descriptors_than_one_poll_fetches_all_get_their_turn(void
     close(fd_c);
 }
 
-/* ---- what callbacks return ----------------------------------------------------------- */
+/* ---- what callbacks return ------------------------------------------------------- */
 
 static void a_handler_that_is_done_is_removed(void **state)
 {
@@ -1454,7 +1454,7 @@ static void without_a_hook_errors_go_to_the_log(void **state)
     drop(loop);
 }
 
-/* ---- destroy functions --------------------------------------------------------------- */
+/* ---- destroy functions ----------------------------------------------------------- */
 
 static void destroy_deed(void *arg)
 {
@@ -1637,7 +1637,7 @@ static void a_refused_registration_leaves_the_arg_to_the_caller(void **state)
     assert_int_equal(deed.destroyed, 0);
 }
 
-/* ---- callbacks ----------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------- */
 
 static void a_full_queue_refuses_and_takes_again_when_it_has_run(void **state)
 {
@@ -1690,7 +1690,7 @@ static void a_full_signal_ring_refuses_and_takes_again_when_it_has_run(void **st
     drop(loop);
 }
 
-/* ---- life ---------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------ */
 
 static void null_is_refused_everywhere(void **state)
 {
@@ -2094,7 +2094,7 @@ static void a_loop_of_this_process_cannot_be_discarded(void **state)
     drop(loop);
 }
 
-/* ---- looking in ---------------------------------------------------------------------- */
+/* ---- looking in ------------------------------------------------------------------ */
 
 static void stats_count_what_happened(void **state)
 {

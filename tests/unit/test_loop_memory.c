@@ -25,7 +25,7 @@
 #define OWN_ALLOCATOR 1
 #endif
 
-/* ---- an allocator that fails when told ----------------------------------------------- */
+/* ---- an allocator that fails when told ------------------------------------------- */
 
 static int allocations; /* since the last reset */
 static int fail_at;     /* the n-th fails, 1 is the next; 0: none; -1: all */
@@ -84,7 +84,7 @@ static size_t bytes_in_use(void)
     return mallinfo2().uordblks;
 }
 
-/* ---- tools --------------------------------------------------------------------------- */
+/* ---- tools ----------------------------------------------------------------------- */
 
 static int do_nothing(pf_loop *loop, void *arg)
 {
@@ -123,7 +123,7 @@ static struct pf_loop_stats stats_of(pf_loop *loop)
     return stats;
 }
 
-/* ---- each allocation fails ----------------------------------------------------------- */
+/* ---- each allocation fails ------------------------------------------------------- */
 
 static void a_loop_that_runs_out_of_memory_is_not_made_and_leaves_nothing(void **state)
 {
@@ -288,7 +288,7 @@ static void room_for_more_than_there_is_memory_is_refused(void **state)
     close(fds[1]);
 }
 
-/* ---- nothing is allocated ------------------------------------------------------------ */
+/* ---- nothing is allocated -------------------------------------------------------- */
 
 static void a_descriptor_that_is_not_open_makes_no_table_grow(void **state)
 {
@@ -438,7 +438,7 @@ static void a_burst_of_callbacks_does_not_keep_its_memory(void **state)
     drop(loop);
 }
 
-/* ---- coming and going ---------------------------------------------------------------- */
+/* ---- coming and going ------------------------------------------------------------ */
 
 static int stop_loop(pf_loop *loop, void *arg)
 {

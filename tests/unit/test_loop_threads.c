@@ -33,7 +33,7 @@ enum {
     EACH = UNDER_TSAN ? 2000 : 20000, /* callbacks of one producer */
 };
 
-/* ---- tools --------------------------------------------------------------------------- */
+/* ---- tools ----------------------------------------------------------------------- */
 
 static pf_loop *make(void)
 {
@@ -114,7 +114,7 @@ static bool run_until_stopped(pf_loop *loop)
     return !late;
 }
 
-/* ---- producers ----------------------------------------------------------------------- */
+/* ---- producers ------------------------------------------------------------------- */
 
 struct crowd {
     pf_loop *loop;
@@ -314,7 +314,7 @@ static void a_sleeping_loop_is_stopped_by_a_callback_of_another_thread(void **st
     }
 }
 
-/* ---- who may call what --------------------------------------------------------------- */
+/* ---- who may call what ----------------------------------------------------------- */
 
 static int never_called(pf_loop *loop, void *arg)
 {
@@ -423,7 +423,7 @@ static void some_calls_are_for_every_thread(void **state)
     assert_false(pf_loop_initialized());
 }
 
-/* ---- taking over --------------------------------------------------------------------- */
+/* ---- taking over ----------------------------------------------------------------- */
 
 struct runner {
     pf_loop *loop;
@@ -591,7 +591,7 @@ static void each_thread_has_a_loop_of_its_own(void **state)
     assert_null(pf_loop_owned());
 }
 
-/* ---- adding while the loop closes ---------------------------------------------------- */
+/* ---- adding while the loop closes ------------------------------------------------ */
 
 struct race {
     pf_loop *loop;
@@ -693,7 +693,7 @@ static void of_threads_that_race_to_close_exactly_one_does(void **state)
     }
 }
 
-/* ---- from signal handlers ------------------------------------------------------------ */
+/* ---- from signal handlers -------------------------------------------------------- */
 
 /*
  * ThreadSanitizer holds a signal back until the next system call that it knows to block; it

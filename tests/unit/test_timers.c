@@ -63,7 +63,7 @@ static void assert_is_a_heap(const struct pf__timers *timers)
     }
 }
 
-/* ---- the reference ------------------------------------------------------------------- */
+/* ---- the reference --------------------------------------------------------------- */
 
 enum {
     REFERENCE_MAX = 3000
@@ -145,7 +145,7 @@ static void random_operations_agree_with_a_sorted_reference(void **state)
     }
 }
 
-/* ---- order --------------------------------------------------------------------------- */
+/* ---- order ----------------------------------------------------------------------- */
 
 static void equal_deadlines_come_out_in_the_order_they_went_in(void **state)
 {
@@ -214,7 +214,7 @@ static void a_timer_is_not_due_before_its_deadline(void **state)
     pf__timers_fini(&timers);
 }
 
-/* ---- names --------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------- */
 
 static void a_stale_name_never_hits_the_slots_next_user(void **state)
 {
@@ -268,7 +268,7 @@ static void a_generation_that_wraps_gives_no_zero_name(void **state)
     pf__timers_fini(&timers);
 }
 
-/* ---- while due ----------------------------------------------------------------------- */
+/* ---- while due ------------------------------------------------------------------- */
 
 static void one_removed_while_it_is_due_does_not_come_out(void **state)
 {
@@ -340,7 +340,7 @@ static void a_second_collect_queues_behind_the_first(void **state)
     pf__timers_fini(&timers);
 }
 
-/* ---- memory -------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------- */
 
 static void adding_and_removing_for_ever_takes_no_more_room(void **state)
 {
