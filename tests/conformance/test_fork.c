@@ -1,14 +1,18 @@
 /*
  * The fork contract: a loop never crosses a fork.
  *
- * A program makes a loop, a timer and a handler, and forks, by fork(2) or by a raw
- * clone(2). In the child every call of the table below answers -ECHILD, without a system
- * call: a seccomp filter kills the child at the first one. The parent's loop goes on as if
- * nothing had been. What else hangs on a loop belongs into the same table, with a field in
- * `struct inherited` for the object.
+ * A program makes a loop, a timer, a handler, a connection, a channel, an acceptor and an
+ * HTTP server, and forks, by fork(2) or by a raw clone(2). In the child every call of the
+ * table below answers -ECHILD, without a system call: a seccomp filter kills the child at
+ * the first one. The parent's loop goes on as if nothing had been. What else hangs on a
+ * loop belongs into the same table, with a field in `struct inherited` for the object.
  */
 #include "tests/lib/test.h"
 
+#include "http/server.h"
+#include "net/conn.h"
+#include "net/listener.h"
+#include <prefork/ipc.h>
 #include <prefork/log.h>
 #include <prefork/loop.h>
 
@@ -25,6 +29,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,6 +41,16 @@ struct inherited {
     pf_timer timer; /* far away */
     int fds[2];     /* a pipe; its read end is watched */
     int handled, called;
+
+    /* what hangs on the loop; the other end of each stays with the test */
+    pf_channel *channel;
+    int channel_peer, messages;
+    pf_conns *conns;
+    pf_conn *conn;
+    int conn_peer, bytes;
+    pf_acceptor *acceptor;
+    int listener;
+    pf_http_server *http;
 };
 
 static int on_readable(pf_loop *loop, int fd, unsigned events, void *arg)
@@ -65,6 +80,82 @@ static void ignore_line(enum pf_log_level level, const char *line, size_t len, v
     (void)level, (void)line, (void)len, (void)arg;
 }
 
+static void on_message(pf_channel *channel, const struct pf_message *message, void *arg)
+{
+    struct inherited *in = arg;
+    (void)channel, (void)message;
+    in->messages++;
+}
+
+static void on_closed(pf_channel *channel, int reason, void *arg)
+{
+    (void)channel, (void)reason, (void)arg;
+    fail_msg("a child has closed the channel");
+}
+
+static size_t on_data(pf_conn *conn, const char *data, size_t len)
+{
+    struct inherited *in = pf_conn_arg(conn);
+    (void)data;
+    in->bytes += (int)len;
+    return len;
+}
+
+static void on_close(pf_conn *conn, int reason)
+{
+    struct inherited *in = pf_conn_arg(conn);
+    (void)reason;
+    in->bytes = -1;
+}
+
+static const struct pf_conn_protocol protocol = {
+    .name = "test", .on_data = on_data, .on_close = on_close};
+static const struct pf_http_route routes[] = {{0}};
+
+static void on_accept(pf_acceptor *acceptor, int fd, const struct pf_address *peer,
+                      void *arg)
+{
+    (void)acceptor, (void)peer, (void)arg;
+    close(fd);
+}
+
+static void make_dependents(struct inherited *in)
+{
+    int ends[2];
+    assert_int_equal(pf_ipc_pair(ends), 0);
+    in->channel_peer = ends[1];
+    struct pf_channel_options channel = {on_message, on_closed, in};
+    assert_int_equal(pf_channel_new(in->loop, ends[0], &channel, &in->channel), 0);
+
+    assert_int_equal(
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+    in->conn_peer = ends[1];
+    struct pf_conns_options conns = {
+        .protocol = &protocol, .arg = in, .timeouts_ns = {3600 * PF_SECOND}};
+    assert_int_equal(pf_conns_new(in->loop, &conns, &in->conns), 0);
+    assert_int_equal(pf_conn_open(in->conns, ends[0], &in->conn), 0);
+
+    struct pf_address address;
+    char why[64];
+    assert_int_equal(pf_address_parse("127.0.0.1:0", &address, why, sizeof why), 1);
+    in->listener = pf_listener_open(&address, 1);
+    assert_true(in->listener >= 0);
+    assert_int_equal(
+        pf_acceptor_new(in->loop, in->listener, on_accept, NULL, &in->acceptor), 0);
+
+    struct pf_http_server_options http = {.routes = routes};
+    assert_int_equal(pf_http_server_new(in->loop, &http, &in->http), 0);
+}
+
+/* Also what a child does before it discards the loop. */
+static void free_dependents(struct inherited *in)
+{
+    pf_http_server_free(in->http);
+    pf_acceptor_free(in->acceptor);
+    pf_conns_free(in->conns);
+    pf_channel_free(in->channel);
+}
+
 static void make(struct inherited *in)
 {
     struct pf_loop_options options = PF_LOOP_OPTIONS_INIT;
@@ -77,10 +168,15 @@ static void make(struct inherited *in)
                      0);
     assert_int_equal(
         pf_loop_call_later(in->loop, 3600 * PF_SECOND, do_nothing, NULL, &in->timer), 0);
+    make_dependents(in);
 }
 
 static void drop(struct inherited *in)
 {
+    free_dependents(in);
+    close(in->channel_peer);
+    close(in->conn_peer);
+    close(in->listener);
     assert_int_equal(pf_loop_close(in->loop, false), 0);
     pf_loop_unref(in->loop);
     close(in->fds[0]);
@@ -97,6 +193,21 @@ static void assert_goes_on(struct inherited *in)
     assert_int_equal(write(in->fds[1], "x", 1), 1);
     assert_int_equal(pf_loop_turn(in->loop, PF_TEST_DEADLINE_S * PF_SECOND), 1);
     assert_int_equal(in->handled, handled + 1);
+
+    struct pf_ipc_header header = {.magic = PF_IPC_MAGIC, .version = PF_IPC_VERSION};
+    int messages = in->messages, bytes = in->bytes;
+    assert_int_equal(send(in->channel_peer, &header, sizeof header, 0), sizeof header);
+    assert_int_equal(pf_loop_turn(in->loop, PF_TEST_DEADLINE_S * PF_SECOND), 1);
+    assert_int_equal(in->messages, messages + 1);
+    assert_int_equal(pf_channel_send(in->channel, 1, NULL, 0, NULL, 0), 0);
+    assert_int_equal(recv(in->channel_peer, &header, sizeof header, 0), sizeof header);
+
+    char byte = 0;
+    assert_int_equal(send(in->conn_peer, "abc", 3, 0), 3);
+    assert_int_equal(pf_loop_turn(in->loop, PF_TEST_DEADLINE_S * PF_SECOND), 1);
+    assert_int_equal(in->bytes, bytes + 3);
+    assert_int_equal(pf_conn_write(in->conn, "x", 1), 0);
+    assert_int_equal(recv(in->conn_peer, &byte, 1, 0), 1);
 
     struct pollfd wake = {.fd = pf_loop_fd(in->loop), .events = POLLIN};
     assert_int_equal(pf_loop_add_callback_from_signal(in->loop, on_call, &in->called), 0);
@@ -153,7 +264,33 @@ CALL(call_remove_timeout, pf_loop_remove_timeout(in->loop, in->timer))
 CALL(call_stats, pf_loop_stats(in->loop, &some_stats))
 CALL(call_set_beat, pf_loop_set_beat(in->loop, &some_beat))
 
+static pf_channel *some_channel;
+static pf_conns *some_conns;
+static pf_acceptor *some_acceptor;
+static pf_http_server *some_server;
+static const struct pf_channel_options channel_options = {on_message, on_closed, NULL};
+static const struct pf_conns_options conns_options = {.protocol = &protocol};
+static const struct pf_http_server_options http_options = {.routes = routes};
+
+CALL(call_channel_new,
+     pf_channel_new(in->loop, in->fds[1], &channel_options, &some_channel))
+CALL(call_channel_send, pf_channel_send(in->channel, 1, "x", 1, NULL, 0))
+CALL(call_channel_queued, pf_channel_queued(in->channel))
+CALL(call_conns_new, pf_conns_new(in->loop, &conns_options, &some_conns))
+CALL(call_conn_write, pf_conn_write(in->conn, "x", 1))
+CALL(call_conn_close, pf_conn_close(in->conn, true))
+CALL(call_conn_abort, pf_conn_abort(in->conn, -EIO))
+CALL(call_conn_poll, pf_conn_poll(in->conn))
+CALL(call_acceptor_new,
+     pf_acceptor_new(in->loop, in->fds[1], on_accept, NULL, &some_acceptor))
+CALL(call_acceptor_drain, pf_acceptor_drain(in->acceptor, 1))
+CALL(call_http_new, pf_http_server_new(in->loop, &http_options, &some_server))
+CALL(call_http_drain, pf_http_server_drain(in->http))
+
 /* These return no error: they do nothing. */
+CALL(call_conn_reserve, pf_conn_reserve(in->conn, 1) ? 0 : -ECHILD)
+CALL(call_conn_deadline, (pf_conn_set_deadline(in->conn, 0), -ECHILD))
+CALL(call_conn_no_deadline, (pf_conn_clear_deadline(in->conn), -ECHILD))
 CALL(call_ref, pf_loop_ref(in->loop) == in->loop ? -ECHILD : 0)
 CALL(call_unref, (pf_loop_unref(in->loop), -ECHILD))
 CALL(call_current, pf_loop_current(false) ? 0 : -ECHILD)
@@ -191,6 +328,21 @@ static const struct {
     {"current", call_current, false},
     {"initialized", call_initialized, false},
     {"owned", call_owned, false},
+    {"channel_new", call_channel_new, false},
+    {"channel_send", call_channel_send, false},
+    {"channel_queued", call_channel_queued, false},
+    {"conns_new", call_conns_new, false},
+    {"conn_write", call_conn_write, false},
+    {"conn_close", call_conn_close, false},
+    {"conn_abort", call_conn_abort, false},
+    {"conn_poll", call_conn_poll, false},
+    {"conn_reserve", call_conn_reserve, false},
+    {"conn_set_deadline", call_conn_deadline, false},
+    {"conn_clear_deadline", call_conn_no_deadline, false},
+    {"acceptor_new", call_acceptor_new, false},
+    {"acceptor_drain", call_acceptor_drain, false},
+    {"http_server_new", call_http_new, false},
+    {"http_server_drain", call_http_drain, false},
     {"make_current", call_make_current, true},
     {"start", call_start, true},
     {"close", call_close, true},
@@ -211,6 +363,9 @@ static void every_call_is_refused(void *arg)
             print_error("%s answered %d\n", calls[i].name, answer);
         assert_int_equal(answer, -ECHILD);
     }
+    assert_true(!some_channel && !some_conns && !some_acceptor && !some_server);
+    assert_int_equal(pf_conn_open(in->conns, dup(in->fds[1]), NULL), -ECHILD);
+    assert_int_equal(pf_http_server_adopt(in->http, dup(in->fds[1])), -ECHILD);
     assert_int_equal(some_ns, 77); /* out parameters are untouched */
     assert_int_equal(pf_loop_discard(NULL), -EINVAL);
 }
@@ -302,8 +457,10 @@ static void call_under_a_filter(struct inherited *in, size_t i)
 static void discard_under_a_filter(struct inherited *in)
 {
     long status = FILTER_REFUSED;
-    if (forbid_touching())
+    if (forbid_touching()) {
+        free_dependents(in);
         status = pf_loop_discard(in->loop) == 0 ? 0 : 1;
+    }
     syscall(SYS_exit_group, status);
 }
 
@@ -542,7 +699,7 @@ static void what_a_loop_opens_is_closed_on_exec(void **state)
         assert_int_equal(flags, FD_CLOEXEC);
         found++;
     }
-    assert_int_equal(found, 3 + 2); /* the loop's three and our pipe */
+    assert_int_equal(found, 3 + 2 + 5); /* the loop's three, our pipe, what hangs on it */
     drop(&in);
 }
 
