@@ -170,8 +170,8 @@ CODE := $(wildcard include/*.h include/prefork/*.h $(FOLDERS:%=%/*.[ch]) bench/*
           tests/*/*.[ch] examples/*.c)
 format: ; clang-format -i $(CODE) ## lay out all code as .clang-format says
 format-check: ; clang-format --dry-run --Werror $(CODE) ## fail if some code is laid out otherwise
-lint: ## clang-tidy and cppcheck
-	clang-tidy --quiet --warnings-as-errors='*' $(SOURCES) $(MAINS) $(BENCH) -- $(BASE) $(LLHTTP_FLAGS)
+lint: ## what clang-tidy has to say: to be read, not obeyed
+	clang-tidy --quiet $(SOURCES) $(MAINS) $(BENCH) -- $(BASE) $(LLHTTP_FLAGS)
 
 compile_commands.json: Makefile ## for editors
 	@{ echo '['; sep=; for f in $(SOURCES) $(MAINS) $(BENCH) $(TEST_SRC); do \
