@@ -464,13 +464,6 @@ static void discard_under_a_filter(struct inherited *in)
     syscall(SYS_exit_group, status);
 }
 
-static void skip_under_valgrind(void)
-{
-    const char *preload = getenv("LD_PRELOAD");
-    if (preload && strstr(preload, "vgpreload"))
-        skip();
-}
-
 /* False if there is no seccomp here. */
 static bool survived(pid_t pid, const char *what)
 {
@@ -494,7 +487,7 @@ static pid_t fork_or_clone(bool raw)
 static void refusing_takes_no_system_call(void **state)
 {
     (void)state;
-    skip_under_valgrind(); /* which makes system calls of its own */
+    pf_test_skip_under_valgrind(); /* which makes system calls of its own */
     struct inherited in;
     bool filtered = true;
     make(&in);
@@ -513,7 +506,7 @@ static void refusing_takes_no_system_call(void **state)
 static void discarding_touches_nothing_that_is_shared(void **state)
 {
     (void)state;
-    skip_under_valgrind();
+    pf_test_skip_under_valgrind();
     struct inherited in;
     make(&in);
     pid_t pid = fork_or_clone(false);
@@ -739,7 +732,8 @@ static void a_fork_while_another_thread_adds_leaves_the_child_no_lock(void **sta
     (void)state;
     static struct busy busy; /* static, for the thread outlives a test that fails */
     pthread_t thread;
-    skip_under_valgrind(); /* a queue found locked is left alone, and lost to the child */
+    pf_test_skip_under_valgrind(); /* a queue found locked is left alone, and lost to the
+                                      child */
     atomic_store(&busy.end, false);
     make(&busy.in);
     assert_int_equal(pthread_create(&thread, NULL, add_all_the_time, &busy), 0);

@@ -24,6 +24,9 @@ int pf_test_teardown(void **state);
 /* Open descriptors of this process, by /proc/self/fd. */
 int pf_test_count_fds(void);
 
+/* Skip the test if it runs under valgrind, which has limits and filters of its own. */
+void pf_test_skip_under_valgrind(void);
+
 /* Seconds that any wait in a test may take before the test fails: generous, since it is
  * only ever reached by a test that fails. */
 #define PF_TEST_DEADLINE_S 30

@@ -325,6 +325,7 @@ static void use_up_descriptors(void *unused)
 static void process_without_descriptors_rests_and_then_goes_on(void **unused)
 {
     (void)unused;
+    pf_test_skip_under_valgrind(); /* it emulates RLIMIT_NOFILE */
     pf_test_in_child(use_up_descriptors, NULL);
 }
 
