@@ -1,0 +1,71 @@
+#!/bin/sh
+# Real clients against the real server: curl, python3, h2load, and wrk while a worker is killed
+# five times. Skipped if none of them is installed.
+set -eu
+for client in curl python3 h2load wrk; do
+    command -v $client >/dev/null && found=yes
+done
+[ "${found:-}" ] || exit 77
+tmp=$(mktemp -d)
+server=
+trap '[ -z "$server" ] || kill -9 "$server" 2>/dev/null; rm -rf "$tmp"' EXIT
+
+fail() {
+    echo "$*"
+    cat "$tmp/log" "$tmp/out" 2>/dev/null || :
+    exit 1
+}
+
+# wait_for FILE TEXT COUNT: until TEXT stands in FILE so many times.
+wait_for() {
+    tries=0
+    until [ "$(grep -c "$2" "$1")" -ge "$3" ]; do
+        [ $((tries += 1)) -le 300 ] || fail "no \"$2\" in $1"
+        sleep 0.1
+    done
+}
+
+XDG_RUNTIME_DIR=$tmp "$BUILD/bin/prefork-server" --workers 2 --bind 127.0.0.1:0 >"$tmp/log" 2>&1 &
+server=$!
+wait_for "$tmp/log" '  stop ' 1
+url=$(grep -o 'http://[0-9.:]*' "$tmp/log")
+
+if command -v curl >/dev/null; then
+    [ "$(curl -s "$url/")" = hello ] || fail "curl"
+    [ "$(curl -s --http1.0 "$url/")" = hello ] || fail "curl --http1.0"
+    curl -sI "$url/" | grep -q '^Content-Length: 5' || fail "curl -I"
+    [ "$(curl -s -o /dev/null -w '%{http_code}' "$url/none")" = 404 ] || fail "curl 404"
+    [ "$(curl -s -o /dev/null -w '%{http_code}' -d x=1 "$url/")" = 405 ] || fail "curl POST"
+    [ "$(curl -s "$url/" "$url/" -w '%{num_connects}' -o /dev/null -o /dev/null)" = 10 ] ||
+        fail "curl opened a second connection"
+fi
+if command -v python3 >/dev/null; then
+    python3 - "$url" >"$tmp/out" 2>&1 <<'PY' || fail "python3 http.client"
+import http.client, sys
+connection = http.client.HTTPConnection(sys.argv[1][len("http://"):], timeout=30)
+for method in ("GET", "HEAD", "GET"):
+    connection.request(method, "/")
+    response = connection.getresponse()
+    body = response.read()
+    assert response.status == 200 and body == (b"" if method == "HEAD" else b"hello")
+PY
+fi
+if command -v h2load >/dev/null; then
+    h2load --h1 -n 2000 -c 20 -m 4 "$url/" >"$tmp/out" 2>&1 || fail "h2load"
+    grep -q '2000 succeeded, 0 failed' "$tmp/out" || fail "h2load"
+fi
+if command -v wrk >/dev/null; then
+    wrk -c 64 -t 1 -d 3s "$url/" >"$tmp/out" 2>&1 &
+    load=$!
+    for killed in 1 2 3 4 5; do
+        worker=$(tr ' ' '\n' <"/proc/$server/task/$server/children" | head -n 1)
+        kill -9 "$worker"
+        wait_for "$tmp/log" worker-accepts $((2 + killed))
+    done
+    wait $load || fail "wrk"
+    grep -q 'requests in' "$tmp/out" || fail "wrk"
+    ! command -v curl >/dev/null || [ "$(curl -s "$url/")" = hello ] || fail "after the kills"
+fi
+kill "$server"
+wait "$server" || fail "the server ended with status $?"
+server=
