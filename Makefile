@@ -127,7 +127,7 @@ test: all $(TESTS) ## every test; the last line counts them
 asan tsan: ## the tests under AddressSanitizer + UBSan, or ThreadSanitizer
 	$(MAKE) VARIANT=$@ test
 
-valgrind: ## the unit and conformance tests under valgrind
+valgrind: ## the tests, and the server in them, under valgrind
 	$(MAKE) VARIANT=debug test WRAP="valgrind --quiet --error-exitcode=99 \
 	    --leak-check=full --track-fds=no --child-silent-after-fork=yes"
 

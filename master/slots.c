@@ -169,9 +169,14 @@ void pf__slot_fill(struct pf__slot *slot)
 
 /* ---- reaping --------------------------------------------------------------------- */
 
-static double spread(void)
+/* 0.5 to 1.5: the low digits of a moment in nanoseconds are chance enough, and the
+ * program's random(3) stays the program's. */
+static double spread(int64_t now_ns)
 {
-    return 0.5 + (double)random() / (double)RAND_MAX;
+    enum {
+        STEPS = 1000003
+    };
+    return 0.5 + (double)(now_ns % STEPS) / STEPS;
 }
 
 static void log_end(const struct pf__slot *slot, const siginfo_t *info, enum pf__end end,
@@ -212,7 +217,7 @@ static void slot_ended(struct pf__slot *slot, const siginfo_t *info)
     int64_t delay = -1;
     if (master->stop == PF__STOP_NOT)
         delay = pf__policy_delay(slot->failures, was_ready, pf__slots_accepting(master) > 0,
-                                 spread());
+                                 spread(now));
     slot->pid = pid; /* for the line that tells of its end */
     log_end(slot, info, end, uptime, delay);
     slot->pid = 0;

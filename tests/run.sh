@@ -4,7 +4,7 @@
 # or 77 to be counted as skipped. WRAP is put in front of the programs (valgrind).
 set -u
 : "${BUILD:?the build directory, such as build/release}"
-export BUILD CMOCKA_MESSAGE_OUTPUT=TAP
+export BUILD WRAP="${WRAP:-}" CMOCKA_MESSAGE_OUTPUT=TAP
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}"
 export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=0:exitcode=66}"
 limit=${TEST_LIMIT_S:-300}
@@ -14,7 +14,7 @@ out=$(mktemp) && trap 'rm -f "$out"' EXIT
 for t in "$@"; do
     case $t in
     *.sh) run="sh $t" ;;
-    *) run="${WRAP:-} $t" ;;
+    *) run="$WRAP $t" ;;
     esac
     timeout "$limit" $run >"$out" 2>&1
     status=$?

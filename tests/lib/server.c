@@ -32,8 +32,22 @@ static const char *program(void)
 }
 
 enum {
-    ARGS_MAX = 32
+    ARGS_MAX = 48
 };
+
+/* The words of WRAP (valgrind and its options), which the server runs under too. */
+static size_t wrap(const char **argv)
+{
+    static char words[512];
+    const char *given = getenv("WRAP");
+    size_t n = 0;
+    snprintf(words, sizeof words, "%s", given ? given : "");
+    char *rest = words;
+    for (char *word = strtok_r(rest, " ", &rest); word; word = strtok_r(rest, " ", &rest))
+        if (n < ARGS_MAX / 2)
+            argv[n++] = word;
+    return n;
+}
 
 static void spawn(struct pf_test_server *server, const char *const before[],
                   const char *const args[])
@@ -41,8 +55,9 @@ static void spawn(struct pf_test_server *server, const char *const before[],
     *server = (struct pf_test_server){.port = -1};
     snprintf(server->directory, sizeof server->directory, "/tmp/prefork-test-XXXXXX");
     assert_non_null(mkdtemp(server->directory));
-    const char *argv[ARGS_MAX] = {program()};
-    size_t n = 1;
+    const char *argv[ARGS_MAX] = {0};
+    size_t n = wrap(argv);
+    argv[n++] = program();
     for (; before && *before; before++)
         argv[n++] = *before;
     for (; *args && n < ARGS_MAX - 1; args++)
@@ -61,7 +76,7 @@ static void spawn(struct pf_test_server *server, const char *const before[],
         dup2(fds[1], STDOUT_FILENO);
         dup2(fds[1], STDERR_FILENO);
         (void)close_range(3, ~0u, CLOSE_RANGE_CLOEXEC); /* what the test itself inherited */
-        execv(argv[0], (char *const *)(uintptr_t)argv);
+        execvp(argv[0], (char *const *)(uintptr_t)argv);
         _exit(127);
     }
     close(fds[1]);
