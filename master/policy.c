@@ -21,11 +21,11 @@ enum pf__end pf__policy_classify(bool commanded, bool was_ready, bool status_is_
 
 unsigned pf__policy_failures(unsigned before, enum pf__end end, int64_t uptime_ns)
 {
-    if (end == PF__END_COMMANDED || end == PF__END_CLEAN)
+    if (end == PF__END_COMMANDED)
         return 0;
-    if (end == PF__END_CRASH && uptime_ns >= PF__MIN_UPTIME_NS)
-        return 1;
-    return before < 1000 ? before + 1 : before;
+    if (end != PF__END_BOOT && uptime_ns >= PF__MIN_UPTIME_NS)
+        return end == PF__END_CRASH ? 1 : 0;
+    return before < 1000 ? before + 1 : before; /* a worker that leaves at once, too */
 }
 
 int64_t pf__policy_delay(unsigned failures, bool ready, bool siblings, double spread)

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -199,36 +198,32 @@ static void slot_ended(struct pf__slot *slot, const siginfo_t *info)
 {
     struct pf__master *master = slot->master;
     bool status_is_zero = info->si_code == CLD_EXITED && info->si_status == 0;
-    int64_t now = 0;
-    (void)pf_loop_time(master->loop, &now);
-    int64_t uptime = now - slot->born_ns;
     enum pf__end end =
         pf__policy_classify(slot->commanded, slot->was_ready, status_is_zero);
-    bool was_ready = slot->was_ready;
+    int64_t now = 0;
+    (void)pf_loop_time(master->loop, &now);
+    int64_t uptime = now - slot->born_ns, delay = -1;
 
+    (void)set_state(slot, PF_WORKER_EXITING); /* it does not accept any more */
+    slot->failures = pf__policy_failures(slot->failures, end, uptime);
+    if (master->stop == PF__STOP_NOT)
+        delay = pf__policy_delay(slot->failures, slot->was_ready,
+                                 pf__slots_accepting(master) > 0, spread(now));
+    log_end(slot, info, end, uptime, delay);
     clear_timer(slot);
     pf_channel_free(slot->channel);
     slot->channel = NULL;
-    pid_t pid = slot->pid;
     slot->pid = 0;
     pf_scoreboard_clear_gauges(master->board, slot->number);
-    slot->failures = pf__policy_failures(slot->failures, end, uptime);
-
-    int64_t delay = -1;
-    if (master->stop == PF__STOP_NOT)
-        delay = pf__policy_delay(slot->failures, was_ready, pf__slots_accepting(master) > 0,
-                                 spread(now));
-    slot->pid = pid; /* for the line that tells of its end */
-    log_end(slot, info, end, uptime, delay);
-    slot->pid = 0;
     score(slot);
-    pf__master_review(master);
-    if (delay >= 0 && master->stop == PF__STOP_NOT) {
-        if (delay == 0)
-            pf__slot_fill(slot);
-        else
-            refill_later(slot, delay);
-    }
+
+    pf__master_review(master); /* which may decide to stop */
+    if (master->stop != PF__STOP_NOT)
+        return;
+    if (delay == 0)
+        pf__slot_fill(slot);
+    else
+        refill_later(slot, delay);
 }
 
 static struct pf__slot *slot_of(struct pf__master *master, pid_t pid)

@@ -35,7 +35,8 @@ static void failures_in_a_row_are_counted_and_a_healthy_life_forgives(void **sta
     assert_int_equal(pf__policy_failures(4, PF__END_CRASH, old), 1);
     assert_int_equal(pf__policy_failures(4, PF__END_BOOT, old),
                      5); /* a slow boot is no life */
-    assert_int_equal(pf__policy_failures(4, PF__END_CLEAN, young), 0);
+    assert_int_equal(pf__policy_failures(4, PF__END_CLEAN, young), 5);
+    assert_int_equal(pf__policy_failures(4, PF__END_CLEAN, old), 0);
     assert_int_equal(pf__policy_failures(4, PF__END_COMMANDED, young), 0);
     assert_int_equal(pf__policy_failures(most, PF__END_BOOT, 0), most);
 }
