@@ -1,6 +1,6 @@
 /*
- * internal.h - the loop's inside, shared by loop.c (life and running), register.c (what is
- * added and removed) and current.c (this thread's loop, the process's loop).
+ * internal.h - the loop's inside, shared by loop.c (running), life.c (from new to close),
+ * register.c (what is added and removed) and current.c (this thread's, the process's loop).
  */
 #ifndef PREFORK_LOOP_INTERNAL_H
 #define PREFORK_LOOP_INTERNAL_H
@@ -65,6 +65,14 @@ struct pf_loop {
     struct pf_loop_stats stats;
     struct pf_poll_event events[PF__LOOP_EVENTS];
 };
+
+/* Have it to ourselves, as start, turn and close need it: only one thread at a time may
+ * run, take over or close a loop. Returns 0, -ECHILD (logged, with the name of the call),
+ * -ESTALE or -EBUSY. Ends by clearing `running`. */
+int pf__loop_begin(pf_loop *loop, const char *call);
+
+/* Leave the beat: it runs callbacks, or sleeps. */
+void pf__loop_beat(pf_loop *loop, bool runs);
 
 /* Make this thread the owner of a loop that is not running. Compares process ids too, and
  * logs. Returns 0, -ECHILD, -ESTALE or -EBUSY. */
