@@ -28,8 +28,8 @@ bool pf__worker_may_move(enum pf_worker_state from, enum pf_worker_state to)
 }
 
 const struct pf_column pf__columns[PF__COLUMNS] = {
-    [PF__COLUMN_BEAT] = {"beat", PF_COLUMN_ID, PF_COLUMN_LANE},
-    [PF__COLUMN_STATE] = {"state", PF_COLUMN_ID, PF_COLUMN_LANE},
+    [PF__COLUMN_BEAT] = {"beat", PF_COLUMN_GAUGE, PF_COLUMN_LANE},
+    [PF__COLUMN_STATE] = {"state", PF_COLUMN_GAUGE, PF_COLUMN_LANE},
     [PF__COLUMN_ACCEPTED] = {"accepted", PF_COLUMN_COUNTER, PF_COLUMN_LANE},
     [PF__COLUMN_CONNECTIONS] = {"connections", PF_COLUMN_GAUGE, PF_COLUMN_LANE},
     [PF__COLUMN_REQUESTS] = {"requests", PF_COLUMN_COUNTER, PF_COLUMN_LANE},

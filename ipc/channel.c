@@ -59,7 +59,8 @@ int pf_ipc_pair(int fds[2])
 int pf_channel_new(pf_loop *loop, int fd, const struct pf_channel_options *options,
                    pf_channel **out)
 {
-    if (!options || !options->on_message || !options->on_closed || !out)
+    if (!options || options->size < sizeof *options || !options->on_message ||
+        !options->on_closed || !out)
         return -EINVAL;
     pf_channel *channel = calloc(1, sizeof *channel);
     if (!channel)
@@ -105,7 +106,7 @@ static void release(pf_channel *channel)
 
 void pf_channel_free(pf_channel *channel)
 {
-    if (!channel)
+    if (!channel || pf_loop_check(channel->loop) == -EPERM)
         return;
     (void)pf_loop_remove_handler(channel->loop, channel->fd); /* a guard refuses: a child */
     channel->deaf = true;
@@ -283,7 +284,8 @@ static int receive_record(const pf_channel *channel, struct received *in)
     collect_fds(&message, in);
     if (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
         close_fds(in->fds, in->fd_count);
-        return -EPROTO;
+        /* There was room for all that may come: we are out of descriptors, or of limits. */
+        return message.msg_flags & MSG_CTRUNC ? -EMFILE : -EPROTO;
     }
     return 1;
 }
@@ -342,7 +344,9 @@ static void receive(pf_channel *channel)
     struct received in;
     bool reset = false;
     int got = 1;
-    for (int i = 0; i < BURST && got == 1 && !channel->deaf; i++)
+    /* on_message may fork: what waits then is the parent's. */
+    for (int i = 0;
+         i < BURST && got == 1 && !channel->deaf && pf_loop_check(channel->loop) == 0; i++)
         got = receive_one(channel, &in, &reset);
     if (got == PEER_CLOSED)
         closed(channel, reset ? -ECONNRESET : 0);

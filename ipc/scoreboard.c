@@ -11,6 +11,7 @@
 #include <prefork/ipc.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -37,19 +38,16 @@ struct entry {
 };
 
 struct pf_scoreboard {
-    struct head *head; /* the mapping */
+    char *memory; /* the mapping */
     size_t size;
     int fd;
+    struct head head; /* of our own, as is the table: others can write what is mapped */
+    struct entry entries[PF_SCOREBOARD_COLUMNS_MAX];
 };
 
 static size_t to_line(size_t n)
 {
     return (n + LINE - 1) / LINE * LINE;
-}
-
-static struct entry *entries(const struct head *head)
-{
-    return (struct entry *)((uintptr_t)head + sizeof *head);
 }
 
 static size_t rows_at(size_t columns)
@@ -90,7 +88,7 @@ static size_t lay_out(const struct pf_column *columns, size_t count, struct entr
     return at;
 }
 
-static int map(int fd, size_t size, int protection, struct head **out)
+static int map(int fd, size_t size, int protection, char **out)
 {
     void *at = mmap(NULL, size, protection, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED)
@@ -105,28 +103,31 @@ int pf_scoreboard_new(const struct pf_column *columns, size_t count, unsigned ro
     if (!columns || !out || !columns_fit(columns, count) || rows < 1 ||
         rows > PF_SCOREBOARD_ROWS_MAX)
         return -EINVAL;
-    struct entry table[PF_SCOREBOARD_COLUMNS_MAX];
-    size_t row_size = lay_out(columns, count, table);
-    size_t size = rows_at(count) + rows * row_size;
     int err = -ENOMEM;
     pf_scoreboard *board = calloc(1, sizeof *board);
     if (!board)
         return err;
+    size_t row_size = lay_out(columns, count, board->entries);
+    size_t size = rows_at(count) + rows * row_size;
     board->size = size;
-    board->fd = memfd_create("prefork-scoreboard", MFD_CLOEXEC);
+    board->fd = memfd_create("prefork-scoreboard", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (board->fd == -1 || ftruncate(board->fd, (off_t)size) != 0) {
         err = -errno;
         goto fail;
     }
-    err = map(board->fd, size, PROT_READ | PROT_WRITE, &board->head);
+    /* Nobody can shrink it under those who map it (SIGBUS). */
+    (void)fcntl(board->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    err = map(board->fd, size, PROT_READ | PROT_WRITE, &board->memory);
     if (err)
         goto fail;
-    *board->head = (struct head){.columns = (uint32_t)count,
-                                 .rows = rows,
-                                 .rows_at = (uint32_t)rows_at(count),
-                                 .row_size = (uint32_t)row_size};
-    memcpy(board->head->magic, magic, sizeof magic);
-    memcpy(entries(board->head), table, count * sizeof *table);
+    board->head = (struct head){.columns = (uint32_t)count,
+                                .rows = rows,
+                                .rows_at = (uint32_t)rows_at(count),
+                                .row_size = (uint32_t)row_size};
+    memcpy(board->head.magic, magic, sizeof magic);
+    memcpy(board->memory, &board->head, sizeof board->head);
+    memcpy(board->memory + sizeof board->head, board->entries,
+           count * sizeof *board->entries);
     *out = board;
     return 0;
 
@@ -138,8 +139,10 @@ fail:
 }
 
 /* A table from elsewhere: every offset in it must stay inside the memory that is there. */
-static bool is_scoreboard(const struct head *head, size_t size)
+static bool is_scoreboard(const struct pf_scoreboard *board)
 {
+    const struct head *head = &board->head;
+    size_t size = board->size;
     if (memcmp(head->magic, magic, sizeof magic) != 0 || head->columns < 1 ||
         head->columns > PF_SCOREBOARD_COLUMNS_MAX || head->rows < 1 ||
         head->rows > PF_SCOREBOARD_ROWS_MAX || head->rows_at < rows_at(head->columns) ||
@@ -147,7 +150,7 @@ static bool is_scoreboard(const struct head *head, size_t size)
         head->rows_at + (uint64_t)head->rows * head->row_size > size)
         return false;
     for (uint32_t i = 0; i < head->columns; i++) {
-        const struct entry *entry = &entries(head)[i];
+        const struct entry *entry = &board->entries[i];
         if (entry->size != sizeof(uint64_t) || entry->at % sizeof(uint64_t) ||
             (uint64_t)entry->at + entry->size > head->row_size ||
             !memchr(entry->name, 0, sizeof entry->name))
@@ -171,12 +174,15 @@ int pf_scoreboard_open(int fd, pf_scoreboard **out)
         return -ENOMEM;
     board->fd = -1;
     board->size = size;
-    int err = map(fd, size, PROT_READ, &board->head);
+    int err = map(fd, size, PROT_READ, &board->memory);
     if (err)
         goto fail;
-    if (size < sizeof(struct head) + board->head->columns * sizeof(struct entry) ||
-        !is_scoreboard(board->head, size)) {
-        munmap(board->head, size);
+    size_t table = size - sizeof board->head;
+    memcpy(&board->head, board->memory, sizeof board->head);
+    memcpy(board->entries, board->memory + sizeof board->head,
+           table < sizeof board->entries ? table : sizeof board->entries);
+    if (!is_scoreboard(board)) {
+        munmap(board->memory, size);
         err = -EPROTO;
         goto fail;
     }
@@ -192,7 +198,7 @@ void pf_scoreboard_free(pf_scoreboard *board)
 {
     if (!board)
         return;
-    munmap(board->head, board->size);
+    munmap(board->memory, board->size);
     if (board->fd != -1)
         close(board->fd);
     free(board);
@@ -205,18 +211,18 @@ int pf_scoreboard_fd(const pf_scoreboard *board)
 
 unsigned pf_scoreboard_rows(const pf_scoreboard *board)
 {
-    return board->head->rows;
+    return board->head.rows;
 }
 
 unsigned pf_scoreboard_columns(const pf_scoreboard *board)
 {
-    return board->head->columns;
+    return board->head.columns;
 }
 
 int pf_scoreboard_find(const pf_scoreboard *board, const char *name)
 {
-    for (uint32_t i = 0; i < board->head->columns; i++)
-        if (strcmp(entries(board->head)[i].name, name) == 0)
+    for (uint32_t i = 0; i < board->head.columns; i++)
+        if (strcmp(board->entries[i].name, name) == 0)
             return (int)i;
     return -ENOENT;
 }
@@ -224,9 +230,9 @@ int pf_scoreboard_find(const pf_scoreboard *board, const char *name)
 bool pf_scoreboard_describe(const pf_scoreboard *board, unsigned column,
                             struct pf_column *out)
 {
-    if (column >= board->head->columns)
+    if (column >= board->head.columns)
         return false;
-    const struct entry *entry = &entries(board->head)[column];
+    const struct entry *entry = &board->entries[column];
     *out = (struct pf_column){.name = entry->name,
                               .kind = (enum pf_column_kind)entry->kind,
                               .writer = (enum pf_column_writer)entry->writer};
@@ -235,11 +241,11 @@ bool pf_scoreboard_describe(const pf_scoreboard *board, unsigned column,
 
 uint64_t *pf_scoreboard_cell(const pf_scoreboard *board, unsigned row, unsigned column)
 {
-    const struct head *head = board->head;
+    const struct head *head = &board->head;
     if (row >= head->rows || column >= head->columns)
         return NULL;
-    uintptr_t at = (uintptr_t)head + head->rows_at + (size_t)row * head->row_size +
-                   entries(head)[column].at;
+    uintptr_t at = (uintptr_t)board->memory + head->rows_at + (size_t)row * head->row_size +
+                   board->entries[column].at;
     return (uint64_t *)at;
 }
 
@@ -252,14 +258,14 @@ uint64_t pf_scoreboard_get(const pf_scoreboard *board, unsigned row, unsigned co
 uint64_t pf_scoreboard_total(const pf_scoreboard *board, unsigned column)
 {
     uint64_t total = 0;
-    for (unsigned row = 0; row < board->head->rows; row++)
+    for (unsigned row = 0; row < board->head.rows; row++)
         total += pf_scoreboard_get(board, row, column);
     return total;
 }
 
 void pf_scoreboard_clear_gauges(pf_scoreboard *board, unsigned row)
 {
-    for (uint32_t i = 0; i < board->head->columns; i++)
-        if (entries(board->head)[i].kind == PF_COLUMN_GAUGE)
+    for (uint32_t i = 0; i < board->head.columns; i++)
+        if (board->entries[i].kind == PF_COLUMN_GAUGE)
             pf_score(pf_scoreboard_cell(board, row, i), 0);
 }

@@ -152,13 +152,9 @@ static int epoll_replace(void *state, void *fresh)
 }
 
 const struct pf_poller_ops pf_poller_epoll = {
-    .name = "epoll",
-    .open = epoll_open,
-    .close = epoll_close,
-    .add = epoll_add,
-    .modify = epoll_modify,
-    .remove = epoll_remove,
-    .wait = epoll_poll,
-    .fd = epoll_fd,
-    .replace = epoll_replace,
+    PF_POLLER_OPS,          .name = "epoll",
+    .open = epoll_open,     .close = epoll_close,
+    .add = epoll_add,       .modify = epoll_modify,
+    .remove = epoll_remove, .wait = epoll_poll,
+    .fd = epoll_fd,         .replace = epoll_replace,
 };

@@ -15,7 +15,8 @@ static uint64_t last_cookie;
 
 static void wipe_in_child(void)
 {
-    memset(page, 0, sizeof *page);
+    if (page)
+        memset(page, 0, sizeof *page);
 }
 
 static struct pf__process *map_page(void)
@@ -29,15 +30,17 @@ static struct pf__process *map_page(void)
 #ifdef MADV_WIPEONFORK
     wiped_by_kernel = madvise(fresh, size, MADV_WIPEONFORK) == 0;
 #endif
+    /* Without the kernel's help a raw clone(2) goes unnoticed; fork(2) does not. */
+    if (!wiped_by_kernel && pthread_atfork(NULL, NULL, wipe_in_child) != 0) {
+        munmap(fresh, size);
+        return NULL;
+    }
     struct pf__process *none = NULL;
     if (!__atomic_compare_exchange_n(&page, &none, fresh, false, __ATOMIC_SEQ_CST,
                                      __ATOMIC_SEQ_CST)) {
         munmap(fresh, size); /* another thread was first */
         return none;
     }
-    /* Without the kernel's help a raw clone(2) goes unnoticed; fork(2) does not. */
-    if (!wiped_by_kernel && pthread_atfork(NULL, NULL, wipe_in_child) != 0)
-        return NULL;
     return fresh;
 }
 

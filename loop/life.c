@@ -67,7 +67,8 @@ static void copy_options(struct pf_loop_options *to, const struct pf_loop_option
 static bool are_options_valid(const struct pf_loop_options *options)
 {
     return options->make_current <= PF_CURRENT_NEVER &&
-           options->error_policy <= PF_ERROR_STOP;
+           options->error_policy <= PF_ERROR_STOP &&
+           (!options->poller || options->poller->size >= sizeof *options->poller);
 }
 
 static int open_kernel_side(pf_loop *loop)

@@ -272,8 +272,8 @@ static void exorcise(pf_loop *loop)
         if (handler && handler->events)
             err = loop->poller->add(fresh, (int)fd, handler->events,
                                     pf__handler_tag((int)fd, handler));
-        if (err == -EBADF)
-            err = 0; /* closed without being removed, and gone: nothing to watch */
+        if (err == -EBADF || err == -ENOTSUP)
+            err = 0; /* closed without being removed: gone, or something else by now */
     }
     if (!err)
         err = loop->poller->replace(loop->poll_state, fresh);
@@ -423,9 +423,6 @@ int pf_loop_turn(pf_loop *loop, int64_t max_ns)
     if (stopped)
         (void)spend_stop(loop);
     end_running(loop);
-    if (!is_inherited(loop) &&
-        callbacks_wait(loop)) /* added while it was awake: the host's poll must see them */
-        pf__waker_wake(&loop->waker);
     leave(loop, previous);
     return result;
 }

@@ -122,7 +122,14 @@ static int bind_socket(struct pf__control *control, const char *path)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd == -1)
         return -errno;
-    (void)unlink(path); /* of a server that was killed: the lock is ours */
+    struct stat st; /* a socket is of a server that was killed: the lock is ours */
+    if (lstat(path, &st) == 0) {
+        if (!S_ISSOCK(st.st_mode)) {
+            close(fd);
+            return -EEXIST;
+        }
+        (void)unlink(path);
+    }
     mode_t before = umask(0177);
     int err = bind(fd, (struct sockaddr *)&address, sizeof address) == 0 ? 0 : -errno;
     umask(before);
@@ -140,6 +147,8 @@ int pf__control_open(struct pf__control *control, pf_loop *loop, const char *pat
                      int *holder)
 {
     *control = (struct pf__control){.lock_fd = -1, .socket_fd = -1, .owner = getpid()};
+    if (!*path)
+        return -EINVAL; /* it would name an abstract socket, open to every user */
     if (strlen(path) >= sizeof control->path)
         return -ENAMETOOLONG;
     memcpy(control->path, path, strlen(path) + 1);

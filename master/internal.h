@@ -83,8 +83,8 @@ struct pf__master {
 
 /* ---- slots.c --------------------------------------------------------------------- */
 
-/* Fill an empty slot. If the fork fails, it is tried again later. */
-void pf__slot_fill(struct pf__slot *slot);
+/* Fill an empty slot. If the fork fails, it is tried again later; returns why, or 0. */
+int pf__slot_fill(struct pf__slot *slot);
 
 /* Reap every child that has ended; a worker's slot is filled again if policy says so. */
 void pf__slots_reap(struct pf__master *master);

@@ -17,8 +17,7 @@ struct pf__listeners {
 };
 
 /*
- * Bind and listen on each of the texts, once for each lane. First asks whether somebody
- * else listens there, which SO_REUSEPORT would hide.
+ * Bind and listen on each of the texts, once for each lane; only if nobody else does.
  *
  * Returns PF_EXIT_OK, or PF_EXIT_USAGE, PF_EXIT_UNAVAILABLE or PF_EXIT_SOFTWARE with one
  * line in error[error_len]; then nothing is open.

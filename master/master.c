@@ -67,7 +67,8 @@ static int master_on_stop_limit(pf_loop *loop, void *arg)
 
 /*
  * The master's listeners go first: each worker still holds its own, empties the queue of it
- * and closes it, and so between the two nothing more can join the queue unseen.
+ * and closes it. What joins between the two, and what waits for a worker that is not there,
+ * is reset.
  */
 static void begin_stop(struct pf__master *master, enum pf__stop how)
 {
@@ -120,6 +121,7 @@ static void announce(struct pf__master *master)
         .addresses = addresses,
         .address_count = master->listeners.count,
         .workers = workers,
+        .worker_size = sizeof *workers,
         .worker_count = master->slot_count,
         .control = master->control.socket_fd != -1 ? master->control.path : NULL};
     master->announced = true;
@@ -174,16 +176,26 @@ void pf__master_review(struct pf__master *master)
     judge(master);
 }
 
+/* After the rest of this batch of events: a worker's last words came before its end. */
+static int master_on_children(pf_loop *loop, void *arg)
+{
+    (void)loop;
+    pf__slots_reap(arg);
+    return 0;
+}
+
 static void take_signal(struct pf__master *master, const struct signalfd_siginfo *info)
 {
     int number = (int)info->ssi_signo;
-    if (number == SIGCHLD)
-        pf__slots_reap(master);
-    else if (number == SIGTERM || number == SIGQUIT || number == SIGINT)
+    if (number == SIGCHLD) {
+        if (pf_loop_add_callback(master->loop, master_on_children, master) != 0)
+            pf__slots_reap(master);
+    } else if (number == SIGTERM || number == SIGQUIT || number == SIGINT) {
         stop_for_signal(master, number);
-    else
+    } else {
         pf_log(PF_LOG_INFO, "signal-ignored", "signal=%s from=%u", strsignal(number),
                info->ssi_pid);
+    }
 }
 
 static int master_on_signal(pf_loop *loop, int fd, unsigned events, void *arg)
@@ -314,8 +326,8 @@ static int make_loop(struct pf__master *master)
     int err = pf_loop_new(&options, &master->loop);
     if (err)
         return err;
-    /* One timer for each slot and one to stop, one descriptor for each: no memory that
-     * supervision needs is asked for in a bad moment. */
+    /* One timer for each slot and one to stop: supervision's timers need no memory in a bad
+     * moment. */
     err = pf_loop_reserve(master->loop, 64 + 2 * (size_t)master->slot_count,
                           master->slot_count + 8, 64);
     if (!err)
@@ -396,8 +408,11 @@ static void close_pipe(int pipe[2])
 static void end(struct pf__master *master)
 {
     pf__control_close(&master->control);
-    for (unsigned i = 0; master->slots && i < master->slot_count; i++)
+    for (unsigned i = 0; master->slots && i < master->slot_count; i++) {
+        if (master->slots[i].pid) /* only if the master's own loop failed */
+            kill(master->slots[i].pid, SIGKILL);
         pf_channel_free(master->slots[i].channel);
+    }
     if (master->loop) {
         (void)pf_loop_close(master->loop, false);
         pf_loop_unref(master->loop);
@@ -423,11 +438,15 @@ static void fill_in(struct pf_master_options *to, const struct pf_master_options
 
 int pf_master_run(const struct pf_master_options *given)
 {
-    if (!given || given->size < sizeof given->size || !given->service ||
-        !given->bind_count || given->workers > PF_WORKERS_MAX)
+    if (!given || given->size < sizeof given->size)
         return -EINVAL;
     struct pf_master_options options;
     fill_in(&options, given);
+    if (!options.service || !options.service->on_connection || !options.binds ||
+        !options.bind_count || options.workers > PF_WORKERS_MAX || options.backlog < 0 ||
+        options.drain_ns < 0 || options.drain_ns > PF_MASTER_LIMIT_NS ||
+        options.boot_ns < 0 || options.boot_ns > PF_MASTER_LIMIT_NS)
+        return -EINVAL;
     int refused = refuse_to_fork(&options);
     if (refused)
         return refused;
@@ -439,9 +458,14 @@ int pf_master_run(const struct pf_master_options *given)
     pf_log_set_role("master");
     master.status = start_up(&master);
     if (master.status == PF_EXIT_OK) {
-        for (unsigned i = 0; i < master.slot_count; i++)
-            pf__slot_fill(&master.slots[i]);
-        int err = pf_loop_start(master.loop);
+        int err = 0;
+        for (unsigned i = 0; i < master.slot_count && !err; i++)
+            err = pf__slot_fill(&master.slots[i]);
+        if (err) { /* a slot without a worker has queues that the kernel fills */
+            master.status = out_of(&master, "worker", err);
+            begin_stop(&master, PF__STOP_FAST);
+        }
+        err = pf_loop_start(master.loop);
         if (err)
             master.status = out_of(&master, "loop", err);
     }

@@ -73,7 +73,7 @@ static int slot_on_refill(pf_loop *loop, void *arg)
     (void)loop;
     struct pf__slot *slot = arg;
     slot->timer = (pf_timer){0};
-    pf__slot_fill(slot);
+    (void)pf__slot_fill(slot); /* tried again if it fails */
     return 0;
 }
 
@@ -137,7 +137,7 @@ static void score(struct pf__slot *slot)
              (uint64_t)(int64_t)master->plan.cpu[slot->number]);
 }
 
-void pf__slot_fill(struct pf__slot *slot)
+int pf__slot_fill(struct pf__slot *slot)
 {
     struct pf__master *master = slot->master;
     int channel_fd;
@@ -147,7 +147,8 @@ void pf__slot_fill(struct pf__slot *slot)
                strerror(-pid));
         slot->failures++;
         refill_later(slot, pf__policy_delay(slot->failures, false, false, 1.0));
-        return;
+        pf__master_review(master);
+        return pid;
     }
     slot->pid = pid;
     slot->state = PF_WORKER_BOOT;
@@ -156,7 +157,8 @@ void pf__slot_fill(struct pf__slot *slot)
     pf_count(pf_scoreboard_cell(master->board, slot->number, PF__COLUMN_STARTS), 1);
     score(slot);
 
-    struct pf_channel_options channel = {slot_on_message, slot_on_closed, slot};
+    struct pf_channel_options channel = {PF_CHANNEL_OPTIONS, .on_message = slot_on_message,
+                                         .on_closed = slot_on_closed, .arg = slot};
     int err = pf_channel_new(master->loop, channel_fd, &channel, &slot->channel);
     if (err) {
         close(channel_fd);
@@ -164,6 +166,7 @@ void pf__slot_fill(struct pf__slot *slot)
     }
     (void)pf_loop_call_later(master->loop, master->options->boot_ns, slot_on_boot_limit,
                              slot, &slot->timer);
+    return 0;
 }
 
 /* ---- reaping --------------------------------------------------------------------- */
@@ -221,7 +224,7 @@ static void slot_ended(struct pf__slot *slot, const siginfo_t *info)
     if (master->stop != PF__STOP_NOT)
         return;
     if (delay == 0)
-        pf__slot_fill(slot);
+        (void)pf__slot_fill(slot);
     else
         refill_later(slot, delay);
 }

@@ -1,4 +1,4 @@
-/* listener.c - listening sockets: made and probed; see listener.h. */
+/* listener.c - listening sockets, made; see listener.h. */
 #include "net/listener.h"
 
 #include <errno.h>
@@ -12,45 +12,39 @@ static int set(int fd, int level, int option)
     return setsockopt(fd, level, option, &on, sizeof on) == 0 ? 0 : -errno;
 }
 
-/* A socket bound to the address. IPV6_V6ONLY always, so that [::] and 0.0.0.0 are two. */
-static int open_bound(const struct pf_address *address, bool reuseport)
+/* IPV6_V6ONLY always, so that [::] and 0.0.0.0 are two. */
+static int set_options(int fd, int family)
+{
+    int err = set(fd, SOL_SOCKET, SO_REUSEADDR);
+    if (!err && family == AF_INET6)
+        err = set(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+    return err ? err : set(fd, IPPROTO_TCP, TCP_NODELAY);
+}
+
+/* Of two programs that bind before either listens, SO_REUSEADDR lets both; then the second
+ * listen(2) fails. The kernel looks at SO_REUSEPORT anew for each socket that joins. */
+static int bind_and_listen(int fd, const struct pf_address *address, int backlog,
+                           enum pf_listener_role role)
+{
+    int err = role == PF_LISTENER_JOINS ? set(fd, SOL_SOCKET, SO_REUSEPORT) : 0;
+    if (err)
+        return err;
+    if (bind(fd, (const struct sockaddr *)&address->storage, address->len) != 0 ||
+        listen(fd, backlog) != 0)
+        return -errno;
+    return role == PF_LISTENER_FIRST ? set(fd, SOL_SOCKET, SO_REUSEPORT) : 0;
+}
+
+int pf_listener_open(struct pf_address *address, int backlog, enum pf_listener_role role)
 {
     int family = address->storage.ss_family;
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd == -1)
         return -errno;
-    int err = set(fd, SOL_SOCKET, SO_REUSEADDR);
-    if (!err && family == AF_INET6)
-        err = set(fd, IPPROTO_IPV6, IPV6_V6ONLY);
-    if (!err && reuseport)
-        err = set(fd, SOL_SOCKET, SO_REUSEPORT);
-    if (!err && bind(fd, (const struct sockaddr *)&address->storage, address->len) != 0)
-        err = -errno;
-    if (err) {
-        close(fd);
-        return err;
-    }
-    return fd;
-}
-
-int pf_listener_probe(const struct pf_address *address)
-{
-    int fd = open_bound(address, false);
-    if (fd < 0)
-        return fd;
-    close(fd);
-    return 0;
-}
-
-int pf_listener_open(struct pf_address *address, int backlog)
-{
-    int fd = open_bound(address, true);
-    if (fd < 0)
-        return fd;
     struct pf_address bound = {.len = sizeof bound.storage};
-    int err = set(fd, IPPROTO_TCP, TCP_NODELAY);
-    if (!err && listen(fd, backlog) != 0)
-        err = -errno;
+    int err = set_options(fd, family);
+    if (!err)
+        err = bind_and_listen(fd, address, backlog, role);
     if (!err && getsockname(fd, (struct sockaddr *)&bound.storage, &bound.len) != 0)
         err = -errno;
     if (err) {

@@ -19,23 +19,23 @@
 #define PF_LISTENER_PAUSE_NS (100 * PF_MILLISECOND)
 
 /*
- * Is somebody listening on this address already? SO_REUSEPORT would let a second server of
- * the same user bind silently and take half the connections, so ask without it first.
+ * Make a TCP socket, bound to `address` and listening: non-blocking, close-on-exec,
+ * SO_REUSEADDR, IPV6_V6ONLY, TCP_NODELAY (inherited by what it accepts). With port 0 the
+ * kernel picks; *address then says which.
  *
- * Returns 0 (free), -EADDRINUSE, -EACCES (a port below 1024 without the privilege),
- * -EADDRNOTAVAIL (not an address of this machine), -EAFNOSUPPORT or another errno of
- * socket(2) or bind(2). Leaves nothing behind. Port 0 is always free.
- */
-int pf_listener_probe(const struct pf_address *address);
-
-/*
- * Make a TCP socket, bound to `address` in a SO_REUSEPORT group and listening:
- * non-blocking, close-on-exec, SO_REUSEADDR, IPV6_V6ONLY, TCP_NODELAY (inherited by what it
- * accepts). With port 0 the kernel picks; *address then says which.
+ * SO_REUSEPORT would let a second server of the same user bind silently and take half the
+ * connections. So the first socket of a group is bound and listened on without it, which
+ * only one program can do, and is opened for others only then; they join.
  *
- * Returns the descriptor, yours, or a negative errno.
+ * Returns the descriptor, yours, or -EADDRINUSE, -EACCES (a port below 1024 without the
+ * privilege), -EADDRNOTAVAIL (not an address of this machine), -EAFNOSUPPORT or another
+ * errno of socket(2), bind(2), listen(2).
  */
-int pf_listener_open(struct pf_address *address, int backlog);
+enum pf_listener_role {
+    PF_LISTENER_FIRST,
+    PF_LISTENER_JOINS,
+};
+int pf_listener_open(struct pf_address *address, int backlog, enum pf_listener_role role);
 
 /*
  * Who listens on this address, as far as /proc tells this user: "nginx (pid 4711)" into

@@ -37,14 +37,14 @@ static size_t echo_on_data(pf_conn *conn, const char *data, size_t len)
     if (pf_conn_write(conn, data, len) != 0)
         pf_conn_abort(conn, 0);
     else
-        pf_lane_answered(pf_conn_arg(conn), len);
+        (void)pf_lane_answered(pf_conn_arg(conn), len);
     return len;
 }
 
 static void echo_on_gone(pf_conns *conns, void *arg)
 {
     (void)conns;
-    pf_lane_closed(arg);
+    (void)pf_lane_closed(arg);
 }
 
 static const struct pf_conn_protocol echo_protocol = {.name = "echo",
@@ -75,7 +75,7 @@ static void echo_on_connection(pf_lane *lane, int fd, const struct sockaddr *pee
         return;
     }
     pf_log(PF_LOG_WARN, "connection-dropped", "error=%s", strerror(-err));
-    pf_lane_closed(lane);
+    (void)pf_lane_closed(lane);
 }
 
 /* What has come is echoed; an echo has no end of its own to wait for. */

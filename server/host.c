@@ -18,12 +18,12 @@
 static void http_on_response(void *arg, int status, size_t bytes)
 {
     (void)status;
-    pf_lane_answered(arg, bytes);
+    (void)pf_lane_answered(arg, bytes);
 }
 
 static void http_on_gone(void *arg)
 {
-    pf_lane_closed(arg);
+    (void)pf_lane_closed(arg);
 }
 
 static const struct pf_http_observer observer = {http_on_response, http_on_gone};
@@ -61,7 +61,7 @@ static void http_on_connection(pf_lane *lane, int fd, const struct sockaddr *pee
     if (!err)
         return;
     pf_log(PF_LOG_WARN, "connection-dropped", "error=%s", strerror(-err));
-    pf_lane_closed(lane);
+    (void)pf_lane_closed(lane);
 }
 
 static void http_on_drain(pf_lane *lane, void *arg)

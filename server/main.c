@@ -9,10 +9,12 @@
 #include <prefork/options.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DEFAULT_BIND "127.0.0.1:8888"
 
@@ -35,10 +37,10 @@ static int parse_workers(const char *value, void *field, char *why, size_t why_l
         *workers = 0;
         return 0;
     }
-    char *end;
-    errno = 0;
-    long n = strtol(value, &end, 10);
-    if (errno || end == value || *end || value[0] == ' ' || n < 1 || n > PF_WORKERS_MAX) {
+    /* Digits only: strtol(3) takes signs and spaces too. */
+    bool digits = *value && strspn(value, "0123456789") == strlen(value);
+    long n = digits && strlen(value) < 9 ? strtol(value, NULL, 10) : 0;
+    if (n < 1 || n > PF_WORKERS_MAX) {
         snprintf(why, why_len, "must be 1 to %d, or auto", PF_WORKERS_MAX);
         return -EINVAL;
     }
@@ -112,7 +114,7 @@ static const struct pf_option options[] = {
      AT(control),
      .argument = "PATH",
      .help = "control socket (named by the address, in $RUNTIME_DIRECTORY, "
-             "$XDG_RUNTIME_DIR/prefork or /run/prefork)"},
+             "$XDG_RUNTIME_DIR/prefork, /run/prefork or /tmp/prefork-UID)"},
     {.name = "log",
      .type = PF_OPTION_CHOICE,
      AT(log_level),
@@ -248,8 +250,21 @@ static int serve(const char *program, const struct settings *settings,
     return status < 0 ? PF_EXIT_SOFTWARE : status;
 }
 
+/* A descriptor that is missing would go to a socket or the scoreboard, and the banner and
+ * the log would be written into that. */
+static void fill_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int pf__main(int argc, char **argv, const struct pf_app *const *apps)
 {
+    fill_standard_descriptors();
     const char *program = program_name(argv[0]);
     struct settings settings = {.log_level = PF_LOG_INFO};
     char error[PF_OPTION_ERROR_MAX + 256];

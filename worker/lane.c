@@ -6,10 +6,10 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* Connections taken from one queue when accepting ends: a queue is never longer than this
- * many, but new ones may join as fast as they are taken. */
+/* Connections taken from one queue when accepting ends: as many as the longest --backlog,
+ * for new ones may join as fast as they are taken. */
 enum {
-    DRAIN_MAX = 65536
+    DRAIN_MAX = 1000000
 };
 
 void pf__lane_init(struct pf_lane *lane, pf_loop *loop, const struct pf_service *service,
@@ -109,17 +109,26 @@ void *pf_lane_get_data(const pf_lane *lane)
     return lane->data;
 }
 
-void pf_lane_closed(pf_lane *lane)
+int pf_lane_closed(pf_lane *lane)
 {
-    pf_assert(lane->connections > 0);
+    int err = pf_loop_check(lane->loop);
+    if (!err && lane->connections == 0)
+        err = -EINVAL;
+    if (err)
+        return err;
     lane->connections--;
     pf_score(lane->cells[PF__COLUMN_CONNECTIONS], lane->connections);
     if (lane->connections == 0 && lane->on_empty)
         lane->on_empty(lane, lane->on_empty_arg);
+    return 0;
 }
 
-void pf_lane_answered(pf_lane *lane, size_t bytes)
+int pf_lane_answered(pf_lane *lane, size_t bytes)
 {
+    int err = pf_loop_check(lane->loop);
+    if (err)
+        return err;
     pf_count(lane->cells[PF__COLUMN_REQUESTS], 1);
     pf_count(lane->cells[PF__COLUMN_BYTES_OUT], bytes);
+    return 0;
 }

@@ -9,7 +9,7 @@
 
 #include <prefork/worker.h>
 
-/* Addresses a server may bind. */
+/* Listeners of one lane: addresses a server may bind. */
 #define PF_LANE_LISTENERS_MAX 64
 
 struct pf_lane {
@@ -40,7 +40,8 @@ int pf__lane_start(struct pf_lane *lane);
  */
 int pf__lane_accept(struct pf_lane *lane, const int *listen_fds, size_t count);
 
-/* Serve what stands in the queues, then close the listeners: nothing queued is lost. */
+/* Serve what stands in the queues, then close the listeners. What joins a queue between the
+ * last look and the close is reset: no other moment is left for it. */
 void pf__lane_stop_accepting(struct pf_lane *lane, const int *listen_fds, size_t count);
 
 /* The service's on_drain. */

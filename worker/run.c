@@ -102,6 +102,7 @@ static void drain(struct worker *worker, const char *why)
 {
     if (worker->state == PF_WORKER_DRAINING)
         return;
+    go(worker); /* from ready: what stands in the queue is served by nobody else */
     if (worker->state != PF_WORKER_ACCEPTING && worker->state != PF_WORKER_PAUSED) {
         stop(worker);
         return;
@@ -213,7 +214,9 @@ static int boot_kernel_side(struct worker *worker)
     int err = pf_loop_new(&loop_options, &worker->loop);
     if (err)
         return err;
-    struct pf_channel_options channel = {channel_on_message, channel_on_closed, worker};
+    struct pf_channel_options channel = {PF_CHANNEL_OPTIONS,
+                                         .on_message = channel_on_message,
+                                         .on_closed = channel_on_closed, .arg = worker};
     err = pf_channel_new(worker->loop, setup->channel_fd, &channel, &worker->channel);
     if (err)
         return err;

@@ -8,9 +8,6 @@
 #include <prefork/worker.h>
 #include <signal.h>
 
-/* How long a draining worker waits for its connections. */
-#define PF_WORKER_DRAIN_NS (30 * PF_SECOND)
-
 struct pf__worker_setup {
     unsigned slot;
     const struct pf_service *service;

@@ -60,16 +60,20 @@ typedef void pf_channel_message_fn(pf_channel *channel, const struct pf_message 
 
 /*
  * The peer is gone: reason 0 (it closed), -ECONNRESET (it died with unread records of ours;
- * its own last words were delivered all the same), -EPROTO (it sent what is no record), or
- * another negative errno. The channel is deaf now; free it.
+ * its own last words were delivered all the same), -EPROTO (it sent what is no record),
+ * -EMFILE (this process has no room for the descriptors of a record), or another negative
+ * errno. The channel is deaf now; free it.
  */
 typedef void pf_channel_closed_fn(pf_channel *channel, int reason, void *arg);
 
+/* Begin the initialiser with PF_CHANNEL_OPTIONS; fields are only ever added at the end. */
 struct pf_channel_options {
+    size_t size;
     pf_channel_message_fn *on_message;
     pf_channel_closed_fn *on_closed;
     void *arg;
 };
+#define PF_CHANNEL_OPTIONS .size = sizeof(struct pf_channel_options)
 
 /* A connected pair: non-blocking, close-on-exec. Returns 0, -EMFILE, -ENFILE or -ENOMEM. */
 PF_API int pf_ipc_pair(int fds[2]);

@@ -36,7 +36,8 @@ struct pf_master_status {
     int pid;
     const char *const *addresses; /* "127.0.0.1:8888", with the port the kernel picked */
     size_t address_count;
-    const struct pf_worker_status *workers;
+    const struct pf_worker_status *workers; /* worker_size bytes apart */
+    size_t worker_size;
     unsigned worker_count;
     const char *control; /* path of the control socket, or NULL */
 };
@@ -72,6 +73,8 @@ struct pf_master_options {
 #define PF_MASTER_BACKLOG  4096
 #define PF_MASTER_DRAIN_NS (30 * PF_SECOND)
 #define PF_MASTER_BOOT_NS  (30 * PF_SECOND)
+/* The longest drain_ns and boot_ns. */
+#define PF_MASTER_LIMIT_NS (366 * 86400 * PF_SECOND)
 
 /*
  * Bind, fork, supervise, until told to stop. Workers never return from here: they leave

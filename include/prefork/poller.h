@@ -21,7 +21,9 @@ struct pf_poll_event {
     unsigned events;
 };
 
+/* Begin the initialiser with PF_POLLER_OPS; functions are only ever added at the end. */
 struct pf_poller_ops {
+    size_t size;
     const char *name;
 
     /*
@@ -65,6 +67,8 @@ struct pf_poller_ops {
      */
     int (*replace)(void *state, void *fresh);
 };
+
+#define PF_POLLER_OPS .size = sizeof(struct pf_poller_ops)
 
 /* Linux epoll(7). Sleeps with nanosecond timeouts where epoll_pwait2(2) exists (5.11). */
 PF_API extern const struct pf_poller_ops pf_poller_epoll;

@@ -60,11 +60,15 @@ PF_API unsigned pf_lane_slot(const pf_lane *lane);
 PF_API void pf_lane_set_data(pf_lane *lane, void *data);
 PF_API void *pf_lane_get_data(const pf_lane *lane);
 
-/* A connection that on_connection was given has ended. Not safe in other threads. */
-PF_API void pf_lane_closed(pf_lane *lane);
+/*
+ * A connection that on_connection was given has ended. Returns 0, -EINVAL (none is open:
+ * said once too often), or the guards of the lane's loop: -ECHILD, -EPERM, -ESTALE.
+ */
+PF_API int pf_lane_closed(pf_lane *lane);
 
-/* Count an answer in the scoreboard: one request, and so many bytes sent for it. */
-PF_API void pf_lane_answered(pf_lane *lane, size_t bytes);
+/* Count an answer in the scoreboard: one request, and so many bytes sent for it. Returns 0
+ * or the guards' errors. */
+PF_API int pf_lane_answered(pf_lane *lane, size_t bytes);
 
 #ifdef __cplusplus
 }

@@ -124,7 +124,8 @@ static void make_dependents(struct inherited *in)
     int ends[2];
     assert_int_equal(pf_ipc_pair(ends), 0);
     in->channel_peer = ends[1];
-    struct pf_channel_options channel = {on_message, on_closed, in};
+    struct pf_channel_options channel = {PF_CHANNEL_OPTIONS, .on_message = on_message,
+                                         .on_closed = on_closed, .arg = in};
     assert_int_equal(pf_channel_new(in->loop, ends[0], &channel, &in->channel), 0);
 
     assert_int_equal(
@@ -138,7 +139,7 @@ static void make_dependents(struct inherited *in)
     struct pf_address address;
     char why[64];
     assert_int_equal(pf_address_parse("127.0.0.1:0", &address, why, sizeof why), 1);
-    in->listener = pf_listener_open(&address, 1);
+    in->listener = pf_listener_open(&address, 1, PF_LISTENER_JOINS);
     assert_true(in->listener >= 0);
     assert_int_equal(
         pf_acceptor_new(in->loop, in->listener, on_accept, NULL, &in->acceptor), 0);
@@ -268,7 +269,8 @@ static pf_channel *some_channel;
 static pf_conns *some_conns;
 static pf_acceptor *some_acceptor;
 static pf_http_server *some_server;
-static const struct pf_channel_options channel_options = {on_message, on_closed, NULL};
+static const struct pf_channel_options channel_options = {
+    PF_CHANNEL_OPTIONS, .on_message = on_message, .on_closed = on_closed, .arg = NULL};
 static const struct pf_conns_options conns_options = {.protocol = &protocol};
 static const struct pf_http_server_options http_options = {.routes = routes};
 

@@ -109,14 +109,9 @@ static int fake_fd(void *state)
 }
 
 const struct pf_poller_ops pf_poller_fake = {
-    .name = "fake",
-    .open = fake_open,
-    .close = fake_close,
-    .add = fake_add,
-    .modify = fake_modify,
-    .remove = fake_remove,
-    .wait = fake_wait,
-    .fd = fake_fd,
+    PF_POLLER_OPS,         .name = "fake",    .open = fake_open,
+    .close = fake_close,   .add = fake_add,   .modify = fake_modify,
+    .remove = fake_remove, .wait = fake_wait, .fd = fake_fd,
 };
 
 struct pf_loop_options pf_fake_options(struct pf_fake_poller *poller)

@@ -69,7 +69,8 @@ static void rig_up(struct rig *rig)
     int fds[2];
     assert_int_equal(pf_loop_new(NULL, &rig->loop), 0);
     assert_int_equal(pf_ipc_pair(fds), 0);
-    struct pf_channel_options options = {on_message, on_closed, &rig->at_a};
+    struct pf_channel_options options = {PF_CHANNEL_OPTIONS, .on_message = on_message,
+                                         .on_closed = on_closed, .arg = &rig->at_a};
     assert_int_equal(pf_channel_new(rig->loop, fds[0], &options, &rig->a), 0);
     rig->b = fds[1];
 }
@@ -90,7 +91,8 @@ static void turn(struct rig *rig)
 
 static pf_channel *channel_at_b(struct rig *rig, struct heard *heard)
 {
-    struct pf_channel_options options = {on_message, on_closed, heard};
+    struct pf_channel_options options = {PF_CHANNEL_OPTIONS, .on_message = on_message,
+                                         .on_closed = on_closed, .arg = heard};
     pf_channel *channel;
     assert_int_equal(pf_channel_new(rig->loop, rig->b, &options, &channel), 0);
     rig->b = -1;
@@ -374,7 +376,8 @@ static void wrong_arguments_are_refused(void **state)
     assert_int_equal(pf_ipc_pair(NULL), -EINVAL);
     assert_int_equal(pf_channel_new(rig.loop, rig.b, &none, &out), -EINVAL);
     assert_int_equal(pf_channel_new(rig.loop, rig.b, NULL, &out), -EINVAL);
-    struct pf_channel_options options = {on_message, on_closed, NULL};
+    struct pf_channel_options options = {PF_CHANNEL_OPTIONS, .on_message = on_message,
+                                         .on_closed = on_closed, .arg = NULL};
     assert_int_equal(pf_channel_new(rig.loop, -1, &options, &out), -EBADF);
     assert_int_equal(pf_channel_new(NULL, rig.b, &options, &out), -EINVAL);
     assert_null(out);

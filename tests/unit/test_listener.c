@@ -13,6 +13,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* What the first socket of a group meets: 0 if nobody listens there. */
+static int probe(const struct pf_address *address)
+{
+    struct pf_address copy = *address;
+    int fd = pf_listener_open(&copy, 1, PF_LISTENER_FIRST);
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return 0;
+}
+
 static struct pf_address address_of(const char *text)
 {
     struct pf_address found[PF_ADDRESSES_MAX];
@@ -33,7 +44,7 @@ static int get(int fd, int level, int option)
 static bool has_ipv6(void)
 {
     struct pf_address address = address_of("[::1]:0");
-    return pf_listener_probe(&address) == 0;
+    return probe(&address) == 0;
 }
 
 /* ---- opening --------------------------------------------------------------------- */
@@ -42,7 +53,7 @@ static void listener_has_the_options_that_connections_inherit(void **unused)
 {
     (void)unused;
     struct pf_address address = address_of("127.0.0.1:0");
-    int fd = pf_listener_open(&address, 16);
+    int fd = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
     assert_true(fd >= 0);
     assert_true(pf_address_port(&address) > 0);
     assert_int_equal(get(fd, SOL_SOCKET, SO_ACCEPTCONN), 1);
@@ -59,11 +70,11 @@ static void lanes_of_one_address_share_its_port(void **unused)
     (void)unused;
     struct pf_address address = address_of("127.0.0.1:0");
     int fds[4];
-    fds[0] = pf_listener_open(&address, 16);
+    fds[0] = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
     assert_true(fds[0] >= 0);
     unsigned port = pf_address_port(&address);
     for (int i = 1; i < 4; i++) {
-        fds[i] = pf_listener_open(&address, 16);
+        fds[i] = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
         assert_true(fds[i] >= 0);
         assert_int_equal(pf_address_port(&address), port);
     }
@@ -77,11 +88,11 @@ static void both_families_may_have_every_interface(void **unused)
     if (!has_ipv6())
         skip();
     struct pf_address four = address_of("0.0.0.0:0"), six = address_of("[::]:0");
-    int fd6 = pf_listener_open(&six, 16);
+    int fd6 = pf_listener_open(&six, 16, PF_LISTENER_JOINS);
     assert_true(fd6 >= 0);
     assert_int_equal(get(fd6, IPPROTO_IPV6, IPV6_V6ONLY), 1);
     pf_address_set_port(&four, pf_address_port(&six));
-    int fd4 = pf_listener_open(&four, 16);
+    int fd4 = pf_listener_open(&four, 16, PF_LISTENER_JOINS);
     if (fd4 != -EADDRINUSE) /* somebody else's IPv4 socket may have the port */
         assert_true(fd4 >= 0);
     close(fd6);
@@ -94,12 +105,12 @@ static void opening_that_fails_says_why_and_leaves_nothing(void **unused)
     (void)unused;
     struct pf_address far = address_of("192.0.2.1:0"); /* RFC 5737: nobody's */
     struct pf_address before = far;
-    assert_int_equal(pf_listener_open(&far, 16), -EADDRNOTAVAIL);
+    assert_int_equal(pf_listener_open(&far, 16, PF_LISTENER_JOINS), -EADDRNOTAVAIL);
     assert_memory_equal(&far, &before, sizeof far);
-    assert_int_equal(pf_listener_probe(&far), -EADDRNOTAVAIL);
+    assert_int_equal(probe(&far), -EADDRNOTAVAIL);
     struct pf_address none = {0};
-    assert_true(pf_listener_open(&none, 16) < 0);
-    assert_true(pf_listener_probe(&none) < 0);
+    assert_true(pf_listener_open(&none, 16, PF_LISTENER_JOINS) < 0);
+    assert_true(probe(&none) < 0);
 }
 
 /* ---- probing --------------------------------------------------------------------- */
@@ -108,15 +119,15 @@ static void probe_sees_a_listener_that_reuseport_would_join(void **unused)
 {
     (void)unused;
     struct pf_address address = address_of("127.0.0.1:0");
-    assert_int_equal(pf_listener_probe(&address), 0);
-    int fd = pf_listener_open(&address, 16);
+    assert_int_equal(probe(&address), 0);
+    int fd = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
     assert_true(fd >= 0);
-    assert_int_equal(pf_listener_probe(&address), -EADDRINUSE);
+    assert_int_equal(probe(&address), -EADDRINUSE);
     struct pf_address any = address_of("0.0.0.0:0");
     pf_address_set_port(&any, pf_address_port(&address));
-    assert_int_equal(pf_listener_probe(&any), -EADDRINUSE);
+    assert_int_equal(probe(&any), -EADDRINUSE);
     close(fd);
-    assert_int_equal(pf_listener_probe(&address), 0);
+    assert_int_equal(probe(&address), 0);
 }
 
 /* A server is started again while connections of its predecessor linger on the port. */
@@ -124,7 +135,7 @@ static void probe_is_not_disturbed_by_old_connections(void **unused)
 {
     (void)unused;
     struct pf_address address = address_of("127.0.0.1:0");
-    int listener = pf_listener_open(&address, 16);
+    int listener = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
     int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(client, (struct sockaddr *)&address.storage, address.len), 0);
     int server;
@@ -135,8 +146,8 @@ static void probe_is_not_disturbed_by_old_connections(void **unused)
     close(server); /* closes first: TIME_WAIT will be on its side */
     close(client);
     close(listener);
-    assert_int_equal(pf_listener_probe(&address), 0);
-    listener = pf_listener_open(&address, 16);
+    assert_int_equal(probe(&address), 0);
+    listener = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
     assert_true(listener >= 0);
     close(listener);
 }
@@ -160,7 +171,7 @@ static void holder_of_a_listener_is_named(void **unused)
         if (texts[i][0] == '[' && !has_ipv6())
             continue;
         struct pf_address address = address_of(texts[i]);
-        int fd = pf_listener_open(&address, 16);
+        int fd = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
         assert_true(fd >= 0);
         assert_held_by(&address, getpid());
         close(fd);
@@ -171,14 +182,14 @@ static void holder_of_an_overlapping_address_is_named(void **unused)
 {
     (void)unused;
     struct pf_address one = address_of("127.0.0.1:0"), any = address_of("0.0.0.0:0");
-    int fd = pf_listener_open(&one, 16);
+    int fd = pf_listener_open(&one, 16, PF_LISTENER_JOINS);
     assert_true(fd >= 0);
     pf_address_set_port(&any, pf_address_port(&one));
     assert_held_by(&any, getpid());
     close(fd);
 
     any = address_of("0.0.0.0:0");
-    fd = pf_listener_open(&any, 16);
+    fd = pf_listener_open(&any, 16, PF_LISTENER_JOINS);
     assert_true(fd >= 0);
     pf_address_set_port(&one, pf_address_port(&any));
     assert_held_by(&one, getpid());
@@ -200,7 +211,7 @@ static void dual_stack_holder_of_an_ipv4_port_is_named(void **unused)
     assert_int_equal(listen(fd, 1), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&six.storage, &six.len), 0);
     pf_address_set_port(&four, pf_address_port(&six));
-    assert_int_equal(pf_listener_probe(&four), -EADDRINUSE);
+    assert_int_equal(probe(&four), -EADDRINUSE);
     assert_held_by(&four, getpid());
     close(fd);
 }
@@ -210,7 +221,7 @@ static void nobody_holds_a_port_without_listener(void **unused)
     (void)unused;
     struct pf_address address = address_of("127.0.0.1:0");
     char text[128] = "untouched";
-    int fd = pf_listener_open(&address, 16);
+    int fd = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
     assert_true(fd >= 0);
     struct pf_address sibling = address_of("127.0.0.2:0");
     pf_address_set_port(&sibling, pf_address_port(&address));
@@ -228,7 +239,7 @@ static pid_t start_family(struct pf_address *address, const char *name, int hold
     int ready[2];
     assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
     assert_int_equal(pipe2(hold, O_CLOEXEC), 0);
-    int fd = pf_listener_open(address, 16);
+    int fd = pf_listener_open(address, 16, PF_LISTENER_JOINS);
     assert_true(fd >= 0);
     fflush(NULL);
     pid_t master = fork();
@@ -285,7 +296,7 @@ static void name_is_cut_to_the_room_there_is(void **unused)
 {
     (void)unused;
     struct pf_address address = address_of("127.0.0.1:0");
-    int fd = pf_listener_open(&address, 16);
+    int fd = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
     assert_true(fd >= 0);
     char text[8];
     memset(text, '!', sizeof text);
