@@ -2,9 +2,11 @@
 
 #include "http/parser.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,6 +24,8 @@
 #define SCANS_PER_TIMEOUT 8
 #define SCAN_LEAST        PF_MILLISECOND
 #define SCAN_MOST         (100 * PF_MILLISECOND)
+/* A scan that comes so late shows that this program stood still. */
+#define SCAN_LATE (20 * PF_MILLISECOND)
 
 enum conn_state {
     CONN_DOWN,
@@ -63,7 +67,9 @@ struct client {
     unsigned opened, tried; /* while setting up: connections begun, and ended */
     int64_t alive_ns;       /* when a connection stood last, as far as is known */
     int64_t made_ns;        /* start of the set-up */
-    int64_t cpu_ns;         /* of the thread, when the measurement began */
+    int64_t used_ns;        /* of the thread, when the measurement began */
+    int64_t scan_at_ns;     /* when the next scan is due */
+    bool scan_was_late;
     _Atomic uint64_t answers, failures;
     struct tally tally;
     char buffer[PF_HTTP_HEAD_MAX + READ_SIZE];
@@ -83,6 +89,21 @@ static int64_t read_clock(clockid_t clock)
 static int64_t now_ns(void)
 {
     return read_clock(CLOCK_MONOTONIC);
+}
+
+/* What this thread has had of a CPU and what it has waited for one: either is time in which
+ * it could not take in an answer. Source: Documentation/scheduler/sched-stats.rst. */
+static int64_t used_ns(void)
+{
+    char text[96] = "";
+    long long ran, waited;
+    int fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    if (n > 0 && sscanf(text, "%lld %lld", &ran, &waited) == 2)
+        return ran + waited;
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
 /* One writer: no locked instruction is needed. */
@@ -375,8 +396,10 @@ static void client_finish(struct client *client)
     struct tally *tally = &client->tally;
     if (client->state == CLIENT_RUNNING) {
         tally->ended_ns = now;
-        int64_t cpu_ns = read_clock(CLOCK_THREAD_CPUTIME_ID) - client->cpu_ns;
-        tally->busy = (double)cpu_ns / (double)(now - tally->began_ns + 1);
+        int64_t wall = now_ns() - tally->began_ns;
+        double busy = (double)(used_ns() - client->used_ns) / (double)(wall + 1);
+        if (tally->service.count + tally->refused.count) /* else it had nothing to do */
+            tally->busy = busy < 1 ? busy : 1;
         if (client->plan->requests)
             tally->unsent = client->left;
     }
@@ -447,7 +470,7 @@ static void conn_expire(struct conn *conn)
     conn_break(conn, TALLY_TIMEOUT, ETIMEDOUT);
 }
 
-static void conn_scan(struct conn *conn, int64_t now)
+static void conn_scan(struct conn *conn, int64_t now, bool may_expire)
 {
     struct client *client = conn->client;
     switch (conn->state) {
@@ -457,7 +480,7 @@ static void conn_scan(struct conn *conn, int64_t now)
         break;
     case CONN_CONNECTING:
     case CONN_BUSY:
-        if (now - conn->since_ns > client->plan->timeout_ns)
+        if (may_expire && now - conn->since_ns > client->plan->timeout_ns)
             conn_expire(conn);
         break;
     case CONN_IDLE:
@@ -472,7 +495,20 @@ static int scan_again(struct client *client)
         pause = SCAN_LEAST;
     if (pause > SCAN_MOST)
         pause = SCAN_MOST;
+    client->scan_at_ns = now_ns() + pause;
     return pf_loop_call_later(client->loop, pause, client_on_scan, client, NULL);
+}
+
+/* After a stall of our own, answers may stand in the sockets, unread: the poll comes behind
+ * the timers. So a scan that is late judges nobody, and leaves it to the next, late or not.
+ */
+static bool scan_may_expire(struct client *client, int64_t now)
+{
+    int64_t late = now - client->scan_at_ns;
+    if (client->state == CLIENT_RUNNING && late > client->tally.stall_ns)
+        client->tally.stall_ns = late;
+    client->scan_was_late = late > SCAN_LATE && !client->scan_was_late;
+    return !client->scan_was_late;
 }
 
 static int client_on_scan(pf_loop *loop, void *arg)
@@ -482,10 +518,11 @@ static int client_on_scan(pf_loop *loop, void *arg)
     if (client->state == CLIENT_DONE)
         return 0;
     int64_t now = now_ns();
+    bool may_expire = scan_may_expire(client, now);
     if (client->owed)
         client->alive_ns = now;
     for (unsigned i = 0; i < client->share.connections; i++)
-        conn_scan(&client->conns[i], now);
+        conn_scan(&client->conns[i], now, may_expire);
     client_settle(client);
     /* A number of requests would never be reached if the server has gone for good. */
     if (client->state == CLIENT_RUNNING && client->plan->requests && client->owed == 0 &&
@@ -518,7 +555,7 @@ int client_on_go(pf_loop *loop, void *arg)
     if (client->state != CLIENT_READY)
         return 0;
     client->state = CLIENT_RUNNING;
-    client->cpu_ns = read_clock(CLOCK_THREAD_CPUTIME_ID);
+    client->used_ns = used_ns();
     client->tally.began_ns = client->alive_ns = now_ns();
     for (unsigned i = 0; i < client->share.connections; i++) {
         struct conn *conn = &client->conns[i];

@@ -323,6 +323,10 @@ static int measure(const struct plan *plan)
         return EXIT_NO_SUCCESS;
     }
     report_print(stdout, plan, tally);
+    if (fflush(stdout) != 0) {
+        (void)fail("cannot write the summary: %s", strerror(errno));
+        return PF_EXIT_SOFTWARE;
+    }
     if (result.interrupted)
         return EXIT_INTERRUPTED;
     return tally->ok ? EXIT_RUN_OK : EXIT_NO_SUCCESS;

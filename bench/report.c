@@ -90,12 +90,16 @@ static void print_verdict(FILE *to, const struct plan *plan, const struct tally 
 {
     int shortage = find_shortage(tally);
     bool too_busy = tally->busy > REPORT_BUSY_MOST;
-    fprintf(to, "  %-8s generator %.0f%% busy", too_busy || shortage ? "SUSPECT" : "VALID",
-            tally->busy * 100);
+    bool stalled = tally->stall_ns > REPORT_STALL_MOST;
+    char stall[TEXT_MAX];
+    fprintf(to, "  %-8s generator %.0f%% busy",
+            too_busy || shortage || stalled ? "SUSPECT" : "VALID", tally->busy * 100);
     if (plan->threads > 1)
         fprintf(to, " in the busiest of %u threads", plan->threads);
     if (too_busy)
         fprintf(to, ": it may be the limit, not the server; try -t %u", plan->threads + 1);
+    if (stalled)
+        fprintf(to, "; it stood still for %s", in_time(tally->stall_ns, stall));
     if (shortage)
         fprintf(to, "; out of %s",
                 shortage == EADDRNOTAVAIL ? "local ports" : strerror(shortage));

@@ -7,10 +7,14 @@
 
 #include "bench/plan.h"
 #include "bench/tally.h"
+#include <prefork/base.h>
 #include <stdio.h>
 
 /* A generator busier than this share of its time may itself be what limits the rate. */
 #define REPORT_BUSY_MOST 0.85
+
+/* A generator that stood still for longer has put that into the times. */
+#define REPORT_STALL_MOST (100 * PF_MILLISECOND)
 
 void report_print(FILE *to, const struct plan *plan, const struct tally *tally);
 

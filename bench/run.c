@@ -111,13 +111,13 @@ static void on_sigint(int signo)
     (void)pf_loop_add_callback_from_signal(signal_loop, run_on_interrupt, signal_arg);
 }
 
-static void catch_sigint(struct run *run)
+static void catch_sigint(struct run *run, struct sigaction *before)
 {
     signal_loop = run->loop;
     signal_arg = run;
     struct sigaction action = {.sa_handler = on_sigint, .sa_flags = (int)SA_RESETHAND};
     sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGINT, &action, NULL); /* cannot fail with these arguments */
+    (void)sigaction(SIGINT, &action, before); /* cannot fail with these arguments */
 }
 
 static void *run_thread(void *arg)
@@ -191,7 +191,8 @@ int run_plan(const struct plan *plan, struct run_result *result)
     err = run.clients && run.threads ? make_clients(&run) : -ENOMEM;
     if (err)
         goto out;
-    catch_sigint(&run);
+    struct sigaction before;
+    catch_sigint(&run, &before);
     err = start_threads(&run);
     if (!err)
         err = pf_loop_start(run.loop);
@@ -199,6 +200,8 @@ int run_plan(const struct plan *plan, struct run_result *result)
         post_to_all(&run, client_on_stop);
     for (unsigned i = 0; i < run.started; i++)
         pthread_join(run.threads[i], NULL);
+    (void)sigaction(SIGINT, &before,
+                    NULL); /* the loop that its handler wakes is about to go */
     if (!err)
         add_up(&run, result);
 

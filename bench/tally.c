@@ -58,6 +58,8 @@ static void merge_times(struct tally *tally, const struct tally *from)
         tally->ended_ns = from->ended_ns;
     if (tally->began_ns == 0 || from->began_ns < tally->began_ns)
         tally->began_ns = from->began_ns;
+    if (from->stall_ns > tally->stall_ns)
+        tally->stall_ns = from->stall_ns;
     if (from->busy > tally->busy)
         tally->busy = from->busy;
 }

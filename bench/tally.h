@@ -58,7 +58,8 @@ struct tally {
     uint64_t unsent;     /* of a number asked for: given up, no connection could be made */
     int64_t setup_ns;    /* time it took to set up the connections */
     int64_t began_ns, ended_ns; /* on CLOCK_MONOTONIC; 0: the measurement did not begin */
-    double busy; /* CPU time of the (busiest) thread in between, as a share: 0..1 */
+    int64_t stall_ns; /* the longest time by which a scan was late: a stall of our own */
+    double busy;      /* CPU time of the (busiest) thread in between, as a share: 0..1 */
 };
 
 void tally_init(struct tally *tally);

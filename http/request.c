@@ -11,9 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Answers up to this size are written in place: what pf_conn_reserve() offers. */
-#define IN_PLACE_MAX 4096
-
 /* ---- status lines ---------------------------------------------------------------- */
 
 #define LINE(status, phrase)                                                               \
@@ -169,19 +166,6 @@ static char *put_answer(char *to, const struct pf_http_request *request,
 
 /* ---- sending it ------------------------------------------------------------------ */
 
-static int write_in_place(const struct pf_http_request *request,
-                          const struct pf__http_answer *answer, size_t *len)
-{
-    char spare[IN_PLACE_MAX];
-    char *reserved = pf_conn_reserve(request->conn, sizeof spare);
-    char *begin = reserved ? reserved : spare;
-    *len = (size_t)(put_answer(begin, request, answer) - begin);
-    if (!reserved)
-        return pf_conn_write(request->conn, spare, *len);
-    pf_conn_wrote(request->conn, *len);
-    return 0;
-}
-
 static int write_from_heap(const struct pf_http_request *request,
                            const struct pf__http_answer *answer, size_t *len)
 {
@@ -197,9 +181,14 @@ static int write_from_heap(const struct pf_http_request *request,
 int pf__http_answer(struct pf_http_request *request, const struct pf__http_answer *answer)
 {
     size_t len;
-    bool is_short = answer->len <= IN_PLACE_MAX - PF__HTTP_HEAD_MAX;
-    int err = is_short ? write_in_place(request, answer, &len)
-                       : write_from_heap(request, answer, &len);
+    int err = 0;
+    char *reserved = pf_conn_reserve(request->conn, PF__HTTP_HEAD_MAX + answer->len);
+    if (reserved) {
+        len = (size_t)(put_answer(reserved, request, answer) - reserved);
+        pf_conn_wrote(request->conn, len);
+    } else {
+        err = write_from_heap(request, answer, &len);
+    }
     if (err)
         return err;
     request->answered = true;

@@ -27,6 +27,7 @@ enum {
     IDLE,
     HEAD,
     BODY,
+    LAME, /* idle in a drain */
 };
 
 /* Behind each connection. */
@@ -342,7 +343,8 @@ int pf_http_server_new(pf_loop *loop, const struct pf_http_server_options *optio
         .timeouts_ns =
             {[IDLE] = or_default(options->idle_timeout_ns, PF_HTTP_IDLE_TIMEOUT_NS),
              [HEAD] = or_default(options->head_timeout_ns, PF_HTTP_HEAD_TIMEOUT_NS),
-             [BODY] = or_default(options->body_timeout_ns, PF_HTTP_BODY_TIMEOUT_NS)},
+             [BODY] = or_default(options->body_timeout_ns, PF_HTTP_BODY_TIMEOUT_NS),
+             [LAME] = PF_HTTP_LAME_NS},
         .on_gone = on_gone,
     };
     err = pf_conns_new(loop, &conns, &server->conns);
@@ -375,9 +377,10 @@ static void drain_one(pf_conn *conn, void *arg)
     const struct client *client = pf_conn_state(conn);
     if (client->unfinished || pf_conn_pending(conn) > 0)
         return;
-    bool blocked = pf_conn_blocked(conn);
-    if (blocked || pf_conn_poll(conn) == 0)
-        pf_conn_close(conn, blocked);
+    if (pf_conn_blocked(conn))
+        pf_conn_close(conn, true);
+    else if (pf_conn_poll(conn) == 0) /* the next request may be on its way */
+        pf_conn_set_deadline(conn, LAME);
 }
 
 int pf_http_server_drain(pf_http_server *server)

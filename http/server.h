@@ -24,6 +24,7 @@ typedef struct pf_http_server pf_http_server;
                                                   */
 #define PF_HTTP_IDLE_TIMEOUT_NS (75 * PF_SECOND) /* between requests */
 #define PF_HTTP_BODY_TIMEOUT_NS (30 * PF_SECOND) /* without a byte of a body */
+#define PF_HTTP_LAME_NS         (100 * PF_MILLISECOND) /* idle connections in a drain */
 #define PF_HTTP_BODY_MAX        (1024 * 1024)
 
 /* What the server tells whoever runs it; each may be NULL. */
@@ -56,9 +57,9 @@ int pf_http_server_adopt(pf_http_server *server, int fd);
 
 /*
  * Say good-bye: each connection answers the requests that have come, the last of them with
- * `Connection: close`, and ends; a request that was begun is waited for; an idle connection
- * is closed, after a look whether a request stands in it. Returns 0, -ECHILD or -EPERM. Not
- * inside a handler.
+ * `Connection: close`, and ends; a request that was begun is waited for. An idle connection
+ * is closed PF_HTTP_LAME_NS later, for its next request may be on its way. Returns 0,
+ * -ECHILD or -EPERM. Not inside a handler.
  */
 int pf_http_server_drain(pf_http_server *server);
 

@@ -157,4 +157,5 @@ const struct pf_poller_ops pf_poller_epoll = {
     .add = epoll_add,       .modify = epoll_modify,
     .remove = epoll_remove, .wait = epoll_poll,
     .fd = epoll_fd,         .replace = epoll_replace,
+    .close_removes = true,
 };

@@ -92,7 +92,6 @@ void pf__current_forget(pf_loop *loop);
 /* current.c: it is not the process's instance any more, if it was; drops that reference. */
 void pf__instance_forget(pf_loop *loop);
 
-/* Watch a registration again, or for the first time, for `events`, which are not 0. */
 int pf__loop_watch(pf_loop *loop, int fd, struct pf__handler *handler, unsigned events);
 
 /* Stop asking the kernel about it; the registration stays. */

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 /* ---- descriptors ----------------------------------------------------------------- */
 
@@ -116,6 +117,21 @@ int pf_loop_remove_handler(pf_loop *loop, int fd)
     } else {
         handler->destroy(handler->arg);
     }
+    return 0;
+}
+
+int pf_loop_remove_and_close(pf_loop *loop, int fd)
+{
+    int err = pf_loop_check(loop);
+    if (err)
+        return err;
+    struct pf__handler *handler = pf__handlers_find(&loop->handlers, fd);
+    if (!handler)
+        return -ENOENT;
+    if (loop->poller->close_removes)
+        handler->events = 0; /* another process may still hold the file: see exorcise() */
+    (void)pf_loop_remove_handler(loop, fd);
+    (void)close(fd); /* whatever it says, it is gone: close(2) */
     return 0;
 }
 

@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* After an accept4(2) that fetched EAGAIN, so many full bursts go by before the next risk.
+ */
+#define CALM 16
+
 /* A shortage that lasts is told this often at the most. */
 #define REPORT_EVERY_NS (10 * PF_SECOND)
 
@@ -16,6 +20,7 @@ struct pf_acceptor {
     pf_accept_fn *fn;
     void *arg;
     int burst;      /* how many to take next time: see acceptor_on_ready() */
+    int calm;       /* full bursts to come before a larger one is tried */
     pf_timer pause; /* {0}: accepting */
     uint64_t pauses;
     int64_t told_ns; /* when a pause was logged last */
@@ -119,8 +124,8 @@ static int accept_some(pf_acceptor *acceptor, int max)
 }
 
 /* Taking as many as the last time emptied the queue saves the accept4(2) that would only
- * fetch EAGAIN: what came in between wakes the loop again. A full burst tries twice as many
- * the next time. */
+ * fetch EAGAIN: what came in between wakes the loop again. A full burst may have left some
+ * behind, so twice as many are tried the next time; not at once when that was in vain. */
 static int acceptor_on_ready(pf_loop *loop, int fd, unsigned events, void *arg)
 {
     (void)loop, (void)fd, (void)events;
@@ -128,10 +133,14 @@ static int acceptor_on_ready(pf_loop *loop, int fd, unsigned events, void *arg)
     int max = acceptor->burst;
     hold(acceptor);
     int came = accept_some(acceptor, max);
-    if (came == max)
-        acceptor->burst = max < PF_LISTENER_BURST / 2 ? max * 2 : PF_LISTENER_BURST;
-    else
+    if (came < max) {
         acceptor->burst = came > 0 ? came : 1;
+        acceptor->calm = CALM;
+    } else if (acceptor->calm > 0) {
+        acceptor->calm--;
+    } else {
+        acceptor->burst = max < PF_LISTENER_BURST / 2 ? max * 2 : PF_LISTENER_BURST;
+    }
     release(acceptor);
     return 0;
 }

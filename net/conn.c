@@ -30,7 +30,8 @@ enum {
 };
 
 enum {
-    FIRST_BUFFER = 1024
+    FIRST_BUFFER = 1024,
+    STAGED_MAX = PF_CONN_READ_MAX / 4 /* more is not copied for the sake of one read */
 };
 
 struct buffer {
@@ -176,12 +177,12 @@ static void end(pf_conn *conn, int reason)
 {
     pf_conns *conns = conn->conns;
     set_state(conn, PF_CONN_CLOSED);
-    (void)pf_loop_remove_handler(conns->loop, conn->fd);
     if (conn->out) { /* output is lost: a FIN behind it would say that this was all */
         struct linger reset = {.l_onoff = 1};
         setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     }
-    close(conn->fd);
+    if (pf_loop_remove_and_close(conns->loop, conn->fd) != 0)
+        close(conn->fd);
     conn->fd = -1;
     unlist(conn);
     conns->count--;
@@ -350,6 +351,8 @@ int pf_conn_write(pf_conn *conn, const void *data, size_t len)
     } else if (conn->state == PF_CONN_OPEN) {
         (void)send_or_keep(conn, data, len);
     }
+    if (conn->busy == 1 && conn->out && conn->state == PF_CONN_OPEN)
+        watch(conn); /* may fail and end it: before settle() lets go of it */
     conn->busy--;
     err = conn->state == PF_CONN_CLOSED ? -EPIPE : 0;
     settle(conn);
@@ -404,10 +407,11 @@ static int keep_input(pf_conn *conn, const char *data, size_t len)
         conn->in = NULL;
         return 0;
     }
-    if (!conn->in) {
-        conn->in = grow(NULL, len < FIRST_BUFFER ? FIRST_BUFFER : len);
-        if (!conn->in)
+    if (!conn->in || conn->in->capacity < len) {
+        struct buffer *in = grow(conn->in, len < FIRST_BUFFER ? FIRST_BUFFER : len);
+        if (!in)
             return -ENOMEM;
+        conn->in = in;
     }
     memmove(conn->in->bytes, data, len);
     conn->in->len = len;
@@ -433,14 +437,18 @@ static void feed(pf_conn *conn, const char *data, size_t len)
     conn->busy--;
 }
 
-/* Where the next bytes go: behind those that stand, or into the shared buffer. */
+/* Where the next bytes go: into the shared buffer, behind a copy of what little stands, so
+ * that a read is large whatever the last one left over; else behind those that stand. */
 static int input_room(pf_conn *conn, char **at, size_t *room)
 {
     struct buffer *in = conn->in;
     size_t max = conn->conns->options.input_max;
-    if (!in) {
-        *at = conn->conns->input;
-        *room = PF_CONN_READ_MAX < max ? PF_CONN_READ_MAX : max;
+    if (!in || (in->len <= STAGED_MAX && in->len < max)) {
+        size_t kept = in ? in->len : 0;
+        if (kept)
+            memcpy(conn->conns->input, in->bytes, kept);
+        *at = conn->conns->input + kept;
+        *room = (PF_CONN_READ_MAX < max ? PF_CONN_READ_MAX : max) - kept;
         return 0;
     }
     if (in->len == in->capacity && in->capacity < max) {
@@ -489,13 +497,13 @@ static int on_readable(pf_conn *conn)
         conn->busy--;
         return err;
     }
+    size_t kept = conn->in ? conn->in->len : 0;
     if (n == 0) {
         take_eof(conn);
-    } else if (conn->in) {
-        conn->in->len += (size_t)n;
-        feed(conn, conn->in->bytes, conn->in->len);
     } else {
-        feed(conn, at, (size_t)n);
+        if (kept && at == conn->in->bytes + kept)
+            conn->in->len += (size_t)n;
+        feed(conn, at - kept, kept + (size_t)n);
     }
     return 1;
 }
@@ -603,7 +611,9 @@ static int conns_on_timer(pf_loop *loop, void *arg)
     conns->timer = (pf_timer){0};
     conns->timer_at = PF_NEVER;
     for (int i = 0; i < LIST_NONE; i++)
-        while (conns->lists[i].first && conns->lists[i].first->deadline_ns <= now)
+        while (pf_loop_check(loop) == 0 &&
+               conns->lists[i].first && /* on_deadline may fork */
+               conns->lists[i].first->deadline_ns <= now)
             expire(conns->lists[i].first);
     for (int i = 0; i < LIST_NONE; i++)
         if (conns->lists[i].first && conns->lists[i].first->deadline_ns < next)

@@ -128,9 +128,9 @@ enum pf_conn_state pf_conn_get_state(const pf_conn *conn);
 int pf_conn_write(pf_conn *conn, const void *data, size_t len);
 
 /*
- * Room for `len` bytes (at most 4096) in the batch, to be written in place and then taken
- * with pf_conn_wrote(): the way to build a short answer without a copy. NULL if there is
- * none: use pf_conn_write(). Only inside on_data.
+ * Room for `len` bytes (at most PF_CONN_BATCH_MAX) in the batch, to be written in place and
+ * then taken with pf_conn_wrote(): the way to build a short answer without a copy. NULL if
+ * there is none: use pf_conn_write(). Only inside on_data.
  */
 char *pf_conn_reserve(pf_conn *conn, size_t len);
 void pf_conn_wrote(pf_conn *conn, size_t len);

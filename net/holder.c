@@ -157,7 +157,7 @@ int pf_listener_holder(const struct pf_address *address, char *text, size_t len)
                wanted, pf_address_port(address), &inodes);
     /* A socket on [::] without V6ONLY takes IPv4 too. */
     if (address->storage.ss_family == AF_INET)
-        read_table("/proc/net/tcp6", "0", pf_address_port(address), &inodes);
+        read_table("/proc/net/tcp6", "-", pf_address_port(address), &inodes);
     size_t count = inodes.count ? find_holders(&inodes, pids) : 0;
     for (size_t i = 0; i < count; i++) {
         char name[256] = "?";

@@ -6,6 +6,8 @@
 
 #include <prefork/log.h>
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- hello ----------------------------------------------------------------------- */
@@ -25,42 +27,64 @@ static const struct pf_app hello = {PF_APP, .name = "hello",
 
 /* ---- echo ------------------------------------------------------------------------ */
 
-/* A connection without a byte for so long is closed. */
+/* A connection without a byte for so long is closed; in a drain, where the first silence is
+ * the only end that an echo has, for so long. */
 #define ECHO_IDLE_NS (300 * PF_SECOND)
+#define ECHO_LAME_NS (100 * PF_MILLISECOND)
 enum {
-    ECHO_IDLE
+    ECHO_IDLE,
+    ECHO_LAME
+};
+
+struct echo {
+    pf_lane *lane;
+    pf_conns *conns;
+    unsigned silence; /* deadline class */
 };
 
 static size_t echo_on_data(pf_conn *conn, const char *data, size_t len)
 {
-    pf_conn_set_deadline(conn, ECHO_IDLE);
+    const struct echo *echo = pf_conn_arg(conn);
+    pf_conn_set_deadline(conn, echo->silence);
     if (pf_conn_write(conn, data, len) != 0)
         pf_conn_abort(conn, 0);
     else
-        (void)pf_lane_answered(pf_conn_arg(conn), len);
+        (void)pf_lane_answered(echo->lane, len);
     return len;
+}
+
+static void echo_on_deadline(pf_conn *conn)
+{
+    pf_conn_close(conn, false);
 }
 
 static void echo_on_gone(pf_conns *conns, void *arg)
 {
     (void)conns;
-    (void)pf_lane_closed(arg);
+    const struct echo *echo = arg;
+    (void)pf_lane_closed(echo->lane);
 }
 
-static const struct pf_conn_protocol echo_protocol = {.name = "echo",
-                                                      .on_data = echo_on_data};
+static const struct pf_conn_protocol echo_protocol = {
+    .name = "echo", .on_data = echo_on_data, .on_deadline = echo_on_deadline};
 
 static int echo_lane_init(pf_lane *lane, void *arg)
 {
     (void)arg;
-    struct pf_conns_options options = {.protocol = &echo_protocol,
-                                       .arg = lane,
-                                       .timeouts_ns = {[ECHO_IDLE] = ECHO_IDLE_NS},
-                                       .on_gone = echo_on_gone};
-    pf_conns *conns;
-    int err = pf_conns_new(pf_lane_loop(lane), &options, &conns);
-    if (!err)
-        pf_lane_set_data(lane, conns);
+    struct echo *echo = malloc(sizeof *echo);
+    if (!echo)
+        return -ENOMEM;
+    *echo = (struct echo){.lane = lane, .silence = ECHO_IDLE};
+    struct pf_conns_options options = {
+        .protocol = &echo_protocol,
+        .arg = echo,
+        .timeouts_ns = {[ECHO_IDLE] = ECHO_IDLE_NS, [ECHO_LAME] = ECHO_LAME_NS},
+        .on_gone = echo_on_gone};
+    int err = pf_conns_new(pf_lane_loop(lane), &options, &echo->conns);
+    if (err)
+        free(echo);
+    else
+        pf_lane_set_data(lane, echo);
     return err;
 }
 
@@ -68,34 +92,37 @@ static void echo_on_connection(pf_lane *lane, int fd, const struct sockaddr *pee
                                socklen_t peer_len, void *arg)
 {
     (void)peer, (void)peer_len, (void)arg;
+    const struct echo *echo = pf_lane_get_data(lane);
     pf_conn *conn;
-    int err = pf_conn_open(pf_lane_get_data(lane), fd, &conn);
+    int err = pf_conn_open(echo->conns, fd, &conn);
     if (!err) {
-        pf_conn_set_deadline(conn, ECHO_IDLE);
+        pf_conn_set_deadline(conn, echo->silence);
         return;
     }
     pf_log(PF_LOG_WARN, "connection-dropped", "error=%s", strerror(-err));
     (void)pf_lane_closed(lane);
 }
 
-/* What has come is echoed; an echo has no end of its own to wait for. */
 static void drain_one(pf_conn *conn, void *arg)
 {
     (void)arg;
-    if (pf_conn_poll(conn) == 0)
-        pf_conn_close(conn, false);
+    pf_conn_set_deadline(conn, ECHO_LAME);
 }
 
 static void echo_on_drain(pf_lane *lane, void *arg)
 {
     (void)arg;
-    pf_conns_each(pf_lane_get_data(lane), drain_one, NULL);
+    struct echo *echo = pf_lane_get_data(lane);
+    echo->silence = ECHO_LAME;
+    pf_conns_each(echo->conns, drain_one, NULL);
 }
 
 static void echo_lane_exit(pf_lane *lane, void *arg)
 {
     (void)arg;
-    pf_conns_free(pf_lane_get_data(lane));
+    struct echo *echo = pf_lane_get_data(lane);
+    pf_conns_free(echo->conns);
+    free(echo);
 }
 
 static const struct pf_app echo = {PF_APP,

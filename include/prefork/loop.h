@@ -319,6 +319,12 @@ PF_API int pf_loop_update_handler(pf_loop *loop, int fd, unsigned events);
  */
 PF_API int pf_loop_remove_handler(pf_loop *loop, int fd);
 
+/*
+ * The same, and close fd: one system call where the kernel forgets a descriptor that is
+ * closed (epoll does), else two. Returns 0, or -ENOENT with nothing closed.
+ */
+PF_API int pf_loop_remove_and_close(pf_loop *loop, int fd);
+
 /* ---- callbacks ------------------------------------------------------------------- */
 
 /*

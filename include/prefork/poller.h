@@ -66,6 +66,9 @@ struct pf_poller_ops {
      * NULL: a poller that never reports a descriptor which was closed.
      */
     int (*replace)(void *state, void *fresh);
+
+    /* close(2) is as good as remove(), once the loop has forgotten the tag. */
+    bool close_removes;
 };
 
 #define PF_POLLER_OPS .size = sizeof(struct pf_poller_ops)

@@ -24,6 +24,7 @@
 
 /* ---- counted calls --------------------------------------------------------------- */
 
+static int fail_controls;
 static unsigned recvs, sends, controls, mallocs;
 
 ssize_t recv(int fd, void *data, size_t len, int flags)
@@ -41,6 +42,10 @@ ssize_t send(int fd, const void *data, size_t len, int flags)
 int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
 {
     controls++;
+    if (fail_controls) {
+        errno = ENOSPC;
+        return -1;
+    }
     return (int)syscall(SYS_epoll_ctl, epoll, op, fd, event);
 }
 
@@ -1551,9 +1556,30 @@ static void crowd_of_random_connections_neither_breaks_nor_leaks(void **unused)
     close_stage();
 }
 
+static void write_that_cannot_be_watched(void **unused)
+{
+    (void)unused;
+    open_stage(&full_protocol);
+    int peer;
+    pf_conn *conn = open_pair(&peer);
+    shutdown(peer, SHUT_WR);
+    turn(2);
+    assert_int_equal(seen.eofs, 1);
+    fail_controls = 1;
+    int err = 0;
+    fill_big();
+    for (int i = 0; i < 60 && !seen.gone && !err; i++)
+        err = pf_conn_write(conn, big, 4096);
+    fail_controls = 0;
+    assert_true(err == -EPIPE || !seen.gone);
+    close(peer);
+    close_stage();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        pf_test(write_that_cannot_be_watched),
         pf_test(whole_request_costs_one_recv_and_one_send),
         pf_test(pipelined_requests_are_answered_in_order_with_one_send),
         pf_test(input_left_over_comes_again_in_front_of_more),

@@ -237,12 +237,19 @@ static void reset_heard(void)
     memset(&heard, 0, sizeof heard);
 }
 
-static void reconnect(void)
+/* Speak through another connection from now on. */
+static void speak_through(int fd)
 {
     if (client >= 0)
         close(client);
     turn();
     reset_heard();
+    client = fd;
+}
+
+static void reconnect(void)
+{
+    speak_through(-1);
     client = connect_another();
 }
 
@@ -1254,19 +1261,33 @@ static void drain_closes_idle_connections_and_answers_what_stands_in_them(void *
     ask(GET("/"));
     assert_answer(200, "hello");
     assert_int_equal(send(waits, GET("/"), strlen(GET("/")), 0), strlen(GET("/")));
+    int idle = client, late = connect_another();
     assert_int_equal(pf_http_server_drain(server), 0);
-    hear();
-    assert_true(heard.ended);
-    close(client);
 
-    reset_heard();
-    client = waits;
-    turn();
+    client = -1; /* `idle` stays open */
+    speak_through(waits);
     hear();
     assert_answer(200, "hello");
     assert_true(has("\r\n" CLOSES "\r\n"));
+    assert_no_more();
+    assert_true(heard.ended);
+
+    /* A request that was on its way is answered, too. */
+    speak_through(late);
+    ask(GET("/"));
+    assert_answer(200, "hello");
+    assert_true(has("\r\n" CLOSES "\r\n"));
+    assert_no_more();
+    assert_true(heard.ended);
+
+    speak_through(idle);
+    advance(PF_HTTP_LAME_NS - 1);
+    hear();
+    assert_open();
+    advance(1);
+    hear();
     assert_closed();
-    assert_int_equal(observed.gone, 2);
+    assert_int_equal(observed.gone, 3);
     stop();
 }
 
@@ -1548,7 +1569,7 @@ static void a_large_answer_for_which_memory_is_short_is_a_500(void **state)
     if (!OWN_ALLOCATOR)
         skip();
     start();
-    say(GET("/big?50000") GET("/"));
+    say(GET("/big?100000") GET("/"));
     allocations = 0;
     fail_at = 1;
     turn();
