@@ -9,6 +9,7 @@
  * Every byte of the line passes put_escaped(), which is what keeps an event one line.
  */
 #include <errno.h>
+#include <poll.h>
 #include <prefork/log.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -84,11 +85,39 @@ static const char *level_name(enum pf_log_level level)
 }
 
 /* A log that cannot be written has nowhere to say so: all errors but EINTR are ignored. */
+/* Lines that nobody took, since the last one that somebody did. */
+static atomic_uint lost;
+
+/* A log that is not read must not hold up whoever writes it: poll(2) promises room for
+ * PIPE_BUF bytes in a pipe, more than a line has. O_NONBLOCK is no way: it would be set for
+ * everybody who has this standard error. */
+static bool has_room(void)
+{
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) != 0;
+}
+
+static void write_all(const char *text, size_t len)
+{
+    while (write(STDERR_FILENO, text, len) < 0 && errno == EINTR)
+        ;
+}
+
 static void write_line(struct line *line)
 {
+    if (!has_room()) {
+        atomic_fetch_add(&lost, 1);
+        return;
+    }
+    unsigned before = atomic_exchange(&lost, 0);
+    if (before) {
+        char note[96];
+        int n = snprintf(note, sizeof note, "warn %s %ld log-lines-lost count=%u\n", role,
+                         (long)getpid(), before);
+        write_all(note, (size_t)n);
+    }
     line->text[line->len] = '\n';
-    while (write(STDERR_FILENO, line->text, line->len + 1) < 0 && errno == EINTR)
-        ;
+    write_all(line->text, line->len + 1);
 }
 
 void pf_log(enum pf_log_level level, const char *event, const char *format, ...)

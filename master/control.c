@@ -95,19 +95,25 @@ static void control_on_accept(pf_acceptor *acceptor, int fd, const struct pf_add
  * might have opened it just before, and would then lock a file that nobody else can see. */
 static int take_lock(struct pf__control *control, const char *path, int *holder)
 {
-    char lock_path[PF__CONTROL_PATH_MAX + 8], text[32];
+    char lock_path[PF__CONTROL_PATH_MAX + 8], text[32] = "";
     snprintf(lock_path, sizeof lock_path, "%s.lock", path);
-    int fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (fd == -1)
         return -errno;
+    struct stat st;
+    ssize_t len =
+        fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? read(fd, text, sizeof text - 1) : -1;
+    if (len < 0 || st.st_size > len || strspn(text, "0123456789\n") != (size_t)len) {
+        close(fd);
+        return -EEXIST; /* somebody's file, not a lock of ours */
+    }
+    *holder = (int)strtol(text, NULL, 10);
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         int err = errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
-        ssize_t n = read(fd, text, sizeof text - 1);
-        text[n > 0 ? n : 0] = 0;
-        *holder = (int)strtol(text, NULL, 10);
         close(fd);
         return err;
     }
+    (void)lseek(fd, 0, SEEK_SET);
     int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
     if (ftruncate(fd, 0) != 0 || write(fd, text, (size_t)n) != n)
         pf_log(PF_LOG_WARN, "lock-unnamed", "path=%s error=%s", lock_path, strerror(errno));
@@ -124,14 +130,17 @@ static int bind_socket(struct pf__control *control, const char *path)
         return -errno;
     struct stat st; /* a socket is of a server that was killed: the lock is ours */
     if (lstat(path, &st) == 0) {
-        if (!S_ISSOCK(st.st_mode)) {
+        if (!S_ISSOCK(st.st_mode) ||
+            connect(fd, (struct sockaddr *)&address, sizeof address) == 0) {
             close(fd);
-            return -EEXIST;
+            return -EEXIST; /* a file, or the socket of a program that lives */
         }
         (void)unlink(path);
     }
     mode_t before = umask(0177);
     int err = bind(fd, (struct sockaddr *)&address, sizeof address) == 0 ? 0 : -errno;
+    if (err == -EADDRINUSE)
+        err = -EEXIST; /* a directory, or made this moment */
     umask(before);
     if (!err && listen(fd, PF__CONTROL_CLIENTS_MAX) != 0)
         err = -errno;

@@ -76,8 +76,8 @@ struct pf__master {
     struct pf__slot *slots;
     unsigned slot_count;
     bool ever_ready;
-    bool announced;            /* on_ready has been called */
-    int64_t all_failing_since; /* 0: some worker accepts */
+    bool announced;        /* on_ready has been called */
+    int64_t healthy_at_ns; /* when a worker was last known to be past PF__MIN_UPTIME_NS */
     pf_timer stop_timer;
 };
 

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -138,16 +139,16 @@ static void give_up(struct pf__master *master, int status)
     begin_stop(master, PF__STOP_FAST);
 }
 
-/* All slots failing, and since when? */
+/* For how long has there been no worker that lived long enough to be called healthy? */
 static int64_t all_failing_for(struct pf__master *master)
 {
     int64_t now = 0;
     (void)pf_loop_time(master->loop, &now);
-    if (pf__slots_accepting(master) > 0)
-        master->all_failing_since = 0;
-    else if (master->all_failing_since == 0)
-        master->all_failing_since = now;
-    return master->all_failing_since ? now - master->all_failing_since : 0;
+    for (unsigned i = 0; i < master->slot_count; i++)
+        if (master->slots[i].pid && master->slots[i].state == PF_WORKER_ACCEPTING &&
+            now - master->slots[i].born_ns >= PF__MIN_UPTIME_NS)
+            master->healthy_at_ns = now;
+    return now - master->healthy_at_ns;
 }
 
 static void judge(struct pf__master *master)
@@ -330,6 +331,7 @@ static int make_loop(struct pf__master *master)
      * moment. */
     err = pf_loop_reserve(master->loop, 64 + 2 * (size_t)master->slot_count,
                           master->slot_count + 8, 64);
+    (void)pf_loop_time(master->loop, &master->healthy_at_ns);
     if (!err)
         err = pf_loop_add_handler(master->loop, master->signals.fd, PF_READ,
                                   master_on_signal, master);
@@ -372,10 +374,21 @@ static int out_of(const struct pf__master *master, const char *what, int err)
     return PF_EXIT_SOFTWARE;
 }
 
+/* Descriptors are what connections are made of: take all that we may. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* else with what there is */
+    }
+}
+
 /* Everything that can fail before the first fork; what was made is given back by end(). */
 static int start_up(struct pf__master *master)
 {
     const struct pf_master_options *options = master->options;
+    raise_descriptor_limit();
     int err = plan(master);
     if (err)
         return out_of(master, "CPU plan", err);

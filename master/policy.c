@@ -34,12 +34,11 @@ int64_t pf__policy_delay(unsigned failures, bool ready, bool siblings, double sp
     if (failures <= free_failures)
         return 0;
     unsigned doublings = failures - free_failures - 1;
-    int64_t delay = PF__BACKOFF_MAX_NS;
-    if (doublings < 16 && (PF__BACKOFF_FIRST_NS << doublings) < delay)
-        delay = PF__BACKOFF_FIRST_NS << doublings;
-    if (siblings && delay > PF__BACKOFF_SIBLINGS_NS)
-        delay = PF__BACKOFF_SIBLINGS_NS;
-    return (int64_t)((double)delay * spread);
+    int64_t limit = siblings ? PF__BACKOFF_SIBLINGS_NS : PF__BACKOFF_MAX_NS;
+    int64_t delay = limit;
+    if (doublings < 16)
+        delay = (int64_t)((double)(PF__BACKOFF_FIRST_NS << doublings) * spread);
+    return delay < limit ? delay : limit;
 }
 
 int pf__policy_give_up(bool ever_ready, unsigned boot_failures, int64_t all_failing_ns)

@@ -103,7 +103,6 @@ static void slot_on_message(pf_channel *channel, const struct pf_message *messag
     if (message->type == PF_IPC_READY) {
         if (!set_state(slot, PF_WORKER_READY))
             return;
-        clear_timer(slot);
         slot->was_ready = true;
         slot->master->ever_ready = true;
         if (!slot->commanded)
@@ -111,6 +110,7 @@ static void slot_on_message(pf_channel *channel, const struct pf_message *messag
     } else if (message->type == PF_IPC_ACCEPTING) {
         if (!set_state(slot, PF_WORKER_ACCEPTING))
             return;
+        clear_timer(slot);
         pf_log(PF_LOG_INFO, "worker-accepts", "worker=%u pid=%ld cpu=%d", slot->number,
                (long)slot->pid, slot->master->plan.cpu[slot->number]);
         pf__master_review(slot->master);
@@ -206,6 +206,8 @@ static void slot_ended(struct pf__slot *slot, const siginfo_t *info)
     int64_t now = 0;
     (void)pf_loop_time(master->loop, &now);
     int64_t uptime = now - slot->born_ns, delay = -1;
+    if (slot->was_ready && uptime >= PF__MIN_UPTIME_NS)
+        master->healthy_at_ns = now;
 
     (void)set_state(slot, PF_WORKER_EXITING); /* it does not accept any more */
     slot->failures = pf__policy_failures(slot->failures, end, uptime);
@@ -255,9 +257,10 @@ void pf__slots_reap(struct pf__master *master)
 
 static void stop_one(struct pf__slot *slot, enum pf__stop how)
 {
-    clear_timer(slot); /* neither a refill nor a boot limit any more */
-    if (slot->pid == 0)
+    if (slot->pid == 0) {
+        clear_timer(slot); /* no refill any more; a boot limit still holds */
         return;
+    }
     slot->commanded = true;
     if (how == PF__STOP_KILL)
         kill_worker(slot, "stop");

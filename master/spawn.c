@@ -79,6 +79,8 @@ static void live(struct pf__slot *slot, int channel_fd)
     };
     int status = pf__worker_run(&setup);
     CHECK_LEAKS();
+    fflush(
+        NULL); /* the application's own words; the master's were written before the fork */
     _exit(status);
 }
 

@@ -10,6 +10,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -196,26 +198,46 @@ static int choose_app(const struct pf_app *const *apps, int argc, char **argv, i
     return 0;
 }
 
+static void write_banner(FILE *to, const struct pf_master_status *status,
+                         const struct pf_app *app)
+{
+    fprintf(to, "prefork %s serves %s", pf_version(), app->name);
+    for (size_t i = 0; i < status->address_count; i++)
+        fprintf(to, "%s %s%s", i ? "," : " on", app->routes ? "http://" : "",
+                status->addresses[i]);
+    fprintf(to, "\n");
+    for (unsigned i = 0; i < status->worker_count; i++) {
+        fprintf(to, "  worker %-4u pid %d", i, status->workers[i].pid);
+        if (status->workers[i].cpu >= 0)
+            fprintf(to, "  cpu %d\n", status->workers[i].cpu);
+        else
+            fprintf(to, "  not pinned\n");
+    }
+    fprintf(to, "  control     %s\n", status->control ? status->control : "none");
+    fprintf(to, "  stop        kill %d (finishes what is open), or Ctrl-C (at once)\n",
+            status->pid);
+}
+
+/* The master must not be held up by whoever does not read its standard output: what does
+ * not fit is left out. POLLOUT on a pipe promises PIPE_BUF bytes. */
 static void print_banner(const struct pf_master_status *status, void *arg)
 {
-    const struct pf_app *app = arg;
-    printf("prefork %s serves %s", pf_version(), app->name);
-    for (size_t i = 0; i < status->address_count; i++)
-        printf("%s %s%s", i ? "," : " on", app->routes ? "http://" : "",
-               status->addresses[i]);
-    printf("\n");
-    for (unsigned i = 0; i < status->worker_count; i++) {
-        printf("  worker %-4u pid %d", i, status->workers[i].pid);
-        if (status->workers[i].cpu >= 0)
-            printf("  cpu %d", status->workers[i].cpu);
-        else
-            printf("  not pinned");
-        printf("\n");
+    char *text = NULL;
+    size_t len = 0, at = 0;
+    FILE *to = open_memstream(&text, &len);
+    if (!to)
+        return;
+    write_banner(to, status, arg);
+    fclose(to);
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    while (at < len && poll(&out, 1, 0) == 1 && (out.revents & POLLOUT)) {
+        size_t part = len - at < PIPE_BUF ? len - at : PIPE_BUF;
+        ssize_t n = write(STDOUT_FILENO, text + at, part);
+        if (n < 0)
+            break;
+        at += (size_t)n;
     }
-    printf("  control     %s\n", status->control ? status->control : "none");
-    printf("  stop        kill %d (finishes what is open), or Ctrl-C (at once)\n",
-           status->pid);
-    fflush(stdout);
+    free(text);
 }
 
 static int serve(const char *program, const struct settings *settings,

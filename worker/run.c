@@ -25,6 +25,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* How long a TERM waits for the master's word. */
+#define SIGNAL_GRACE_NS (100 * PF_MILLISECOND)
+
 struct worker {
     const struct pf__worker_setup *setup;
     enum pf_worker_state state;
@@ -159,10 +162,19 @@ static int death_on_hangup(pf_loop *loop, int fd, unsigned events, void *arg)
     return PF_DONE;
 }
 
-static int on_drain_signal(pf_loop *loop, void *arg)
+static int on_signal_grace_over(pf_loop *loop, void *arg)
 {
     (void)loop;
     drain(arg, "signal");
+    return 0;
+}
+
+/* One that the whole family was sent reaches the master as well, which closes its listeners
+ * before it says DRAIN: wait for that, or what joins the queue in between is reset. */
+static int on_drain_signal(pf_loop *loop, void *arg)
+{
+    if (pf_loop_call_later(loop, SIGNAL_GRACE_NS, on_signal_grace_over, arg, NULL) != 0)
+        drain(arg, "signal");
     return 0;
 }
 

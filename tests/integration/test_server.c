@@ -678,6 +678,89 @@ static void the_control_socket_answers_and_goes_with_the_server(void **state)
     assert_int_equal(access(control, F_OK), -1);
 }
 
+static void a_control_path_that_is_somebodys_file_is_refused_and_kept(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"", ".lock"}; /* the socket's place, the lock's */
+    for (int i = 0; i < 2; i++) {
+        char directory[] = "/tmp/prefork-test-XXXXXX", file[128], ctl[64], back[16] = "";
+        assert_non_null(mkdtemp(directory));
+        snprintf(ctl, sizeof ctl, "%s/x", directory);
+        snprintf(file, sizeof file, "%s%s", ctl, names[i]);
+        int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        assert_int_equal(write(fd, "precious", 8), 8);
+        struct pf_test_server server;
+        assert_int_equal(
+            pf_test_server_run(&server, ARGS("-w", "1", "-b", "127.0.0.1:0", "--ctl", ctl)),
+            69);
+        assert_non_null(strstr(server.text, ctl));
+        assert_int_equal(pread(fd, back, sizeof back, 0), 8);
+        assert_int_equal(access(file, F_OK), 0);
+        close(fd);
+        unlink(file);
+        snprintf(file, sizeof file, "%s.lock", ctl);
+        unlink(file);
+        assert_int_equal(rmdir(directory), 0);
+    }
+}
+
+static void addresses_that_overlap_are_told_apart_from_a_stranger(void **state)
+{
+    (void)state;
+    struct pf_test_server first, server;
+    pf_test_server_start(&first, ARGS("-w", "1")); /* for a port that is free afterwards */
+    char one[32], all[32];
+    snprintf(one, sizeof one, "127.0.0.1:%d", first.port);
+    snprintf(all, sizeof all, ":%d", first.port);
+    assert_int_equal(pf_test_server_stop(&first, SIGTERM), 0);
+    assert_int_equal(pf_test_server_run(&server, ARGS("-b", one, "-b", all)), 69);
+    assert_non_null(strstr(server.text, "overlaps"));
+}
+
+static void a_server_without_standard_descriptors_serves(void **state)
+{
+    (void)state;
+    struct pf_test_server other;
+    pf_test_server_start(&other, ARGS("-w", "1"));
+    char address[32];
+    int port = other.port;
+    snprintf(address, sizeof address, "127.0.0.1:%d", port);
+    assert_int_equal(pf_test_server_stop(&other, SIGTERM), 0);
+    char directory[] = "/tmp/prefork-test-XXXXXX";
+    assert_non_null(mkdtemp(directory));
+    const char *build = getenv("BUILD");
+    char program[256], ctl[64];
+    snprintf(program, sizeof program, "%s/bin/prefork-server",
+             build ? build : "build/release");
+    snprintf(ctl, sizeof ctl, "%s/ctl", directory);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        for (int fd = 0; fd < 3; fd++)
+            close(fd);
+        execl(program, program, "-w", "2", "-b", address, "--ctl", ctl, (char *)NULL);
+        _exit(127);
+    }
+    int fd = -1;
+    for (int i = 0; i < 300 && fd == -1; i++) {
+        fd = pf_test_connect(port);
+        if (fd == -1)
+            poll(NULL, 0, 100);
+    }
+    assert_true(fd >= 0);
+    assert_int_equal(pf_test_send_text(fd, GET_CLOSE), 0);
+    assert_true(pf_test_read_all(fd, answer, sizeof answer) > 0);
+    assert_hello(answer);
+    close(fd);
+    int status;
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    snprintf(ctl, sizeof ctl, "%s/ctl.lock", directory);
+    unlink(ctl);
+    rmdir(directory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -706,6 +789,9 @@ int main(void)
         pf_test(an_address_in_use_is_refused_and_its_holder_named),
         pf_test(a_stranger_on_the_address_is_named_too),
         pf_test(the_control_socket_answers_and_goes_with_the_server),
+        pf_test(a_control_path_that_is_somebodys_file_is_refused_and_kept),
+        pf_test(addresses_that_overlap_are_told_apart_from_a_stranger),
+        pf_test(a_server_without_standard_descriptors_serves),
     };
     return cmocka_run_group_tests_name("server", tests, NULL, NULL);
 }

@@ -98,6 +98,23 @@ static void a_dead_worker_leaves_its_counters_and_not_its_gauges(void **state)
     pf_scoreboard_free(board);
 }
 
+static void a_wild_write_into_the_table_misleads_nobody_who_has_read_it(void **state)
+{
+    (void)state;
+    pf_scoreboard *board = make(2);
+    void *wild =
+        mmap(NULL, 128, PROT_READ | PROT_WRITE, MAP_SHARED, pf_scoreboard_fd(board), 0);
+    assert_true(wild != MAP_FAILED);
+    memset(wild, 0xff, 128);
+    pf_score(pf_scoreboard_cell(board, 1, 2), 9);
+    assert_int_equal(pf_scoreboard_get(board, 1, 2), 9);
+    assert_int_equal(pf_scoreboard_rows(board), 2);
+    pf_scoreboard_clear_gauges(board, 1);
+    assert_int_equal(ftruncate(pf_scoreboard_fd(board), 0), -1); /* sealed */
+    munmap(wild, 128);
+    pf_scoreboard_free(board);
+}
+
 static void wrong_tables_are_refused(void **state)
 {
     (void)state;
@@ -166,6 +183,7 @@ int main(void)
         pf_test(writers_share_no_cache_line_pair),
         pf_test(another_process_reads_the_columns_and_the_cells_by_name),
         pf_test(a_dead_worker_leaves_its_counters_and_not_its_gauges),
+        pf_test(a_wild_write_into_the_table_misleads_nobody_who_has_read_it),
         pf_test(wrong_tables_are_refused),
         pf_test(memory_that_is_no_scoreboard_is_refused),
         pf_test(the_shared_columns_make_a_scoreboard),
