@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,14 @@ int pf_test_teardown(void **state)
         clear_children();
     }
     return failed;
+}
+
+void pf_test_skip_without_localhost(void)
+{
+    struct addrinfo *found = NULL;
+    if (getaddrinfo("localhost", NULL, NULL, &found) != 0)
+        skip();
+    freeaddrinfo(found);
 }
 
 void pf_test_skip_under_valgrind(void)

@@ -24,6 +24,9 @@ int pf_test_teardown(void **state);
 /* Open descriptors of this process, by /proc/self/fd. */
 int pf_test_count_fds(void);
 
+/* Skip the test if "localhost" has no address: a bare machine may have no /etc/hosts. */
+void pf_test_skip_without_localhost(void);
+
 /* Skip the test if it runs under valgrind, which has limits and filters of its own. */
 void pf_test_skip_under_valgrind(void);
 
