@@ -1,5 +1,5 @@
 /*
- * listener.h - listening sockets: made, probed, accepted from.
+ * listener.h - listening sockets: made, and accepted from.
  *
  * The maker (the master) opens one socket for each lane, all in one SO_REUSEPORT group; a
  * lane accepts from its own. Options set on a listener are inherited by what it accepts, so
