@@ -6,17 +6,20 @@ const char *pf__end_name(enum pf__end end)
     static const char *const names[] = {[PF__END_COMMANDED] = "commanded",
                                         [PF__END_CLEAN] = "clean",
                                         [PF__END_CRASH] = "crash",
+                                        [PF__END_KILLED] = "killed",
                                         [PF__END_BOOT] = "boot-failure"};
     return names[end];
 }
 
-enum pf__end pf__policy_classify(bool commanded, bool was_ready, bool status_is_zero)
+enum pf__end pf__policy_classify(bool commanded, bool was_ready, enum pf__how how)
 {
     if (commanded)
         return PF__END_COMMANDED;
     if (!was_ready)
         return PF__END_BOOT;
-    return status_is_zero ? PF__END_CLEAN : PF__END_CRASH;
+    if (how == PF__HOW_ZERO)
+        return PF__END_CLEAN;
+    return how == PF__HOW_KILL ? PF__END_KILLED : PF__END_CRASH;
 }
 
 unsigned pf__policy_failures(unsigned before, enum pf__end end, int64_t uptime_ns)
@@ -24,7 +27,9 @@ unsigned pf__policy_failures(unsigned before, enum pf__end end, int64_t uptime_n
     if (end == PF__END_COMMANDED)
         return 0;
     if (end != PF__END_BOOT && uptime_ns >= PF__MIN_UPTIME_NS)
-        return end == PF__END_CRASH ? 1 : 0;
+        return end == PF__END_CLEAN ? 0 : 1;
+    if (end == PF__END_KILLED && before >= PF__KILLED_FAILURES_MAX)
+        return before;
     return before < 1000 ? before + 1 : before; /* a worker that leaves at once, too */
 }
 

@@ -8,6 +8,9 @@
 
 /* A worker that lived this long was healthy: its end is no link of a crash loop. */
 #define PF__MIN_UPTIME_NS (10 * PF_SECOND)
+/* Failures in a row that a kill from outside counts for at the most: it says little about
+ * the program, so the slot is not kept empty for long. */
+#define PF__KILLED_FAILURES_MAX 2
 /* Back-off: the first delay, doubled each time, and where it stops growing. */
 #define PF__BACKOFF_FIRST_NS (100 * PF_MILLISECOND)
 #define PF__BACKOFF_MAX_NS   (60 * PF_SECOND)
@@ -23,12 +26,20 @@ enum pf__end {
     PF__END_COMMANDED, /* told to: by the master */
     PF__END_CLEAN,     /* status 0, of its own accord */
     PF__END_CRASH,     /* a signal, or another status, after it was ready */
+    PF__END_KILLED,    /* SIGKILL after it was ready: from outside, or out of memory */
     PF__END_BOOT,      /* before it was ready */
 };
 
 const char *pf__end_name(enum pf__end end);
 
-enum pf__end pf__policy_classify(bool commanded, bool was_ready, bool status_is_zero);
+/* How it ended, as waitid(2) says it. */
+enum pf__how {
+    PF__HOW_ZERO, /* exit status 0 */
+    PF__HOW_KILL, /* SIGKILL */
+    PF__HOW_OTHER,
+};
+
+enum pf__end pf__policy_classify(bool commanded, bool was_ready, enum pf__how how);
 
 /*
  * How long to wait before a slot is filled again.

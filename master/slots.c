@@ -197,12 +197,18 @@ static void log_end(const struct pf__slot *slot, const siginfo_t *info, enum pf_
            info->si_code == CLD_DUMPED ? " core=yes" : "", (double)uptime_ns / 1e9, next);
 }
 
+static enum pf__how how_of(const siginfo_t *info)
+{
+    if (info->si_code == CLD_EXITED && info->si_status == 0)
+        return PF__HOW_ZERO;
+    bool killed = info->si_code == CLD_KILLED && info->si_status == SIGKILL;
+    return killed ? PF__HOW_KILL : PF__HOW_OTHER;
+}
+
 static void slot_ended(struct pf__slot *slot, const siginfo_t *info)
 {
     struct pf__master *master = slot->master;
-    bool status_is_zero = info->si_code == CLD_EXITED && info->si_status == 0;
-    enum pf__end end =
-        pf__policy_classify(slot->commanded, slot->was_ready, status_is_zero);
+    enum pf__end end = pf__policy_classify(slot->commanded, slot->was_ready, how_of(info));
     int64_t now = 0;
     (void)pf_loop_time(master->loop, &now);
     int64_t uptime = now - slot->born_ns, delay = -1;

@@ -228,7 +228,7 @@ static void a_killed_worker_is_replaced_every_time(void **state)
         size_t from = server.text_len;
         assert_int_equal(kill(children[i % 2], SIGKILL), 0);
         wait_for_new_worker(&server, from);
-        assert_non_null(strstr(server.text + from, "cause=crash signal=9"));
+        assert_non_null(strstr(server.text + from, "cause=killed signal=9"));
         assert_int_equal(pf_test_children(server.pid, children, 8), 2);
         assert_hello(get(server.port, GET_CLOSE));
     }

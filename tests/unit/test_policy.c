@@ -11,17 +11,23 @@ static void an_end_is_classified(void **state)
 {
     (void)state;
     static const struct {
-        bool commanded, was_ready, zero;
+        bool commanded, was_ready;
+        enum pf__how how;
         enum pf__end expected;
     } rows[] = {
-        {true, true, true, PF__END_COMMANDED},   {true, true, false, PF__END_COMMANDED},
-        {true, false, false, PF__END_COMMANDED}, {false, true, true, PF__END_CLEAN},
-        {false, true, false, PF__END_CRASH},     {false, false, true, PF__END_BOOT},
-        {false, false, false, PF__END_BOOT},
+        {true, true, PF__HOW_ZERO, PF__END_COMMANDED},
+        {true, true, PF__HOW_KILL, PF__END_COMMANDED},
+        {true, false, PF__HOW_OTHER, PF__END_COMMANDED},
+        {false, true, PF__HOW_ZERO, PF__END_CLEAN},
+        {false, true, PF__HOW_KILL, PF__END_KILLED},
+        {false, true, PF__HOW_OTHER, PF__END_CRASH},
+        {false, false, PF__HOW_ZERO, PF__END_BOOT},
+        {false, false, PF__HOW_KILL, PF__END_BOOT},
+        {false, false, PF__HOW_OTHER, PF__END_BOOT},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         assert_int_equal(
-            pf__policy_classify(rows[i].commanded, rows[i].was_ready, rows[i].zero),
+            pf__policy_classify(rows[i].commanded, rows[i].was_ready, rows[i].how),
             rows[i].expected);
 }
 
@@ -36,6 +42,11 @@ static void failures_in_a_row_are_counted_and_a_healthy_life_forgives(void **sta
     assert_int_equal(pf__policy_failures(4, PF__END_BOOT, old),
                      5); /* a slow boot is no life */
     assert_int_equal(pf__policy_failures(4, PF__END_CLEAN, young), 5);
+    assert_int_equal(pf__policy_failures(0, PF__END_KILLED, young), 1);
+    assert_int_equal(pf__policy_failures(1, PF__END_KILLED, young), 2);
+    assert_int_equal(pf__policy_failures(2, PF__END_KILLED, young), 2); /* from outside */
+    assert_int_equal(pf__policy_failures(5, PF__END_KILLED, young), 5);
+    assert_int_equal(pf__policy_failures(5, PF__END_KILLED, old), 1);
     assert_int_equal(pf__policy_failures(4, PF__END_CLEAN, old), 0);
     assert_int_equal(pf__policy_failures(4, PF__END_COMMANDED, young), 0);
     assert_int_equal(pf__policy_failures(most, PF__END_BOOT, 0), most);
