@@ -44,7 +44,9 @@ int pf__control_default_path(const char *address, char *path, size_t path_len);
  * Take the lock, bind the socket with mode 0600, answer requests through `loop`.
  *
  * Returns 0; -EADDRINUSE if a living server has the lock (*holder is its pid, or 0);
- * -ENAMETOOLONG; or what open(2) or bind(2) failed with.
+ * -EEXIST if what stands at the path, or at the lock's, is not ours to replace: a file, a
+ * living program's socket; -EINVAL for an empty path; -ENAMETOOLONG; or what open(2) or
+ * bind(2) failed with.
  */
 int pf__control_open(struct pf__control *control, pf_loop *loop, const char *path,
                      int *holder);

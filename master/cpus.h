@@ -28,7 +28,8 @@ int pf__cpus_topology(hwloc_topology_t *out);
 
 /*
  * Bind the calling process to one CPU, through hwloc. Returns 0 or a negative errno
- * (-EINVAL: not allowed any more); the process then runs unpinned as before.
+ * (-EINVAL: not allowed any more; -ENOTSUP: no topology, or not this machine's); the
+ * process then runs unpinned as before.
  */
 int pf__cpus_pin(hwloc_topology_t topology, int cpu);
 

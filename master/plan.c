@@ -86,6 +86,5 @@ int pf__plan_make(hwloc_topology_t topology, hwloc_const_bitmap_t allowed, unsig
     for (unsigned slot = workers; slot < PF_WORKERS_MAX; slot++)
         out->cpu[slot] = -1;
     out->wraps = workers > cpus;
-    out->pinned = true;
     return 0;
 }

@@ -20,7 +20,6 @@
 struct pf_cpu_plan {
     unsigned workers;        /* how many workers the plan is for */
     bool wraps;              /* more workers than CPUs: some share */
-    bool pinned;             /* false: nothing is known about the CPUs, cpu[] is all -1 */
     int cpu[PF_WORKERS_MAX]; /* slot -> operating system's CPU number, or -1 */
 };
 

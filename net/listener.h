@@ -11,8 +11,6 @@
 #include "net/address.h"
 #include <prefork/loop.h>
 
-/* Connections that may wait for accept(2); the kernel clips it to net.core.somaxconn. */
-#define PF_LISTENER_BACKLOG 4096
 /* Connections accepted before other descriptors get their turn. */
 #define PF_LISTENER_BURST 64
 /* How long accepting rests when the process or system is out of descriptors or memory. */

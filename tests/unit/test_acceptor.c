@@ -101,7 +101,7 @@ static void open_stage(void)
     assert_int_equal(pf_loop_new(&options, &loop), 0);
     char why[128];
     assert_int_equal(pf_address_parse("127.0.0.1:0", &address, why, sizeof why), 1);
-    listener = pf_listener_open(&address, PF_LISTENER_BACKLOG, PF_LISTENER_JOINS);
+    listener = pf_listener_open(&address, 4096, PF_LISTENER_JOINS);
     assert_true(listener >= 0);
     assert_int_equal(pf_acceptor_new(loop, listener, on_accept, &accepted, &acceptor), 0);
 }

@@ -51,7 +51,6 @@ static void assert_planned(const struct row *row)
     assert_int_equal(pf__plan_make(topology, allowed, row->workers, &plan), 0);
     assert_int_equal(plan.workers, row->workers);
     assert_int_equal(plan.wraps, row->wraps);
-    assert_true(plan.pinned);
     assert_memory_equal(plan.cpu, row->cpu, row->workers * sizeof *row->cpu);
     for (unsigned slot = row->workers; slot < PF_WORKERS_MAX; slot++)
         assert_int_equal(plan.cpu[slot], -1);
