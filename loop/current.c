@@ -56,8 +56,11 @@ pf_loop *pf_loop_current(bool make)
     if (current || !make)
         return current;
     pf_loop *loop = NULL;
-    if (pf_loop_new_at(NULL, "pf_loop_current", &loop) == 0)
-        loop->implicit = true;
+    if (pf_loop_new_at(NULL, "pf_loop_current", &loop) != 0)
+        return NULL;
+    loop->implicit = true;
+    if (current != loop) /* pf_loop_configure() may say that new loops do not become it */
+        pf__current_set(loop);
     return loop;
 }
 
@@ -100,7 +103,7 @@ bool pf_loop_initialized(void)
 
 int pf_loop_install(pf_loop *loop)
 {
-    int err = pf_loop_check(loop);
+    int err = pf__loop_check(loop);
     if (err)
         return err;
     pf_loop *none = NULL;

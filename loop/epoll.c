@@ -4,6 +4,8 @@
 #include <prefork/loop.h>
 #include <prefork/poller.h>
 
+#ifdef __linux__
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -159,3 +161,5 @@ const struct pf_poller_ops pf_poller_epoll = {
     .fd = epoll_fd,         .replace = epoll_replace,
     .close_removes = true,
 };
+
+#endif

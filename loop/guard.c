@@ -7,7 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static struct pf__process *page;
+struct pf__process *pf__page;
+_Thread_local char pf__mark;
 
 /* Ordinary memory, so a child goes on counting where its ancestors were: no two processes
  * in one line of descent ever have the same cookie. */
@@ -15,8 +16,8 @@ static uint64_t last_cookie;
 
 static void wipe_in_child(void)
 {
-    if (page)
-        memset(page, 0, sizeof *page);
+    if (pf__page)
+        memset(pf__page, 0, sizeof *pf__page);
 }
 
 static struct pf__process *map_page(void)
@@ -27,8 +28,12 @@ static struct pf__process *map_page(void)
     if (fresh == MAP_FAILED)
         return NULL;
     bool wiped_by_kernel = false;
-#ifdef MADV_WIPEONFORK
+#if defined(MADV_WIPEONFORK)
     wiped_by_kernel = madvise(fresh, size, MADV_WIPEONFORK) == 0;
+#elif defined(INHERIT_ZERO)     /* FreeBSD */
+    wiped_by_kernel = minherit(fresh, size, INHERIT_ZERO) == 0;
+#elif defined(MAP_INHERIT_ZERO) /* OpenBSD, NetBSD */
+    wiped_by_kernel = minherit(fresh, size, MAP_INHERIT_ZERO) == 0;
 #endif
     /* Without the kernel's help a raw clone(2) goes unnoticed; fork(2) does not. */
     if (!wiped_by_kernel && pthread_atfork(NULL, NULL, wipe_in_child) != 0) {
@@ -36,7 +41,7 @@ static struct pf__process *map_page(void)
         return NULL;
     }
     struct pf__process *none = NULL;
-    if (!__atomic_compare_exchange_n(&page, &none, fresh, false, __ATOMIC_SEQ_CST,
+    if (!__atomic_compare_exchange_n(&pf__page, &none, fresh, false, __ATOMIC_SEQ_CST,
                                      __ATOMIC_SEQ_CST)) {
         munmap(fresh, size); /* another thread was first */
         return none;
@@ -46,7 +51,7 @@ static struct pf__process *map_page(void)
 
 struct pf__process *pf__process(void)
 {
-    struct pf__process *process = __atomic_load_n(&page, __ATOMIC_ACQUIRE);
+    struct pf__process *process = __atomic_load_n(&pf__page, __ATOMIC_ACQUIRE);
     return process ? process : map_page();
 }
 
@@ -58,17 +63,12 @@ uint64_t pf__process_cookie(void)
     uint64_t cookie = __atomic_load_n(&process->cookie, __ATOMIC_ACQUIRE);
     if (cookie)
         return cookie;
+    process->pid = getpid(); /* the same whichever thread writes it */
     uint64_t fresh = __atomic_add_fetch(&last_cookie, 1, __ATOMIC_SEQ_CST);
     if (__atomic_compare_exchange_n(&process->cookie, &cookie, fresh, false,
                                     __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         return fresh;
     return cookie;
-}
-
-bool pf__process_is(uint64_t cookie)
-{
-    const struct pf__process *process = __atomic_load_n(&page, __ATOMIC_ACQUIRE);
-    return process && __atomic_load_n(&process->cookie, __ATOMIC_RELAXED) == cookie;
 }
 
 /* A spinlock and not a mutex, because it must be unlocked when its bytes are wiped. It is
@@ -82,10 +82,4 @@ void pf__process_lock(struct pf__process *process)
 void pf__process_unlock(struct pf__process *process)
 {
     __atomic_store_n(&process->lock, 0, __ATOMIC_RELEASE);
-}
-
-const void *pf__thread_mark(void)
-{
-    static _Thread_local char mark;
-    return &mark;
 }

@@ -6,6 +6,7 @@
  * current loop it is.
  */
 #include "loop/internal.h"
+#include "loop/pollers.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -13,10 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct pf_poller_ops *default_poller(void)
-{
-    return &pf_poller_epoll;
-}
+/* Of loops that are made without any; see pf_loop_configure(). */
+static struct pf_loop_options configured = PF_LOOP_OPTIONS_INIT;
 
 static void list_open(pf_loop *loop)
 {
@@ -60,8 +59,6 @@ static void copy_options(struct pf_loop_options *to, const struct pf_loop_option
     if (from)
         memcpy(to, from, from->size < sizeof *to ? from->size : sizeof *to);
     to->size = sizeof *to;
-    if (!to->callbacks_max)
-        to->callbacks_max = PF_LOOP_CALLBACKS_MAX;
 }
 
 static bool are_options_valid(const struct pf_loop_options *options)
@@ -71,69 +68,117 @@ static bool are_options_valid(const struct pf_loop_options *options)
            (!options->poller || options->poller->size >= sizeof *options->poller);
 }
 
-static int open_kernel_side(pf_loop *loop)
+int pf_loop_configure(const struct pf_loop_options *options)
 {
+    if (options && options->size < sizeof options->size)
+        return -EINVAL;
+    struct pf_loop_options copy;
+    copy_options(&copy, options);
+    if (!are_options_valid(&copy))
+        return -EINVAL;
+    configured = copy;
+    return 0;
+}
+
+const struct pf_poller_ops *pf__loop_default_poller(void **arg)
+{
+    *arg = configured.poller ? configured.poller_arg : NULL;
+    return configured.poller ? configured.poller : pf__pollers[0];
+}
+
+/* What a new loop is made with, complete. Returns 0 or -EINVAL. */
+static int choose_options(struct pf_loop_options *to, const struct pf_loop_options *from)
+{
+    if (from && from->size < sizeof from->size)
+        return -EINVAL;
+    copy_options(to, from ? from : &configured);
+    if (!to->poller) {
+        to->poller = configured.poller;
+        to->poller_arg = configured.poller_arg;
+    }
+    if (!to->callbacks_max)
+        to->callbacks_max = PF_LOOP_CALLBACKS_MAX;
+    return are_options_valid(to) ? 0 : -EINVAL;
+}
+
+static int open_poller(pf_loop *loop)
+{
+    const struct pf_poller_ops *asked = loop->options.poller;
+    if (asked) {
+        loop->poller = asked;
+        return asked->open(loop->options.poller_arg, &loop->poll_state);
+    }
+    int err = -ENOSYS;
+    for (size_t i = 0; err == -ENOSYS && pf__pollers[i]; i++) {
+        loop->poller = pf__pollers[i];
+        err = loop->poller->open(loop->options.poller_arg, &loop->poll_state);
+    }
+    return err;
+}
+
+int pf__loop_open_waker(pf_loop *loop)
+{
+    if (loop->waker.read_fd != -1)
+        return 0;
     int err = pf__waker_open(&loop->waker);
     if (err)
         return err;
-    err = loop->poller->open(loop->options.poller_arg, &loop->poll_state);
-    if (err)
-        goto close_waker;
     err = loop->poller->add(loop->poll_state, loop->waker.read_fd, PF_READ, PF__WAKER_TAG);
-    if (err)
-        goto close_poller;
+    if (err) {
+        pf__waker_close(&loop->waker);
+        return err;
+    }
+    /* Whoever adds something from now on wakes it, unless it runs. */
+    if (!atomic_load(&loop->running) && !pf__loop_fall_asleep(loop))
+        pf__waker_wake(&loop->waker);
     return 0;
+}
 
-close_poller:
-    loop->poller->close(loop->poll_state);
-close_waker:
-    pf__waker_close(&loop->waker);
-    return err;
+/* Zeros, but for the ring's cells, which need none; on cache lines of its own. */
+static pf_loop *allocate(void)
+{
+    void *memory;
+    if (posix_memalign(&memory, _Alignof(pf_loop), sizeof(pf_loop)) != 0)
+        return NULL;
+    return memset(memory, 0, offsetof(pf_loop, ring.cells));
 }
 
 int pf_loop_new_at(const struct pf_loop_options *options, const char *where, pf_loop **out)
 {
-    if (!out || (options && options->size < sizeof options->size))
-        return -EINVAL;
+    struct pf_loop_options chosen;
+    int err = out ? choose_options(&chosen, options) : -EINVAL;
+    if (err)
+        return err;
+    pf_loop *current = pf_loop_current(false);
+    if (chosen.make_current == PF_CURRENT_ALWAYS && current)
+        return -EEXIST;
     uint64_t cookie = pf__process_cookie();
-    pf_loop *loop = cookie ? calloc(1, sizeof *loop) : NULL;
+    pf_loop *loop = cookie ? allocate() : NULL;
     if (!loop)
         return -ENOMEM;
-    copy_options(&loop->options, options);
-    int err = are_options_valid(&loop->options) ? 0 : -EINVAL;
-    if (err)
-        goto free_loop;
-    enum pf_make_current make_current = loop->options.make_current;
-    pf_loop *current = pf_loop_current(false);
-    err = make_current == PF_CURRENT_ALWAYS && current ? -EEXIST : 0;
-    if (err)
-        goto free_loop;
 
+    loop->options = chosen;
     loop->cookie = cookie;
-    loop->pid = getpid();
+    loop->pid = pf__process()->pid;
     atomic_init(&loop->owner, pf__thread_mark());
     atomic_init(&loop->references, 1);
     atomic_init(&loop->holds, 1);
     loop->where = where;
-    loop->poller = loop->options.poller ? loop->options.poller : default_poller();
     loop->running_tag = PF__WAKER_TAG;
     loop->stats.size = sizeof loop->stats;
+    pf__waker_init(&loop->waker);
     pf__timers_init(&loop->timers);
     pf__callbacks_init(&loop->callbacks, loop->options.callbacks_max);
-    pf__signal_ring_init(&loop->signals);
-    err = open_kernel_side(loop);
-    if (err)
-        goto free_loop;
-
+    err = open_poller(loop);
+    if (err) {
+        free(loop);
+        return err;
+    }
     list_open(loop);
-    if (make_current != PF_CURRENT_NEVER && !current)
+    if (chosen.make_current != PF_CURRENT_NEVER && !current)
         pf__current_set(loop);
     *out = loop;
     return 0;
-
-free_loop:
-    free(loop);
-    return err;
 }
 
 int(pf_loop_new)(const struct pf_loop_options *options, pf_loop **out)
@@ -141,11 +186,51 @@ int(pf_loop_new)(const struct pf_loop_options *options, pf_loop **out)
     return pf_loop_new_at(options, NULL, out);
 }
 
-/* What a close and a discard have in common: what is left besides the descriptors. */
+static void drop_callback(const struct pf__callback *callback, void *loop)
+{
+    pf__loop_end(loop, callback->destroy, callback->arg, callback->context);
+}
+
+static void drop_handlers(pf_loop *loop)
+{
+    for (size_t fd = 0; fd < loop->handlers.capacity; fd++) {
+        const struct pf__handler *handler = pf__handlers_find(&loop->handlers, (int)fd);
+        if (!handler)
+            continue;
+        struct pf__handler_more more = pf__handlers_more(&loop->handlers, (int)fd);
+        if (loop->running_tag == pf__handler_tag((int)fd, handler))
+            pf__loop_end_late(loop, more.destroy, handler->arg, more.context);
+        else
+            pf__loop_end(loop, more.destroy, handler->arg, more.context);
+    }
+    pf__handlers_fini(&loop->handlers);
+}
+
+static void drop_timers(pf_loop *loop)
+{
+    struct pf__timer_call call;
+    struct pf__timer_more more;
+    pf_timer timer;
+    int64_t deadline;
+    for (uint32_t at = 0;
+         pf__timers_each(&loop->timers, &at, &timer, &deadline, &call, &more);)
+        pf__loop_end(loop, call.destroy, call.arg, more.context);
+    pf__timers_fini(&loop->timers);
+}
+
+/* What a close and a discard have in common: what is left besides the kernel's side. */
 static void drop_registrations(pf_loop *loop)
 {
-    pf__handlers_fini(&loop->handlers);
-    pf__timers_fini(&loop->timers);
+    pf__members_gone(&loop->members);
+    drop_handlers(loop);
+    drop_timers(loop);
+}
+
+static void close_descriptors(pf_loop *loop)
+{
+    for (size_t fd = 0; fd < loop->handlers.capacity; fd++)
+        if (pf__handlers_find(&loop->handlers, (int)fd))
+            pf__loop_close_descriptor(loop, (int)fd);
 }
 
 int pf_loop_close(pf_loop *loop, bool all_fds)
@@ -154,15 +239,17 @@ int pf_loop_close(pf_loop *loop, bool all_fds)
     if (err)
         return err;
     atomic_store(&loop->closed, true);
-    pf__callbacks_close(&loop->callbacks); /* no other thread wakes it from here on */
-    while (atomic_load(&loop->signal_users) != 0)
-        sched_yield(); /* a signal handler in another thread is about to */
+    pf__watch_end(loop);
+    pf__signal_close(loop);
+    /* No other thread wakes it from here on. */
+    pf__callbacks_close(&loop->callbacks, drop_callback, loop);
+    while (atomic_load(&loop->wakers) != 0)
+        sched_yield(); /* but for one that is at it */
     unlist_open(loop);
     pf__current_forget(loop);
 
-    for (size_t fd = 0; all_fds && fd < loop->handlers.capacity; fd++)
-        if (pf__handlers_find(&loop->handlers, (int)fd))
-            (void)close((int)fd); /* whatever it says, it is gone: close(2) */
+    if (all_fds)
+        close_descriptors(loop);
     loop->poller->close(loop->poll_state);
     pf__waker_close(&loop->waker);
     drop_registrations(loop);
@@ -177,17 +264,6 @@ int pf_loop_close(pf_loop *loop, bool all_fds)
     return 0;
 }
 
-/* The handler that runs now, if one does, keeps its arg until it returns. */
-static void keep_running_arg(pf_loop *loop)
-{
-    struct pf__handler *handler = pf__handlers_by_tag(&loop->handlers, loop->running_tag);
-    if (!handler || !handler->destroy)
-        return;
-    loop->late_destroy = handler->destroy;
-    loop->late_arg = handler->arg;
-    handler->destroy = NULL;
-}
-
 int pf_loop_discard(pf_loop *loop)
 {
     if (!loop)
@@ -197,13 +273,17 @@ int pf_loop_discard(pf_loop *loop)
     pf__current_forget(loop);
     if (!atomic_load(&loop->closed)) {
         atomic_store(&loop->closed, true);
-        keep_running_arg(loop);
         loop->poller->close(loop->poll_state);
         pf__waker_close(&loop->waker);
-        pf__callbacks_discard(&loop->callbacks);
+        pf__watch_end(loop);
+        pf__signal_discard(loop);
+        pf__callbacks_discard(&loop->callbacks, drop_callback, loop);
         drop_registrations(loop);
     }
-    loop->discarded = atomic_load(&loop->running); /* in a callback of it: see leave() */
+    /* In a callback of it: see leave(). A thread that ran it elsewhere is not in the child.
+     */
+    loop->discarded =
+        atomic_load(&loop->running) && atomic_load(&loop->owner) == pf__thread_mark();
     if (!loop->discarded)
         free(loop);
     return 0;

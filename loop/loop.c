@@ -1,10 +1,11 @@
 /*
  * loop.c - the event loop, running. Start reading at iterate().
  *
- * The rest of the loop: life.c makes and ends it, register.c adds and removes, current.c
- * knows this thread's and this process's loop; handlers.c, timers.c, callbacks.c and
- * waker.c are the parts, epoll.c asks the kernel, guard.c tells processes and threads
- * apart.
+ * The rest of the loop: life.c makes and ends it, register.c adds and removes, signal.c
+ * takes signals, current.c knows this thread's and this process's loop, inspect.c looks in.
+ * handlers.c, timers.c, callbacks.c and waker.c are the parts, the pollers (pollers.c) ask
+ * the kernel, guard.c tells processes and threads apart, spin.c and watch.c see what goes
+ * wrong without an error.
  *
  * Invariant: nothing here touches a descriptor before the guards have said that the loop
  * was made in this process and is owned by this thread.
@@ -14,6 +15,7 @@
 #include <prefork/log.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -23,15 +25,7 @@
 
 int pf_loop_check(pf_loop *loop)
 {
-    if (!loop)
-        return -EINVAL;
-    if (!pf__process_is(loop->cookie))
-        return -ECHILD;
-    if (atomic_load_explicit(&loop->owner, memory_order_relaxed) != pf__thread_mark())
-        return -EPERM;
-    if (atomic_load_explicit(&loop->closed, memory_order_relaxed))
-        return -ESTALE;
-    return 0;
+    return pf__loop_check(loop);
 }
 
 static int check_process(const pf_loop *loop, const char *call)
@@ -46,13 +40,14 @@ static int check_process(const pf_loop *loop, const char *call)
     return -ECHILD;
 }
 
-/* ---- errors of callbacks --------------------------------------------------------- */
+/* ---- calling things -------------------------------------------------------------- */
 
 static void log_error(const struct pf_loop_error *error)
 {
-    pf_log(PF_LOG_ERROR, "callback-failed", "kind=%s fd=%d error=%s registered-at=%s%s",
+    pf_log(PF_LOG_ERROR, "callback-failed", "kind=%s fd=%d error=%s registered-at=%s%s%s%s",
            error->kind, error->fd, strerror(-error->error),
-           error->where ? error->where : "?", error->disabled ? " now=disabled" : "");
+           error->where ? error->where : "?", error->what ? " what=" : "",
+           error->what ? error->what : "", error->disabled ? " now=disabled" : "");
 }
 
 void pf__loop_report(pf_loop *loop, const struct pf_loop_error *error)
@@ -68,114 +63,128 @@ void pf__loop_report(pf_loop *loop, const struct pf_loop_error *error)
     }
 }
 
-/* ---- one iteration --------------------------------------------------------------- */
-
-static int64_t read_clock(pf_loop *loop)
+void pf__loop_end_late(pf_loop *loop, pf_destroy_fn *destroy, void *arg, void *context)
 {
-    if (loop->options.clock)
-        return loop->options.clock(loop->options.clock_arg);
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * PF_SECOND + now.tv_nsec;
+    loop->late = (struct pf__late){true, destroy, arg, context};
 }
 
-void pf__loop_beat(pf_loop *loop, bool runs)
+void pf__loop_end_what_is_late(pf_loop *loop)
 {
-    if (loop->beat)
-        __atomic_store_n(loop->beat, loop->stats.turns * 2 + runs, __ATOMIC_RELAXED);
+    struct pf__late late = loop->late;
+    if (!late.set)
+        return;
+    loop->late.set = false;
+    pf__loop_end(loop, late.destroy, late.arg, late.context);
+}
+
+/* Tell whoever watches the loop what it is about to call. */
+static void note(pf_loop *loop, const char *kind, const char *where)
+{
+    atomic_store_explicit(&loop->pulse.kind, kind, memory_order_relaxed);
+    atomic_store_explicit(&loop->pulse.where, where, memory_order_relaxed);
 }
 
 /*
  * A callback may fork, and the child return from it into the middle of its parent's loop.
  * Then nothing more is run, and start answers -ECHILD.
  */
-static bool is_inherited(const pf_loop *loop)
-{
-    return !pf__process_is(loop->cookie);
-}
-
-static void run_callback(pf_loop *loop, const char *kind,
+static void run_callback(pf_loop *loop, const char *kind, const char *what,
                          const struct pf__callback *callback)
 {
+    note(loop, kind, callback->where);
+    void *entered = pf__context_enter(&loop->hooks, callback->context);
     int result = callback->fn(loop, callback->arg);
-    if (callback->destroy)
-        callback->destroy(callback->arg);
-    if (result < 0 && !is_inherited(loop))
-        pf__loop_report(
-            loop, &(struct pf_loop_error){
-                      .error = result, .fd = -1, .kind = kind, .where = callback->where});
+    if (result < 0 && !pf__loop_is_inherited(loop))
+        pf__loop_report(loop, &(struct pf_loop_error){.error = result,
+                                                      .fd = -1,
+                                                      .kind = kind,
+                                                      .where = callback->where,
+                                                      .what = what});
+    pf__context_leave(&loop->hooks, callback->context, entered);
+    pf__loop_end(loop, callback->destroy, callback->arg, callback->context);
 }
 
-static int run_callbacks(pf_loop *loop, unsigned signals_until)
+static int run_callbacks(pf_loop *loop, uint64_t until, unsigned ring_until)
 {
     int ran = 0;
     struct pf__callback callback;
-    for (; !is_inherited(loop) && pf__callbacks_next(&loop->callbacks, &callback); ran++)
-        run_callback(loop, "callback", &callback);
-    if (is_inherited(loop))
-        return ran;
-    pf__callbacks_done(&loop->callbacks);
-    for (; !is_inherited(loop) &&
-           pf__signal_ring_get(&loop->signals, signals_until, &callback);
+    for (; !pf__loop_is_inherited(loop) &&
+           pf__callbacks_next(&loop->callbacks, until, &callback);
          ran++)
-        run_callback(loop, "callback", &callback);
+        run_callback(loop, "callback", NULL, &callback);
+    for (; !pf__loop_is_inherited(loop) &&
+           pf__signal_ring_get(&loop->ring, ring_until, &callback);
+         ran++)
+        run_callback(loop, "callback", NULL, &callback);
     loop->stats.callbacks += (uint64_t)ran;
     return ran;
+}
+
+static void run_signal(pf_loop *loop, int signo)
+{
+    struct pf__signals *signals = loop->signals;
+    const struct pf__signal_entry entry = signals->at[signo];
+    note(loop, "signal", entry.where);
+    signals->running = signo;
+    void *entered = pf__context_enter(&loop->hooks, entry.context);
+    int result = entry.fn(loop, signo, entry.arg);
+    bool inherited = pf__loop_is_inherited(loop); /* then it may have been discarded, too */
+    if (result < 0 && !inherited)
+        pf__loop_report(
+            loop, &(struct pf_loop_error){
+                      .error = result, .fd = -1, .kind = "signal", .where = entry.where});
+    pf__context_leave(&loop->hooks, entry.context, entered);
+    if (!inherited) {
+        bool replaced = signals->running != signo; /* removed, and perhaps added again */
+        signals->running = 0;
+        if (result == PF_DONE && !replaced)
+            (void)pf_loop_remove_signal(loop, signo);
+    }
+    pf__loop_end_what_is_late(loop);
+}
+
+static int run_signals(pf_loop *loop)
+{
+    int ran = 0;
+    for (int signo;
+         !pf__loop_is_inherited(loop) && (signo = pf__signal_next(loop->signals)) != 0;
+         ran++)
+        run_signal(loop, signo);
+    loop->stats.signals += (uint64_t)ran;
+    return ran;
+}
+
+static void count_time(uint64_t *buckets, int64_t ns)
+{
+    unsigned bucket = ns > 1 ? 63 - (unsigned)__builtin_clzll((uint64_t)ns) : 0;
+    buckets[bucket < PF_LOOP_BUCKETS ? bucket : PF_LOOP_BUCKETS - 1]++;
 }
 
 static int run_due_timers(pf_loop *loop)
 {
     int ran = 0;
+    int64_t late;
     struct pf__timer_call call;
-    for (; !is_inherited(loop) && pf__timers_take(&loop->timers, &call); ran++)
-        run_callback(loop, "timer",
-                     &(struct pf__callback){call.fn, call.arg, call.destroy, call.where});
+    struct pf__timer_more more;
+    for (; !pf__loop_is_inherited(loop) &&
+           pf__timers_take(&loop->timers, &call, &more, &late);
+         ran++) {
+        count_time(loop->stats.lateness_ns, late);
+        run_callback(loop, "timer", more.what,
+                     &(struct pf__callback){call.fn, call.arg, call.destroy, call.where,
+                                            more.context});
+    }
     loop->stats.timers += (uint64_t)ran;
     return ran;
 }
 
-static void collect_due_timers(pf_loop *loop)
-{
-    if (pf__timers_next(&loop->timers) != PF_NEVER)
-        pf__timers_collect(&loop->timers, pf_loop_now(loop));
-}
+/* ---- handlers -------------------------------------------------------------------- */
 
-static bool callbacks_wait(pf_loop *loop)
+/* Stop asking the kernel, until the next update. */
+static void disable(pf_loop *loop, struct pf__handler *handler, int fd)
 {
-    return atomic_load(&loop->callbacks.waiting) != 0 ||
-           !pf__signal_ring_empty(&loop->signals);
-}
-
-/* How long the poll may sleep: not at all if a callback waits, else until the next timer.
- */
-static int64_t sleep_limit(pf_loop *loop, int64_t max_ns)
-{
-    if (callbacks_wait(loop) || max_ns == 0)
-        return 0;
-    int64_t next = pf__timers_next(&loop->timers);
-    if (next == PF_NEVER)
-        return max_ns;
-    int64_t now = read_clock(loop); /* fresh: the callbacks took their time */
-    int64_t left = next <= now ? 0 : (int64_t)((uint64_t)next - (uint64_t)now);
-    if (left < 0) /* a deadline and a clock from far ends of the range */
-        left = INT64_MAX;
-    return max_ns < 0 || left < max_ns ? left : max_ns;
-}
-
-static int poll_events(pf_loop *loop, int64_t max_ns)
-{
-    /* Announce the sleep before looking for work a last time: see waker.h. */
-    atomic_store(&loop->waker.asleep, true);
-    pf__loop_beat(loop, false);
-    int n = loop->poller->wait(loop->poll_state, loop->events, PF__LOOP_EVENTS,
-                               sleep_limit(loop, max_ns));
-    atomic_store(&loop->waker.asleep, false);
-    loop->stats.turns++;
-    loop->stats.polls++;
-    pf__loop_beat(loop, true);
-    loop->now_known = false;
-    loop->changed_in_batch = false;
-    return n;
+    pf__loop_unwatch(loop, fd, handler);
+    handler->failures = 0;
 }
 
 /* Count a failure; returns whether the handler is disabled for it. The registration may be
@@ -184,67 +193,131 @@ static bool count_failure(pf_loop *loop, struct pf__handler *handler, int fd, in
 {
     if (!handler)
         return false;
-    bool disable = ++handler->failures >= PF_HANDLER_FAILURES_MAX ||
-                   (loop->options.error_policy == PF_ERROR_DISABLE && result != -EPIPE);
-    if (disable) {
-        pf__loop_unwatch(loop, fd, handler);
-        handler->failures = 0;
-    }
-    return disable;
+    bool enough = ++handler->failures >= PF_HANDLER_FAILURES_MAX ||
+                  (loop->options.error_policy == PF_ERROR_DISABLE && result != -EPIPE);
+    if (enough)
+        disable(loop, handler, fd);
+    return enough;
 }
 
-static void handler_returned(pf_loop *loop, uint64_t tag, const char *where, int result)
+static void handler_failed(pf_loop *loop, uint64_t tag, struct pf_loop_error *error)
 {
     struct pf__handler *handler = pf__handlers_by_tag(&loop->handlers, tag);
-    int fd = pf__tag_fd(tag);
-    if (result >= 0) {
-        if (handler)
-            handler->failures = 0;
-        if (handler && result == PF_DONE)
-            pf_loop_remove_handler(loop, fd);
+    error->disabled = count_failure(loop, handler, error->fd, error->error);
+    if (error->error != -EPIPE || error->disabled)
+        pf__loop_report(loop, error);
+}
+
+static void handler_succeeded(pf_loop *loop, uint64_t tag, int result)
+{
+    struct pf__handler *handler = pf__handlers_by_tag(&loop->handlers, tag);
+    if (!handler)
         return;
-    }
-    bool disabled = count_failure(loop, handler, fd, result);
-    if (result != -EPIPE || disabled)
-        pf__loop_report(loop, &(struct pf_loop_error){.error = result,
-                                                      .fd = fd,
-                                                      .kind = "handler",
-                                                      .where = where,
-                                                      .disabled = disabled});
+    handler->failures = 0;
+    if (result == PF_DONE)
+        (void)pf_loop_remove_handler(loop, pf__tag_fd(tag));
 }
 
 static void run_handler(pf_loop *loop, const struct pf__handler *handler, uint64_t tag,
                         unsigned events)
 {
+    int fd = pf__tag_fd(tag);
+    bool failed_before = handler->failures != 0;
     const char *where = handler->where;
+    struct pf__handler_more more = pf__handlers_more(&loop->handlers, fd);
+    note(loop, "handler", where);
     loop->running_tag = tag;
-    int result = handler->fn(loop, pf__tag_fd(tag), events, handler->arg);
-    loop->running_tag = PF__WAKER_TAG;
-    if (!is_inherited(loop))
-        handler_returned(loop, tag, where,
-                         result); /* `handler` may point anywhere by now */
-    if (loop->late_destroy) {
-        pf_destroy_fn *destroy = loop->late_destroy;
-        loop->late_destroy = NULL;
-        destroy(loop->late_arg);
-    }
+    void *entered = pf__context_enter(&loop->hooks, more.context);
+    int result = handler->fn(loop, fd, events, handler->arg);
+    /* `handler` may point anywhere by now, and this may be another process. */
+    if (result < 0 && !pf__loop_is_inherited(loop))
+        handler_failed(loop, tag,
+                       &(struct pf_loop_error){.error = result,
+                                               .fd = fd,
+                                               .kind = "handler",
+                                               .where = where,
+                                               .what = more.what});
+    else if ((result == PF_DONE || failed_before) && !pf__loop_is_inherited(loop))
+        handler_succeeded(loop, tag, result);
+    pf__context_leave(&loop->hooks, more.context, entered);
+    loop->running_tag = PF__WAKER_TAG; /* until here what ends it has to wait */
+    pf__loop_end_what_is_late(loop);
 }
 
-static int run_handlers(pf_loop *loop, int n)
+/* A handler that ran in a thousand turns on end: does it get anywhere? */
+static void run_suspect(pf_loop *loop, const struct pf__handler *handler, uint64_t tag,
+                        unsigned events)
+{
+    int fd = pf__tag_fd(tag);
+    struct pf_loop_error error = {
+        .error = -ELOOP, .fd = fd, .kind = "handler", .where = handler->where};
+    error.what = pf__handlers_more(&loop->handlers, fd).what;
+    struct pf__spin_look before = pf__spin_look(fd);
+    run_handler(loop, handler, tag, events);
+    struct pf__handler *still =
+        pf__loop_is_inherited(loop) ? NULL : pf__handlers_by_tag(&loop->handlers, tag);
+    if (!still || still->events == 0) { /* it did something about it */
+        loop->spin = (struct pf__spin){0};
+        return;
+    }
+    struct pf__spin_look after = pf__spin_look(fd);
+    if (!pf__spin_judge(&loop->spin, events, &before, &after, pf__loop_clock(loop)))
+        return;
+    loop->spin = (struct pf__spin){0};
+    loop->stats.spins++;
+    disable(loop, still, fd);
+    error.disabled = true;
+    pf__loop_report(loop, &error);
+}
+
+/* It may have left the work to a callback, or to a timer. */
+static void look_at_suspect_again(pf_loop *loop)
+{
+    uint64_t tag = loop->spin.suspect;
+    if (loop->spin.proofs == 0 || !pf__handlers_by_tag(&loop->handlers, tag))
+        return;
+    struct pf__spin_look now = pf__spin_look(pf__tag_fd(tag));
+    pf__spin_look_again(&loop->spin, &now);
+}
+
+/* A clock may be a test's, and cross its whole range at once, or go back. */
+static int64_t time_between(int64_t from, int64_t to)
+{
+    int64_t ns;
+    if (to <= from)
+        return 0;
+    return __builtin_sub_overflow(to, from, &ns) ? INT64_MAX : ns;
+}
+
+/* The clock is read once for each handler: one's end is the next one's beginning. */
+static void run_event(pf_loop *loop, const struct pf__handler *handler, uint64_t tag,
+                      unsigned events)
+{
+    int64_t began = pf__loop_now(loop);
+    loop->spin.ran |= tag == loop->spin.suspect;
+    if (pf__spin_is_due(&loop->spin, tag))
+        run_suspect(loop, handler, tag, events);
+    else
+        run_handler(loop, handler, tag, events);
+    loop->now = pf__loop_clock(loop);
+    count_time(loop->stats.handler_ns, time_between(began, loop->now));
+}
+
+static int run_handlers(pf_loop *loop, const struct pf_poll_event *events, int n)
 {
     int ran = 0;
-    for (int i = 0; i < n && !is_inherited(loop); i++) {
-        uint64_t tag = loop->events[i].tag;
+    for (int i = 0; i < n && !pf__loop_is_inherited(loop); i++) {
+        uint64_t tag = events[i].tag;
         if (tag == PF__WAKER_TAG) {
             pf__waker_drain(&loop->waker);
             continue;
         }
         const struct pf__handler *handler = pf__handlers_by_tag(&loop->handlers, tag);
-        unsigned events = 0;
+        unsigned wanted = 0;
         if (handler && handler->events)
-            events = loop->events[i].events & (handler->events | PF_ERROR);
-        if (events) {
-            run_handler(loop, handler, tag, events);
+            wanted = events[i].events & (handler->events | PF_ERROR);
+        if (wanted) {
+            run_event(loop, handler, tag, wanted);
             ran++;
         } else {
             loop->stats.stale++;
@@ -252,6 +325,8 @@ static int run_handlers(pf_loop *loop, int n)
         }
     }
     loop->stats.events += (uint64_t)ran;
+    if (ran && !loop->options.spin_allowed)
+        pf__spin_turn(&loop->spin, events[(unsigned)loop->stats.turns % (unsigned)n].tag);
     return ran;
 }
 
@@ -281,40 +356,154 @@ static void exorcise(pf_loop *loop)
         loop->poller->close(fresh);
 }
 
+/* ---- one iteration --------------------------------------------------------------- */
+
+int64_t pf__loop_clock(const pf_loop *loop)
+{
+    if (loop->options.clock)
+        return loop->options.clock(loop->options.clock_arg);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * PF_SECOND + now.tv_nsec;
+}
+
+int64_t pf__loop_now(pf_loop *loop)
+{
+    if (!loop->now_known) {
+        loop->now = pf__loop_clock(loop);
+        loop->now_known = true;
+    }
+    return loop->now;
+}
+
+void pf__loop_beat(pf_loop *loop, bool runs)
+{
+    unsigned long long pulse =
+        atomic_load_explicit(&loop->pulse.beat, memory_order_relaxed);
+    bool ran = pulse % 2 != 0;
+    pulse += ran != runs ? 1 : runs ? 2 : 0; /* 2: another turn, without a sleep */
+    atomic_store_explicit(&loop->pulse.beat, pulse, memory_order_relaxed);
+    if (loop->beat)
+        __atomic_store_n(loop->beat, loop->stats.turns * 2 + runs, __ATOMIC_RELAXED);
+}
+
+static void find_due_timers(pf_loop *loop)
+{
+    if (loop->timers.waiting)
+        pf__timers_set_due(&loop->timers, pf__loop_now(loop));
+}
+
+static bool has_signals(pf_loop *loop)
+{
+    return !pf__signal_ring_empty(&loop->ring) ||
+           (loop->signals && atomic_load(&loop->signals->pending) != 0);
+}
+
+bool pf__loop_has_calls(pf_loop *loop)
+{
+    return pf__callbacks_wait(&loop->callbacks) || has_signals(loop);
+}
+
+bool pf__loop_fall_asleep(pf_loop *loop)
+{
+    /* Announce the sleep before looking for work a last time: see waker.h. */
+    atomic_store(&loop->waker.asleep, true);
+    return !pf__callbacks_wait_locked(&loop->callbacks) && !has_signals(loop);
+}
+
+/* Add to a total what has passed since this was last done; nothing if it never was. */
+static void pass_time(pf_loop *loop, int64_t *total)
+{
+    int64_t passed = time_between(loop->measured, pf__loop_now(loop));
+    if (__builtin_add_overflow(*total, passed, total))
+        *total = INT64_MAX;
+    loop->measured = loop->now;
+}
+
+/* How long the poll may sleep: not at all if a callback waits, else until the next timer.
+ */
+static int64_t sleep_limit(pf_loop *loop, int64_t max_ns)
+{
+    if (max_ns == 0 || pf__loop_has_calls(loop))
+        return 0;
+    pass_time(loop, &loop->stats.busy_ns);
+    int64_t next = pf__timers_next(&loop->timers);
+    if (next == PF_NEVER)
+        return max_ns;
+    int64_t left = next <= loop->now ? 0 : (int64_t)((uint64_t)next - (uint64_t)loop->now);
+    if (left < 0) /* a deadline and a clock from far ends of the range */
+        left = INT64_MAX;
+    return max_ns < 0 || left < max_ns ? left : max_ns;
+}
+
+static int sleep_and_poll(pf_loop *loop, struct pf_poll_event *events, int64_t limit)
+{
+    pf__loop_beat(loop, false);
+    if (!pf__loop_fall_asleep(loop))
+        limit = 0;
+    int n = loop->poller->wait(loop->poll_state, events, PF__LOOP_EVENTS, limit);
+    atomic_store_explicit(&loop->waker.asleep, false, memory_order_relaxed);
+    loop->now_known = false;
+    pass_time(loop, &loop->stats.idle_ns);
+    if (n == 0) /* perhaps a signal: its byte need not end the next sleep, too */
+        pf__waker_drain_if_woken(&loop->waker);
+    return n;
+}
+
+static int poll_events(pf_loop *loop, struct pf_poll_event *events, int64_t max_ns)
+{
+    int64_t limit = sleep_limit(loop, max_ns);
+    loop->now_known = false;
+    int n = limit ? sleep_and_poll(loop, events, limit)
+                  : loop->poller->wait(loop->poll_state, events, PF__LOOP_EVENTS, 0);
+    loop->stats.turns++;
+    loop->stats.polls++;
+    pf__loop_beat(loop, true);
+    loop->changed_in_batch = false;
+    return n;
+}
+
 /*
  * One iteration, as loop.h has it. Returns how many callbacks, timers and handlers ran, or
  * what the poll failed with; *stopped says whether a stop was asked for.
  */
 static int iterate(pf_loop *loop, int64_t max_ns, bool *stopped)
 {
+    struct pf_poll_event events[PF__LOOP_EVENTS];
     int ran = 0;
 
     /* 1. What is to run now; what they add runs in the next iteration. */
-    pf__callbacks_take(&loop->callbacks);
-    unsigned signals_until = pf__signal_ring_head(&loop->signals);
-    collect_due_timers(loop);
+    uint64_t until = pf__callbacks_mark(&loop->callbacks);
+    unsigned ring_until = pf__signal_ring_head(&loop->ring);
+    pf__signal_collect(loop->signals);
+    find_due_timers(loop);
 
-    /* 2. Callbacks, oldest first. */
-    ran += run_callbacks(loop, signals_until);
+    /* 2. Callbacks, oldest first; signals. */
+    ran += run_callbacks(loop, until, ring_until);
+    ran += run_signals(loop);
 
     /* 3. Timers, earliest first. */
-    ran += run_due_timers(loop);
+    if (loop->timers.waiting)
+        ran += run_due_timers(loop);
 
     /* 4. Leave if stopped, or in another process by now. */
-    if (is_inherited(loop))
+    if (pf__loop_is_inherited(loop))
         return -ECHILD;
+    if (ran)
+        loop->now_known = false; /* they took their time */
     *stopped = loop->stop_asked;
     if (loop->stop_asked)
         return ran;
 
     /* 5. Poll. */
-    int n = poll_events(loop, max_ns);
+    look_at_suspect_again(loop);
+    int n = poll_events(loop, events, max_ns);
     if (n < 0)
         return n;
 
     /* 6. Handlers of what is ready. */
-    ran += run_handlers(loop, n);
-    if (is_inherited(loop))
+    ran += run_handlers(loop, events, n);
+    if (pf__loop_is_inherited(loop))
         return -ECHILD;
     if (loop->ghosts)
         exorcise(loop);
@@ -324,27 +513,50 @@ static int iterate(pf_loop *loop, int64_t max_ns, bool *stopped)
 /* ---- running --------------------------------------------------------------------- */
 
 /* Only one thread at a time may run, take over or close a loop. */
-static int begin_running(pf_loop *loop)
+static int begin(pf_loop *loop)
 {
     if (atomic_exchange(&loop->running, true))
         return -EBUSY;
-    atomic_store(&loop->owner, pf__thread_mark());
-    atomic_store(&loop->waker.asleep, false);
+    if (atomic_load_explicit(&loop->owner, memory_order_relaxed) != pf__thread_mark())
+        atomic_store(&loop->owner, pf__thread_mark());
+    return 0;
+}
+
+static void end(pf_loop *loop)
+{
+    /* From here on another thread may close it. */
+    atomic_store_explicit(&loop->running, false, memory_order_release);
+}
+
+/* From here on it turns, or not at all: then it has ended. */
+static int begin_running(pf_loop *loop)
+{
+    int err = pf__loop_open_waker(loop);
+    if (err) {
+        end(loop);
+        return err;
+    }
+    atomic_store_explicit(&loop->waker.asleep, false, memory_order_relaxed);
+    atomic_store_explicit(&loop->pulse.thread, pthread_self(), memory_order_relaxed);
+    note(loop, "nothing yet", NULL);
     pf__loop_beat(loop, true);
     loop->now_known = false;
+    loop->measured = PF_NEVER;
     return 0;
 }
 
 static void end_running(pf_loop *loop)
 {
-    loop->now_known = false;
-    if (is_inherited(loop)) /* the beat and the pipe are the parent's too */
+    if (pf__loop_is_inherited(loop)) { /* the beat and the pipe are the parent's too */
+        end(loop);
         return;
+    }
     pf__loop_beat(loop, false);
-    atomic_store(&loop->waker.asleep, true);
-    if (callbacks_wait(loop)) /* added while it was awake: a host's poll must see them */
+    pf__watch_rest(loop);
+    if (!pf__loop_fall_asleep(
+            loop)) /* added while it was awake: a host's poll must see it */
         pf__waker_wake(&loop->waker);
-    atomic_store(&loop->running, false); /* from here on another thread may close it */
+    end(loop);
 }
 
 int pf__loop_begin(pf_loop *loop, const char *call)
@@ -354,9 +566,9 @@ int pf__loop_begin(pf_loop *loop, const char *call)
         return err;
     if (atomic_load(&loop->closed))
         return -ESTALE;
-    err = begin_running(loop);
+    err = begin(loop);
     if (!err && atomic_load(&loop->closed)) { /* meanwhile, in another thread */
-        atomic_store(&loop->running, false);
+        end(loop);
         err = -ESTALE;
     }
     return err;
@@ -367,20 +579,25 @@ int pf__loop_begin(pf_loop *loop, const char *call)
 static pf_loop *enter(pf_loop *loop)
 {
     pf_loop *previous = pf_loop_current(false);
+    pf_loop_ref(loop);
+    if (previous == loop)
+        return previous;
     pf__loop_hold(previous);
-    pf__current_set(pf_loop_ref(loop));
+    pf__current_set(loop);
     return previous;
 }
 
 static void leave(pf_loop *loop, pf_loop *previous)
 {
-    if (is_inherited(loop)) { /* `previous` is another process's too */
+    if (pf__loop_is_inherited(loop)) { /* `previous` is another process's too */
         if (loop->discarded)
             free(loop);
         return;
     }
-    pf__current_set(previous);
-    pf__loop_release(previous);
+    if (pf_loop_current(false) != previous)
+        pf__current_set(previous);
+    if (previous != loop)
+        pf__loop_release(previous);
     pf_loop_unref(loop);
 }
 
@@ -395,15 +612,20 @@ static int spend_stop(pf_loop *loop)
 int pf_loop_start(pf_loop *loop)
 {
     int err = pf__loop_begin(loop, "start");
+    if (!err)
+        err = begin_running(loop);
     if (err)
         return err;
     pf_loop *previous = enter(loop);
     bool stopped = loop->stop_asked; /* before the start: run nothing */
     int result = 0;
+    loop->measured = pf__loop_now(loop);
     while (!stopped && result >= 0)
         result = iterate(loop, -1, &stopped);
     if (stopped)
         result = spend_stop(loop);
+    if (!pf__loop_is_inherited(loop))
+        pass_time(loop, &loop->stats.busy_ns);
     end_running(loop);
     leave(loop, previous);
     return result;
@@ -411,10 +633,11 @@ int pf_loop_start(pf_loop *loop)
 
 int pf_loop_turn(pf_loop *loop, int64_t max_ns)
 {
-    int err = pf_loop_check(loop);
-    if (err)
-        return err;
-    err = begin_running(loop);
+    int err = pf__loop_check(loop);
+    if (!err)
+        err = begin(loop);
+    if (!err)
+        err = begin_running(loop);
     if (err)
         return err;
     pf_loop *previous = enter(loop);
@@ -429,7 +652,7 @@ int pf_loop_turn(pf_loop *loop, int64_t max_ns)
 
 int pf_loop_stop(pf_loop *loop)
 {
-    int err = pf_loop_check(loop);
+    int err = pf__loop_check(loop);
     if (!err)
         loop->stop_asked = true;
     return err;
@@ -444,71 +667,8 @@ int pf__loop_take_over(pf_loop *loop)
         return -ESTALE;
     if (atomic_load(&loop->owner) == pf__thread_mark())
         return 0;
-    err = begin_running(loop);
+    err = begin(loop);
     if (!err)
-        end_running(loop);
+        end(loop);
     return err;
-}
-
-/* ---- looking in ------------------------------------------------------------------ */
-
-int pf_loop_time(pf_loop *loop, int64_t *out_ns)
-{
-    int err = out_ns ? pf_loop_check(loop) : -EINVAL;
-    if (!err)
-        *out_ns = read_clock(loop);
-    return err;
-}
-
-int64_t pf_loop_now(pf_loop *loop)
-{
-    int err = pf_loop_check(loop);
-    if (err)
-        return err;
-    if (!loop->now_known || !atomic_load_explicit(&loop->running, memory_order_relaxed)) {
-        loop->now = read_clock(loop);
-        loop->now_known = true;
-    }
-    return loop->now;
-}
-
-int pf_loop_fd(pf_loop *loop)
-{
-    int err = pf_loop_check(loop);
-    return err ? err : loop->poller->fd(loop->poll_state);
-}
-
-int pf_loop_next_deadline(pf_loop *loop, int64_t *out_ns)
-{
-    int err = out_ns ? pf_loop_check(loop) : -EINVAL;
-    if (!err)
-        *out_ns = callbacks_wait(loop) ? read_clock(loop) : pf__timers_next(&loop->timers);
-    return err;
-}
-
-int pf_loop_stats(pf_loop *loop, struct pf_loop_stats *stats)
-{
-    int err = pf_loop_check(loop);
-    if (!err && (!stats || stats->size < sizeof stats->size))
-        err = -EINVAL;
-    if (err)
-        return err;
-    struct pf_loop_stats now = loop->stats;
-    now.wakes = atomic_load(&loop->waker.wakes);
-    now.handlers = loop->handlers.count;
-    now.timers_live = loop->timers.count + loop->timers.due_count;
-    size_t size = stats->size < sizeof now ? stats->size : sizeof now;
-    memcpy(stats, &now, size);
-    stats->size = size;
-    return 0;
-}
-
-int pf_loop_set_beat(pf_loop *loop, uint64_t *beat)
-{
-    int err = pf_loop_check(loop);
-    if (err)
-        return err;
-    loop->beat = beat;
-    pf__loop_beat(loop, atomic_load(&loop->running));
-    return 0;
 }

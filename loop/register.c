@@ -38,10 +38,16 @@ void pf__loop_unwatch(pf_loop *loop, int fd, struct pf__handler *handler)
     loop->changed_in_batch = true;
 }
 
+/* 0 is no generation, so that no tag is 0. */
+static uint32_t next_generation(uint32_t generation)
+{
+    return generation == UINT32_MAX ? 1 : generation + 1;
+}
+
 int pf_loop_add_handler_full(pf_loop *loop, int fd, unsigned events, pf_io_fn *fn,
                              void *arg, pf_destroy_fn *destroy, const char *where)
 {
-    int err = pf_loop_check(loop);
+    int err = pf__loop_check(loop);
     if (err)
         return err;
     if (!fn || !wants_something(events) || (events & ~EVENTS_ALL))
@@ -59,15 +65,19 @@ int pf_loop_add_handler_full(pf_loop *loop, int fd, unsigned events, pf_io_fn *f
         return err;
 
     struct pf__handler *handler = &loop->handlers.at[fd];
-    *handler = (struct pf__handler){.arg = arg,
-                                    .destroy = destroy,
-                                    .where = where,
-                                    .generation = handler->generation + 1};
+    *handler = (struct pf__handler){
+        .arg = arg, .where = where, .generation = next_generation(handler->generation)};
     err = pf__loop_watch(loop, fd, handler, events);
     if (err)
         return err;
     handler->fn = fn;
     loop->handlers.count++;
+    void *context = pf__context_capture(&loop->hooks);
+    if (destroy || context) {
+        struct pf__handler_more *more = pf__handlers_add_more(&loop->handlers, fd);
+        more->destroy = destroy;
+        more->context = context;
+    }
     return 0;
 }
 
@@ -78,7 +88,7 @@ int(pf_loop_add_handler)(pf_loop *loop, int fd, unsigned events, pf_io_fn *fn, v
 
 int pf_loop_update_handler(pf_loop *loop, int fd, unsigned events)
 {
-    int err = pf_loop_check(loop);
+    int err = pf__loop_check(loop);
     if (err)
         return err;
     struct pf__handler *handler = pf__handlers_find(&loop->handlers, fd);
@@ -98,66 +108,134 @@ int pf_loop_update_handler(pf_loop *loop, int fd, unsigned events)
     return pf__loop_watch(loop, fd, handler, events);
 }
 
+/* Forget a registration that the kernel has been told about. */
+static void forget(pf_loop *loop, int fd, struct pf__handler *handler)
+{
+    struct pf__handler_more more = pf__handlers_more(&loop->handlers, fd);
+    void *arg = handler->arg;
+    handler->fn = NULL;
+    loop->handlers.count--;
+    if (loop->running_tag == pf__handler_tag(fd, handler))
+        pf__loop_end_late(loop, more.destroy, arg, more.context);
+    else
+        pf__loop_end(loop, more.destroy, arg, more.context);
+}
+
 int pf_loop_remove_handler(pf_loop *loop, int fd)
 {
-    int err = pf_loop_check(loop);
+    int err = pf__loop_check(loop);
     if (err)
         return err;
     struct pf__handler *handler = pf__handlers_find(&loop->handlers, fd);
     if (!handler)
         return -ENOENT;
     pf__loop_unwatch(loop, fd, handler);
-    handler->fn = NULL;
-    loop->handlers.count--;
-    if (!handler->destroy)
-        return 0;
-    if (loop->running_tag == pf__handler_tag(fd, handler)) {
-        loop->late_destroy = handler->destroy; /* it runs: its arg must outlive it */
-        loop->late_arg = handler->arg;
-    } else {
-        handler->destroy(handler->arg);
-    }
+    forget(loop, fd, handler);
     return 0;
+}
+
+void pf__loop_close_descriptor(pf_loop *loop, int fd)
+{
+    pf_close_fn *closer = pf__handlers_more(&loop->handlers, fd).closer;
+    if (closer)
+        closer(fd, loop->handlers.at[fd].arg);
+    else
+        (void)close(fd); /* whatever it says, it is gone: close(2) */
 }
 
 int pf_loop_remove_and_close(pf_loop *loop, int fd)
 {
-    int err = pf_loop_check(loop);
+    int err = pf__loop_check(loop);
     if (err)
         return err;
     struct pf__handler *handler = pf__handlers_find(&loop->handlers, fd);
     if (!handler)
         return -ENOENT;
-    if (loop->poller->close_removes)
+    bool is_enough =
+        loop->poller->close_removes && !pf__handlers_more(&loop->handlers, fd).closer;
+    if (is_enough)
         handler->events = 0; /* another process may still hold the file: see exorcise() */
-    (void)pf_loop_remove_handler(loop, fd);
-    (void)close(fd); /* whatever it says, it is gone: close(2) */
+    pf__loop_unwatch(loop, fd, handler);
+    pf__loop_close_descriptor(loop, fd);
+    forget(loop, fd, handler);
     return 0;
+}
+
+static int find_more(pf_loop *loop, int fd, struct pf__handler_more **out)
+{
+    int err = pf__loop_check(loop);
+    if (!err && !pf__handlers_find(&loop->handlers, fd))
+        err = -ENOENT;
+    if (!err)
+        *out = pf__handlers_add_more(&loop->handlers, fd);
+    return err;
+}
+
+int pf_loop_set_closer(pf_loop *loop, int fd, pf_close_fn *closer)
+{
+    struct pf__handler_more *more;
+    int err = find_more(loop, fd, &more);
+    if (!err)
+        more->closer = closer;
+    return err;
+}
+
+int pf_loop_describe_handler(pf_loop *loop, int fd, const char *what)
+{
+    struct pf__handler_more *more;
+    int err = find_more(loop, fd, &more);
+    if (!err)
+        more->what = what;
+    return err;
 }
 
 /* ---- callbacks ------------------------------------------------------------------- */
 
+/*
+ * It is in the queue, which is locked: wake the loop, once the lock is free. close() waits
+ * for `wakers`, and so cannot take the pipe away meanwhile. The owner's own loop is awake,
+ * or about to look.
+ */
+static void wake_and_unlock(pf_loop *loop)
+{
+    bool wake =
+        atomic_load_explicit(&loop->owner, memory_order_relaxed) != pf__thread_mark() &&
+        pf__waker_claim(&loop->waker);
+    if (wake)
+        atomic_fetch_add(&loop->wakers, 1);
+    pthread_mutex_unlock(&loop->callbacks.lock);
+    if (!wake)
+        return;
+    pf__waker_write(&loop->waker);
+    atomic_fetch_sub(&loop->wakers, 1);
+}
+
 static int add_callback(pf_loop *loop, const struct pf__callback *callback)
 {
-    if (!loop || !callback->fn)
-        return -EINVAL;
-    if (!pf__process_is(loop->cookie))
-        return -ECHILD;
     int err = pf__callbacks_add_locked(&loop->callbacks, callback);
-    if (err)
-        return err;
-    /* Under the lock, so that close() cannot take the pipe away in between. The owner's own
-     * loop is awake, or about to look. */
-    if (atomic_load(&loop->owner) != pf__thread_mark())
-        pf__waker_wake(&loop->waker);
-    pthread_mutex_unlock(&loop->callbacks.lock);
-    return 0;
+    if (!err)
+        wake_and_unlock(loop);
+    return err;
+}
+
+static int check_anywhere(const pf_loop *loop, pf_callback_fn *fn)
+{
+    if (!loop || !fn)
+        return -EINVAL;
+    return pf__loop_is_inherited(loop) ? -ECHILD : 0;
 }
 
 int pf_loop_add_callback_full(pf_loop *loop, pf_callback_fn *fn, void *arg,
                               pf_destroy_fn *destroy, const char *where)
 {
-    return add_callback(loop, &(struct pf__callback){fn, arg, destroy, where});
+    int err = check_anywhere(loop, fn);
+    if (err)
+        return err;
+    void *context = pf__context_capture(&loop->hooks);
+    err = add_callback(loop, &(struct pf__callback){fn, arg, destroy, where, context});
+    if (err)
+        pf__context_release(&loop->hooks, context);
+    return err;
 }
 
 int(pf_loop_add_callback)(pf_loop *loop, pf_callback_fn *fn, void *arg)
@@ -167,23 +245,41 @@ int(pf_loop_add_callback)(pf_loop *loop, pf_callback_fn *fn, void *arg)
 
 int pf_loop_spawn_callback(pf_loop *loop, pf_callback_fn *fn, void *arg)
 {
-    return add_callback(loop, &(struct pf__callback){.fn = fn, .arg = arg});
+    int err = check_anywhere(loop, fn);
+    return err ? err : add_callback(loop, &(struct pf__callback){.fn = fn, .arg = arg});
+}
+
+int pf__loop_promise(pf_loop *loop)
+{
+    return pf__callbacks_promise(&loop->callbacks);
+}
+
+void pf__loop_unpromise(pf_loop *loop)
+{
+    pf__callbacks_unpromise(&loop->callbacks);
+}
+
+int pf__loop_keep_promise(pf_loop *loop, const struct pf__callback *callback)
+{
+    int err = pf__callbacks_keep_locked(&loop->callbacks, callback);
+    if (!err)
+        wake_and_unlock(loop);
+    return err;
 }
 
 int pf_loop_add_callback_from_signal(pf_loop *loop, pf_callback_fn *fn, void *arg)
 {
-    if (!loop || !fn)
-        return -EINVAL;
-    if (!pf__process_is(loop->cookie))
-        return -ECHILD;
-    /* close() sets `closed`, then waits for the users it may have missed. */
-    atomic_fetch_add(&loop->signal_users, 1);
-    int err = -ESTALE;
+    int err = check_anywhere(loop, fn);
+    if (err)
+        return err;
+    /* close() sets `closed`, then waits for those it may have missed. */
+    atomic_fetch_add(&loop->wakers, 1);
+    err = -ESTALE;
     if (!atomic_load(&loop->closed)) {
-        err = pf__signal_ring_put(&loop->signals, fn, arg);
+        err = pf__signal_ring_put(&loop->ring, fn, arg);
         pf__waker_wake(&loop->waker);
     }
-    atomic_fetch_sub(&loop->signal_users, 1);
+    atomic_fetch_sub(&loop->wakers, 1);
     return err;
 }
 
@@ -192,13 +288,18 @@ int pf_loop_add_callback_from_signal(pf_loop *loop, pf_callback_fn *fn, void *ar
 int pf_loop_call_at_full(pf_loop *loop, int64_t when_ns, pf_callback_fn *fn, void *arg,
                          pf_destroy_fn *destroy, const char *where, pf_timer *out)
 {
-    int err = pf_loop_check(loop);
+    int err = pf__loop_check(loop);
     if (!err && !fn)
         err = -EINVAL;
     if (err)
         return err;
     struct pf__timer_call call = {fn, arg, destroy, where};
-    return pf__timers_add(&loop->timers, when_ns, &call, out);
+    struct pf__timer_more more = {.context = pf__context_capture(&loop->hooks)};
+    pf__timers_set_now(&loop->timers, loop->now);
+    err = pf__timers_add(&loop->timers, when_ns, &call, more.context ? &more : NULL, out);
+    if (err)
+        pf__context_release(&loop->hooks, more.context);
+    return err;
 }
 
 int(pf_loop_call_at)(pf_loop *loop, int64_t when_ns, pf_callback_fn *fn, void *arg,
@@ -214,6 +315,7 @@ int pf_loop_call_later_full(pf_loop *loop, int64_t delay_ns, pf_callback_fn *fn,
     int err = pf_loop_time(loop, &when);
     if (err)
         return err;
+    loop->now = when;
     if (delay_ns == PF_NEVER)
         when = PF_NEVER;
     else if (__builtin_add_overflow(when, delay_ns, &when))
@@ -229,23 +331,38 @@ int(pf_loop_call_later)(pf_loop *loop, int64_t delay_ns, pf_callback_fn *fn, voi
 
 int pf_loop_remove_timeout(pf_loop *loop, pf_timer timer)
 {
-    int err = pf_loop_check(loop);
+    int err = pf__loop_check(loop);
     if (err)
         return err;
     struct pf__timer_call call;
-    err = pf__timers_remove(&loop->timers, timer, &call);
-    if (!err && call.destroy)
-        call.destroy(call.arg);
+    struct pf__timer_more more;
+    err = pf__timers_remove(&loop->timers, timer, &call, &more);
+    if (!err)
+        pf__loop_end(loop, call.destroy, call.arg, more.context);
     return err;
+}
+
+int pf_loop_update_timeout(pf_loop *loop, pf_timer timer, int64_t when_ns)
+{
+    int err = pf__loop_check(loop);
+    return err ? err : pf__timers_move(&loop->timers, timer, when_ns);
+}
+
+int pf_loop_describe_timeout(pf_loop *loop, pf_timer timer, const char *what)
+{
+    int err = pf__loop_check(loop);
+    return err ? err : pf__timers_describe(&loop->timers, timer, what);
 }
 
 /* ---- room ------------------------------------------------------------------------ */
 
 int pf_loop_reserve(pf_loop *loop, size_t fds, size_t timers, size_t callbacks)
 {
-    int err = pf_loop_check(loop);
+    int err = pf__loop_check(loop);
     if (!err)
         err = pf__handlers_reserve(&loop->handlers, fds);
+    if (!err && loop->poller->reserve)
+        err = loop->poller->reserve(loop->poll_state, fds);
     if (!err)
         err = pf__timers_reserve(&loop->timers, timers);
     if (!err)

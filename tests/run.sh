@@ -1,7 +1,8 @@
 #!/bin/sh
 # Run test programs and checks, say which failed, and end with `N passed, N failed, N skipped`.
 # Each program is a cmocka program that reports as TAP, each *.sh a check that exits with 0,
-# or 77 to be counted as skipped. WRAP is put in front of the programs (valgrind).
+# or 77 to be counted as skipped. WRAP is put in front of the programs (valgrind). A program
+# named as POLLER@PROGRAM has its loops on that poller: tests/lib/backend.h.
 set -u
 : "${BUILD:?the build directory, such as build/release}"
 export BUILD WRAP="${WRAP:-}" CMOCKA_MESSAGE_OUTPUT=TAP
@@ -12,9 +13,12 @@ passed=0 failed=0 skipped=0
 out=$(mktemp) && trap 'rm -f "$out"' EXIT
 
 for t in "$@"; do
+    poller=
+    case $t in *@*) poller=${t%%@*} t=${t#*@} ;; esac
+    name=${t#"$BUILD"/}${poller:+" ($poller)"}
     case $t in
     *.sh) run="sh $t" ;;
-    *) run="$WRAP $t" ;;
+    *) run="${poller:+env PF_TEST_POLLER=$poller }$WRAP $t" ;;
     esac
     timeout "$limit" $run >"$out" 2>&1
     status=$?
@@ -37,10 +41,10 @@ for t in "$@"; do
     esac
     passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
     if [ "$bad" = 0 ]; then
-        printf '  %-46s %3d passed%s\n' "${t#"$BUILD"/}" "$ok" \
+        printf '  %-46s %3d passed%s\n' "$name" "$ok" \
             "$([ "$skip" = 0 ] || printf ', %d skipped' "$skip")"
     else
-        printf '  %-46s FAILED (status %d); again: %s\n' "${t#"$BUILD"/}" "$status" "$run"
+        printf '  %-46s FAILED (status %d); again: %s\n' "$name" "$status" "$run"
         sed 's/^/    /' "$out"
     fi
 done

@@ -36,10 +36,6 @@ struct worker {
     struct pf_lane lane;
 };
 
-/* The loop that signals wake; a handler has no other way to find it. */
-static pf_loop *signal_loop;
-static struct worker *signal_worker;
-
 static void set_state(struct worker *worker, enum pf_worker_state to)
 {
     pf_assert(pf__worker_may_move(worker->state, to));
@@ -171,49 +167,43 @@ static int on_signal_grace_over(pf_loop *loop, void *arg)
 
 /* One that the whole family was sent reaches the master as well, which closes its listeners
  * before it says DRAIN: wait for that, or what joins the queue in between is reset. */
-static int on_drain_signal(pf_loop *loop, void *arg)
+static int on_drain_signal(pf_loop *loop, int signo, void *arg)
 {
+    (void)signo;
     if (pf_loop_call_later(loop, SIGNAL_GRACE_NS, on_signal_grace_over, arg, NULL) != 0)
         drain(arg, "signal");
     return 0;
 }
 
-static int on_stop_signal(pf_loop *loop, void *arg)
+static int on_stop_signal(pf_loop *loop, int signo, void *arg)
 {
-    (void)loop;
+    (void)loop, (void)signo;
     stop(arg);
     return 0;
 }
 
-static void handle_signal(int number)
+static int take_signals(struct worker *worker)
 {
-    (void)pf_loop_add_callback_from_signal(
-        signal_loop, number == SIGINT ? on_stop_signal : on_drain_signal, signal_worker);
-}
-
-static void take_signals(struct worker *worker)
-{
-    static const int handled[] = {SIGTERM, SIGQUIT, SIGINT};
     static const int ignored[] = {SIGPIPE, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU};
-    signal_loop = worker->loop;
-    signal_worker = worker;
-    struct sigaction action = {.sa_handler = handle_signal, .sa_flags = SA_RESTART};
-    sigfillset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
-        sigaction(handled[i], &action, NULL);
-    action.sa_handler = SIG_IGN;
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
-        sigaction(ignored[i], &action, NULL);
-    sigprocmask(SIG_SETMASK, worker->setup->signal_mask,
-                NULL); /* what came so far is due */
+        sigaction(ignored[i], &ignore, NULL);
+    int err = pf_loop_add_signal(worker->loop, SIGTERM, on_drain_signal, worker);
+    if (!err)
+        err = pf_loop_add_signal(worker->loop, SIGQUIT, on_drain_signal, worker);
+    if (!err)
+        err = pf_loop_add_signal(worker->loop, SIGINT, on_stop_signal, worker);
+    if (!err) /* what came so far is due */
+        sigprocmask(SIG_SETMASK, worker->setup->signal_mask, NULL);
+    return err;
 }
 
+/* None may end the process any more while it gives things back. */
 static void leave_signals(void)
 {
-    struct sigaction action = {.sa_handler = SIG_IGN};
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGQUIT, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
 }
 
 /* ---- boot and end ---------------------------------------------------------------- */
@@ -240,8 +230,7 @@ static int boot_kernel_side(struct worker *worker)
                   setup->slot);
     worker->lane.on_empty = lane_on_empty;
     worker->lane.on_empty_arg = worker;
-    take_signals(worker);
-    return 0;
+    return take_signals(worker);
 }
 
 static int serve(struct worker *worker)

@@ -31,7 +31,11 @@
  * id and write both into the log. pf_loop_discard() is the one call for a child. A child
  * that returns from a callback in which it was made leaves start at once, with -ECHILD.
  *
- * SIGNALS. Only pf_loop_add_callback_from_signal() may be called from a signal handler.
+ * SIGNALS. Only pf_loop_add_callback_from_signal() may be called from a signal handler;
+ * with pf_loop_add_signal() a program needs no handler at all.
+ *
+ * What hangs on a loop has headers of its own: periodic.h, future.h, executor.h. testing.h
+ * helps an application's tests, poller.h says how a loop asks the kernel.
  *
  * Every function may return, beside what its comment lists:
  *     -EINVAL  a NULL where none is allowed, or a value out of its range
@@ -72,18 +76,21 @@ typedef struct {
 /*
  * What callbacks return:
  *
- *                       descriptor handler   callback, timer
- *     0                 stays registered     done
- *     PF_DONE           is removed           done
- *     -EPIPE            silent, stays        reported
- *     other negative    reported, stays      reported
+ *                       descriptor handler   callback, timer   signal
+ *     0                 stays registered     done              stays registered
+ *     PF_DONE           is removed           done              is removed
+ *     -EPIPE            silent, stays        reported          reported, stays
+ *     other negative    reported, stays      reported          reported, stays
  *
  * "Reported" means the error hook. A handler that fails 16 times in a row is disabled:
  * deregistered from the kernel, reported once, still in the table; pf_loop_update_handler()
- * revives it. pf_loop_options.error_policy can make that sooner, or stop the loop.
- * Callbacks may call anything, add and remove anything, themselves included; start and turn
- * answer -EBUSY inside them. None is ever called from the call that registered it, nor
- * after the call that removed it.
+ * revives it. pf_loop_options.error_policy can make that sooner, or stop the loop. So is
+ * one that makes the loop spin (-ELOOP is reported): it ran in PF_LOOP_SPIN_TURNS turns on
+ * end, and in PF_LOOP_SPIN_PROOFS or more that took PF_LOOP_SPIN_NS without a byte moved.
+ *
+ * Callbacks may call anything,
+ * add and remove anything, themselves included; start and turn answer -EBUSY inside them.
+ * None is ever called from the call that registered it, nor after the call that removed it.
  */
 typedef int pf_io_fn(pf_loop *loop, int fd, unsigned events, void *arg);
 typedef int pf_callback_fn(pf_loop *loop, void *arg);
@@ -96,8 +103,19 @@ typedef void pf_destroy_fn(void *arg);
 /* The clock: nanoseconds from any fixed point, never going back. */
 typedef int64_t pf_clock_fn(void *arg);
 
+/* Closes a descriptor in place of close(2); see pf_loop_set_closer(). */
+typedef void pf_close_fn(int fd, void *arg);
+
 /* Consecutive failures after which a handler is disabled under PF_ERROR_KEEP. */
 #define PF_HANDLER_FAILURES_MAX 16
+
+/* Turns on end in which one handler ran before it is watched for progress; how many more
+ * without any, and for how long, until it is disabled. Bytes are counted on TCP sockets (on
+ * Linux); on pipes and unix sockets only an end that is ignored is found, on others
+ * nothing. */
+#define PF_LOOP_SPIN_TURNS  1024
+#define PF_LOOP_SPIN_PROOFS 64
+#define PF_LOOP_SPIN_NS     (100 * PF_MILLISECOND)
 
 enum pf_error_policy {
     PF_ERROR_KEEP,    /* report, go on; disable after PF_HANDLER_FAILURES_MAX in a row */
@@ -108,9 +126,10 @@ enum pf_error_policy {
 struct pf_loop_error {
     int error;         /* the negative errno that a callback returned */
     int fd;            /* of a handler; -1 for callbacks and timers */
-    const char *kind;  /* "handler", "callback", "timer" */
+    const char *kind;  /* "handler", "callback", "timer", "signal", "future" */
     const char *where; /* "file.c:42", where it was registered, or NULL */
     bool disabled;     /* the handler was disabled for this */
+    const char *what;  /* as pf_loop_describe_*() put it, or NULL */
 };
 
 /* The error hook; runs on the loop's thread, may call anything a callback may. */
@@ -139,25 +158,28 @@ struct pf_loop_options {
     void *on_error_arg;
     pf_clock_fn *clock; /* NULL: CLOCK_MONOTONIC */
     void *clock_arg;
-    const struct pf_poller_ops *poller; /* NULL: the best this machine has */
+    const struct pf_poller_ops *poller; /* NULL: as configured, or the machine's best */
     void *poller_arg;
     size_t callbacks_max; /* 0: PF_LOOP_CALLBACKS_MAX */
     bool internal;        /* a framework's own loop: does not count as the program's */
+    bool spin_allowed;    /* do not look for handlers that make the loop spin */
 };
 /* clang-format off */
 #define PF_LOOP_OPTIONS_INIT \
     {sizeof(struct pf_loop_options), PF_CURRENT_IF_NONE, PF_ERROR_KEEP, NULL, NULL, NULL, \
-     NULL, NULL, NULL, 0, false}
+     NULL, NULL, NULL, 0, false, false}
 /* clang-format on */
 
 /* ---- life ------------------------------------------------------------------------ */
 
 /*
- * Make a loop, owned by this thread, with one reference. `options` may be NULL.
+ * Make a loop, owned by this thread, with one reference. `options` may be NULL: those of
+ * pf_loop_configure(), or the defaults.
  *
  * Returns 0, or -EEXIST (PF_CURRENT_ALWAYS and this thread has a current loop), -EMFILE,
  * -ENFILE, -ENOMEM, or what the poller's open() answers.
- * Any thread. Cost: a poller, a pipe and one registration: 4 system calls.
+ * Any thread. Cost: one system call with epoll; the waker pipe is opened by the first
+ * start, turn or pf_loop_fd(), which may fail with -EMFILE or -ENFILE for it.
  */
 PF_API int pf_loop_new(const struct pf_loop_options *options, pf_loop **out);
 
@@ -165,6 +187,17 @@ PF_API int pf_loop_new(const struct pf_loop_options *options, pf_loop **out);
 PF_API int pf_loop_new_at(const struct pf_loop_options *options, const char *where,
                           pf_loop **out);
 #define pf_loop_new(options, out) pf_loop_new_at((options), PF_HERE, (out))
+
+/*
+ * Options of the loops that are made without any: by pf_loop_new(NULL),
+ * pf_loop_current(true) and pf_loop_instance(). Their poller also serves where options
+ * leave it NULL. NULL goes back to the defaults. Copied; what it points to is borrowed for
+ * the life of the process.
+ *
+ * Returns 0 or -EINVAL, with nothing changed. Any thread, before others make loops;
+ * inherited over a fork. Source: Tornado's Configurable.
+ */
+PF_API int pf_loop_configure(const struct pf_loop_options *options);
 
 /*
  * Hold the loop, so that other threads may go on calling add_callback on it, and get
@@ -178,7 +211,8 @@ PF_API void pf_loop_unref(pf_loop *loop);
 
 /*
  * Give up the kernel's resources; drop what is queued and registered. With all_fds, close
- * every registered descriptor too. The references stay: others may hold the loop.
+ * every registered descriptor too, by its closer where pf_loop_set_closer() named one. The
+ * references stay: others may hold the loop.
  *
  * Returns 0, or -EBUSY (running, also from inside a callback), -ESTALE (closed already).
  * Any thread, if the loop is not running.
@@ -197,7 +231,8 @@ PF_API int pf_loop_discard(pf_loop *loop);
 
 /*
  * Make room now, so that as many descriptors (by number: 0..fds-1), timers and queued
- * callbacks need no allocation later. Returns 0 or -ENOMEM. Never shrinks.
+ * callbacks need no allocation later. Returns 0, or -ENOMEM (also for more callbacks than
+ * callbacks_max). Never shrinks.
  */
 PF_API int pf_loop_reserve(pf_loop *loop, size_t fds, size_t timers, size_t callbacks);
 
@@ -325,6 +360,18 @@ PF_API int pf_loop_remove_handler(pf_loop *loop, int fd);
  */
 PF_API int pf_loop_remove_and_close(pf_loop *loop, int fd);
 
+/*
+ * Close fd by `closer(fd, arg of the handler)` and not by close(2), where the loop closes
+ * it: pf_loop_close() with all_fds and pf_loop_remove_and_close(). NULL: close(2) again.
+ * For descriptors that are part of something larger. Must not call the loop. Returns 0 or
+ * -ENOENT.
+ */
+PF_API int pf_loop_set_closer(pf_loop *loop, int fd, pf_close_fn *closer);
+
+/* Say what the descriptor is for: "client", "death pipe". Borrowed text, shown by
+ * pf_loop_walk() and in reports. Returns 0 or -ENOENT. */
+PF_API int pf_loop_describe_handler(pf_loop *loop, int fd, const char *what);
+
 /* ---- callbacks ------------------------------------------------------------------- */
 
 /*
@@ -392,7 +439,82 @@ PF_API int pf_loop_call_later_full(pf_loop *loop, int64_t delay_ns, pf_callback_
  */
 PF_API int pf_loop_remove_timeout(pf_loop *loop, pf_timer timer);
 
+/*
+ * Move a timer that has not fired to another deadline; among equals it is the last one now.
+ * Cheaper than removing and adding, and it keeps its name. Returns 0 or -ENOENT; cannot
+ * fail otherwise. Cost: O(1) for deadlines more than about a millisecond away, else O(log
+ * n).
+ */
+PF_API int pf_loop_update_timeout(pf_loop *loop, pf_timer timer, int64_t when_ns);
+
+/* As pf_loop_describe_handler(). */
+PF_API int pf_loop_describe_timeout(pf_loop *loop, pf_timer timer, const char *what);
+
+/* ---- signals --------------------------------------------------------------------- */
+
+typedef int pf_signal_fn(pf_loop *loop, int signo, void *arg);
+
+/*
+ * Call fn on the loop's thread after the process got signal `signo`, until it is removed.
+ * Signals that come before fn has run count once; one that comes while it runs, or after,
+ * is never lost: it runs again. Several loops may take the same signal; each is told.
+ *
+ * The process's disposition is put back when the last registration of a signal goes. In a
+ * child the old one is in force again from the first signal on, unless a loop of the
+ * child's own takes it. Threads must not block the signal, or not all of them.
+ *
+ * Returns 0, or -EINVAL (no signal, SIGKILL, SIGSTOP), -ENOTSUP (SIGSEGV, SIGBUS, SIGFPE,
+ * SIGILL: the instruction would just run again), -EEXIST (this loop takes it already),
+ * -EMFILE, -ENFILE (no waker), -ENOMEM. Cost: one or two system calls. Source:
+ * sigaction(2).
+ */
+PF_API int pf_loop_add_signal(pf_loop *loop, int signo, pf_signal_fn *fn, void *arg);
+
+PF_API int pf_loop_add_signal_full(pf_loop *loop, int signo, pf_signal_fn *fn, void *arg,
+                                   pf_destroy_fn *destroy, const char *where);
+#define pf_loop_add_signal(loop, signo, fn, arg)                                           \
+    pf_loop_add_signal_full((loop), (signo), (fn), (arg), NULL, PF_HERE)
+
+/* Stop taking it; one that has come and was not told yet is dropped. Returns 0 or -ENOENT.
+ */
+PF_API int pf_loop_remove_signal(pf_loop *loop, int signo);
+
+/* ---- context --------------------------------------------------------------------- */
+
+/*
+ * What was around a registration is around its call again: Tornado's stack_context. For
+ * request ids, tracing spans, transactions.
+ *
+ * capture asks for the context, at each registration (handler, callback, timer, future,
+ * signal), on the thread that makes it, under no lock; NULL is none. enter runs just before
+ * the call, and its result goes to leave, which runs just after it, when a failure has been
+ * reported: the error hook still runs inside. release runs once for each captured context,
+ * however the registration ends, and must not call the loop.
+ *
+ * pf_loop_add_callback_from_signal() and pf_loop_spawn_callback() capture nothing. Each of
+ * the four may be NULL.
+ */
+struct pf_context_hooks {
+    size_t size;
+    void *(*capture)(void *arg);
+    void *(*enter)(void *context, void *arg);
+    void (*leave)(void *context, void *entered, void *arg);
+    void (*release)(void *context, void *arg);
+    void *arg;
+};
+
+/*
+ * Use these hooks (copied; NULL: none) for what is registered from now on: before other
+ * threads know the loop. Returns 0, or -EBUSY if something is registered or queued already.
+ * Cost of hooks: a call of each for each call.
+ */
+PF_API int pf_loop_set_context_hooks(pf_loop *loop, const struct pf_context_hooks *hooks);
+
 /* ---- looking in ------------------------------------------------------------------ */
+
+/* Histograms are of powers of two: bucket i counts what took 2^i ns or longer, and less
+ * than 2^(i+1); bucket 0 also what took less, the last one also what took longer. */
+#define PF_LOOP_BUCKETS 40
 
 /* Counts since the loop was made; fields are only ever added at the end. */
 struct pf_loop_stats {
@@ -406,10 +528,67 @@ struct pf_loop_stats {
     uint64_t wakes;       /* bytes written to the waker pipe */
     uint64_t handlers;    /* registered now */
     uint64_t timers_live; /* waiting now */
+    uint64_t signals;     /* signal functions run */
+    uint64_t spins;       /* handlers disabled because they made the loop spin */
+    int64_t busy_ns;      /* running things, from sleep to sleep; pf_loop_start() only */
+    int64_t idle_ns;      /* asleep in the poller */
+    uint64_t handler_ns[PF_LOOP_BUCKETS];  /* how long handlers ran */
+    uint64_t lateness_ns[PF_LOOP_BUCKETS]; /* how long after its deadline a timer was due */
 };
 
 /* Fill *stats; set stats->size = sizeof *stats before. */
 PF_API int pf_loop_stats(pf_loop *loop, struct pf_loop_stats *stats);
+
+/* The least power of two, in ns, that at least `share` (0 to 1) of a histogram's values,
+ * and one of them, stay below; 0 for an empty one. The last bucket's is no bound. Any
+ * thread. */
+PF_API int64_t pf_loop_quantile(const uint64_t buckets[PF_LOOP_BUCKETS], double share);
+
+enum pf_loop_kind {
+    PF_LOOP_HANDLER,
+    PF_LOOP_TIMER,
+    PF_LOOP_CALLBACK, /* queued */
+    PF_LOOP_SIGNAL,
+    PF_LOOP_FUTURE, /* waited for with pf_loop_add_future() */
+};
+
+/* One thing that a loop will call. */
+struct pf_loop_item {
+    size_t size;
+    enum pf_loop_kind kind;
+    const char *where; /* "file.c:42", or NULL */
+    const char *what;  /* as described, or NULL */
+    void *arg;
+    int fd;              /* of a handler, else -1 */
+    unsigned events;     /* of a handler; 0: paused or disabled */
+    pf_timer timer;      /* of a timer */
+    int64_t deadline_ns; /* of a timer */
+    int signo;           /* of a signal */
+};
+
+/* Not 0 ends the walk and is its result. Must not change the loop. */
+typedef int pf_walk_fn(const struct pf_loop_item *item, void *arg);
+
+/* Show all that is registered and queued, kind by kind. Returns 0 or what fn ended it with.
+ */
+PF_API int pf_loop_walk(pf_loop *loop, pf_walk_fn *fn, void *arg);
+
+/* The name of the loop's poller: "epoll". NULL only for NULL. Any thread. */
+PF_API const char *pf_loop_poller(const pf_loop *loop);
+
+/*
+ * Notice when the loop has been calling things for threshold_ns or longer since it last
+ * polled, and say so once: in the log, with where the running call was registered (signo
+ * 0), or by sending `signo` to the loop's thread, whose default action may well end the
+ * process. threshold_ns 0 ends it.
+ *
+ * A thread of its own looks four times in each threshold; a loop that sleeps in its poller
+ * is never blocked, and of a time in which the whole process stood still it counts no more
+ * than half a threshold. A log sink is called by that thread, and must not wait for the
+ * loop's. Returns 0, -EINVAL (a threshold below 1 ms, not a signal), or -ENOMEM, -EAGAIN
+ * (no thread). Cost: one store for each call.
+ */
+PF_API int pf_loop_set_blocking_threshold(pf_loop *loop, int64_t threshold_ns, int signo);
 
 /*
  * Let others see from outside whether the loop turns: from now on it stores its beat in

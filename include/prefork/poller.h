@@ -1,9 +1,10 @@
 /*
  * poller.h - how a loop asks the kernel, as a table of functions.
  *
- * The loop brings its own: epoll on Linux. A test brings another (pf_loop_options.poller)
- * and so decides what is ready and how long a sleep lasts. All functions are called by the
- * loop's owner only, except close(), which a child that discards a loop calls too.
+ * The loop brings three: epoll, else kqueue, else select, whichever the system has. A test
+ * brings another (pf_loop_options.poller) and so decides what is ready and how long a sleep
+ * lasts. All functions are called by the loop's owner only, except close(), which a child
+ * that discards a loop calls too.
  */
 #ifndef PREFORK_POLLER_H
 #define PREFORK_POLLER_H
@@ -21,7 +22,8 @@ struct pf_poll_event {
     unsigned events;
 };
 
-/* Begin the initialiser with PF_POLLER_OPS; functions are only ever added at the end. */
+/* Begin the initialiser with PF_POLLER_OPS. A table of another size than the library's is
+ * an older one if smaller, and refused by pf_loop_new() with -EINVAL. */
 struct pf_poller_ops {
     size_t size;
     const char *name;
@@ -69,12 +71,27 @@ struct pf_poller_ops {
 
     /* close(2) is as good as remove(), once the loop has forgotten the tag. */
     bool close_removes;
+
+    /* Make room, so that add() of descriptors below `fds` needs no memory. Returns 0 or
+     * -ENOMEM. NULL: it never does. */
+    int (*reserve)(void *state, size_t fds);
 };
 
 #define PF_POLLER_OPS .size = sizeof(struct pf_poller_ops)
 
-/* Linux epoll(7). Sleeps with nanosecond timeouts where epoll_pwait2(2) exists (5.11). */
+/* Linux epoll(7). Sleeps with nanosecond timeouts where epoll_pwait2(2) exists (5.11). Only
+ * on Linux. */
 PF_API extern const struct pf_poller_ops pf_poller_epoll;
+
+/* kqueue(2). Only on the BSDs and macOS. */
+PF_API extern const struct pf_poller_ops pf_poller_kqueue;
+
+/* select(2), everywhere. Descriptors from FD_SETSIZE on answer -ENOSPC; a wait costs time
+ * in proportion to the highest one. */
+PF_API extern const struct pf_poller_ops pf_poller_select;
+
+/* The poller of that name, or NULL if this system has none. With NULL: the best one. */
+PF_API const struct pf_poller_ops *pf_poller_find(const char *name);
 
 #ifdef __cplusplus
 }

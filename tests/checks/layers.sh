@@ -16,7 +16,7 @@ allowed() {
 # The public headers belong to floors too.
 floor_of() {
     case $1 in
-    base | log | loop | options | poller) echo loop ;;
+    base | executor | future | log | loop | options | periodic | poller | testing) echo loop ;;
     *) echo "$1" ;;
     esac
 }

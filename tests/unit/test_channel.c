@@ -2,6 +2,8 @@
  */
 #include "tests/lib/test.h"
 
+#include "tests/lib/backend.h"
+
 #include <prefork/ipc.h>
 
 #include <errno.h>
@@ -390,6 +392,7 @@ static void wrong_arguments_are_refused(void **state)
 
 int main(void)
 {
+    pf_backend_configure();
     const struct CMUnitTest tests[] = {
         pf_test(a_record_arrives_whole_with_type_sequence_and_payload),
         pf_test(the_longest_record_fits_and_a_longer_one_is_refused),

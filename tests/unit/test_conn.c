@@ -6,6 +6,8 @@
  */
 #include "tests/lib/test.h"
 
+#include "tests/lib/backend.h"
+
 #include "net/conn.h"
 #include "net/listener.h"
 
@@ -1578,6 +1580,7 @@ static void write_that_cannot_be_watched(void **unused)
 
 int main(void)
 {
+    pf_backend_configure();
     const struct CMUnitTest tests[] = {
         pf_test(write_that_cannot_be_watched),
         pf_test(whole_request_costs_one_recv_and_one_send),

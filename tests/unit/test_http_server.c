@@ -5,6 +5,8 @@
  */
 #include "tests/lib/test.h"
 
+#include "tests/lib/backend.h"
+
 #include "http/internal.h"
 
 #include <prefork/log.h>
@@ -1711,6 +1713,7 @@ static void a_date_is_the_second_that_it_is(void **state)
 
 int main(void)
 {
+    pf_backend_configure();
     for (size_t i = 0; i < sizeof app.big;
          i++) /* each length ends in a letter of its own */
         app.big[i] = (char)('a' + (i + 1) % 26);
