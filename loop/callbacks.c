@@ -33,6 +33,15 @@ static int add_spare(struct pf__callbacks *callbacks)
     return 0;
 }
 
+static void drop_spare(struct pf__callbacks *callbacks)
+{
+    struct pf__callback_chunk *chunk = callbacks->spare;
+    callbacks->spare = chunk->next;
+    callbacks->spares--;
+    callbacks->chunks--;
+    free(chunk);
+}
+
 /* Go on to a spare chunk. The loop finds it once something in it counts as added. */
 void pf__callbacks_use_spare(struct pf__callbacks *callbacks)
 {
@@ -40,6 +49,7 @@ void pf__callbacks_use_spare(struct pf__callbacks *callbacks)
     callbacks->spare = chunk->next;
     callbacks->spares--;
     chunk->next = NULL;
+    chunk->first = atomic_load_explicit(&callbacks->added, memory_order_relaxed);
     atomic_store_explicit(&chunk->first_end, PF__CHUNK, memory_order_relaxed);
     if (callbacks->tail)
         callbacks->tail->next = chunk;
@@ -68,7 +78,7 @@ static uint64_t places(struct pf__callbacks *callbacks)
 /* How far `added` may go without a look at anything else. */
 static void measure_room(struct pf__callbacks *callbacks)
 {
-    uint64_t taken = waiting(callbacks) + callbacks->promised, free = places(callbacks);
+    uint64_t taken = waiting(callbacks), free = places(callbacks);
     uint64_t room = free > callbacks->promised ? free - callbacks->promised : 0;
     uint64_t allowed = callbacks->max > taken ? callbacks->max - taken : 0;
     if (callbacks->closed)
@@ -77,18 +87,22 @@ static void measure_room(struct pf__callbacks *callbacks)
 }
 
 /* Have a place for one more, beside what is promised. */
-int pf__callbacks_make_room(struct pf__callbacks *callbacks)
+static int have_place(struct pf__callbacks *callbacks, bool allowed)
 {
-    if (added(callbacks) < callbacks->room_until)
-        return 0;
     if (callbacks->closed)
         return -ESTALE;
-    if (waiting(callbacks) + callbacks->promised >= callbacks->max)
+    if (!allowed)
         return -ENOSPC;
-    if (places(callbacks) <= callbacks->promised && add_spare(callbacks) != 0)
-        return -ENOMEM;
-    measure_room(callbacks);
+    if (places(callbacks) <= callbacks->promised)
+        return add_spare(callbacks);
     return 0;
+}
+
+int pf__callbacks_make_room(struct pf__callbacks *callbacks)
+{
+    int err = have_place(callbacks, waiting(callbacks) < callbacks->max);
+    measure_room(callbacks);
+    return err;
 }
 
 /* ---- producers ------------------------------------------------------------------- */
@@ -96,7 +110,9 @@ int pf__callbacks_make_room(struct pf__callbacks *callbacks)
 int pf__callbacks_promise(struct pf__callbacks *callbacks)
 {
     pthread_mutex_lock(&callbacks->lock);
-    int err = pf__callbacks_make_room(callbacks);
+    uint64_t max = callbacks->max, promised = callbacks->promised;
+    int err =
+        have_place(callbacks, promised < max && waiting(callbacks) + promised < 2 * max);
     if (!err)
         callbacks->promised++;
     measure_room(callbacks);
@@ -134,8 +150,11 @@ int pf__callbacks_reserve(struct pf__callbacks *callbacks, size_t count)
     size_t wanted = count / PF__CHUNK + 2;
     int err = 0;
     pthread_mutex_lock(&callbacks->lock);
+    size_t before = callbacks->chunks;
     while (count && !err && callbacks->chunks < wanted)
-        err = add_spare(callbacks); /* if one fails, those before are merely spare */
+        err = add_spare(callbacks);
+    while (err && callbacks->chunks > before)
+        drop_spare(callbacks);
     if (!err && callbacks->chunks_wanted < wanted)
         callbacks->chunks_wanted = wanted;
     measure_room(callbacks);
@@ -194,10 +213,14 @@ int pf__callbacks_each(struct pf__callbacks *callbacks, pf__each_callback_fn *fn
     uint64_t first = done(callbacks), mark = pf__callbacks_mark(callbacks);
     const struct pf__callback_chunk *chunk = NULL;
     for (uint64_t number = first; !result && number != mark; number++) {
-        if (number == first) /* if none waits, a producer may be making a head */
+        if (number == first) { /* if none waits, a producer may be making a head */
             chunk = callbacks->head;
-        else if (number % PF__CHUNK == 0)
+            /* In a child: its thread was about to retire it when another one forked. */
+            if (number - chunk->first >= PF__CHUNK)
+                chunk = chunk->next;
+        } else if (number % PF__CHUNK == 0) {
             chunk = chunk->next;
+        }
         struct pf__callback callback = pf__callback_at(chunk, number % PF__CHUNK);
         result = fn(&callback, arg);
     }
@@ -255,7 +278,7 @@ void pf__callbacks_close(struct pf__callbacks *callbacks, pf__drop_fn *drop, voi
 void pf__callbacks_discard(struct pf__callbacks *callbacks, pf__drop_fn *drop, void *arg)
 {
     /* A thread that held the lock at the fork is not in the child to let go of it, or to
-     * finish what it did to the chunks: those are left alone. */
+     * finish what it did to the list of chunks: their memory is left alone. */
     if (pthread_mutex_trylock(&callbacks->lock) == 0)
         close_locked(callbacks, (struct drop){drop, arg});
     else

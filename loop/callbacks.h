@@ -2,12 +2,13 @@
  * callbacks.h - functions waiting to be called by the loop's thread.
  *
  * Three ways in. The queue takes them from any thread: a list of chunks, to which producers
- * append under a mutex, and from which the loop takes without one: it only looks how many
- * have been appended, which is also its snapshot, since what is added from then on runs in
- * the next iteration. A place in the queue can be promised beforehand, to what must not
- * fail when its time has come. The ring takes them from signal handlers: a bounded
- * lock-free queue (D. Vyukov's bounded MPMC queue, with one consumer), in which a handler
- * never waits for whatever it interrupted.
+ * append under a mutex, and from which the loop takes without one, but for the moment in
+ * which it gives back a chunk: it only looks how many have been appended, which is also its
+ * snapshot, since what is added from then on runs in the next iteration. A place in the
+ * queue can be promised beforehand, to what must not fail when its time has come; those are
+ * counted apart, up to a limit of the same size, so that many promises lock nobody out. The
+ * ring takes them from signal handlers: a bounded lock-free queue (D. Vyukov's bounded MPMC
+ * queue, with one consumer), in which a handler never waits for whatever it interrupted.
  *
  * What a callback costs is the cache lines that go to and fro between producer and loop.
  * The line of the lock holds all that appending needs; the callbacks lie close together.
@@ -41,6 +42,7 @@ struct pf__callback_end {
 };
 
 struct pf__callback_chunk {
+    uint64_t first; /* number of its first entry */
     struct pf__callback_chunk *next;
     atomic_uint_least32_t
         first_end; /* entries before it have no end: as a rule, none has */
@@ -88,7 +90,8 @@ void pf__callbacks_init(struct pf__callbacks *callbacks, size_t max);
 /* Hand all that wait to `drop`; refuse more from now on (-ESTALE). */
 void pf__callbacks_close(struct pf__callbacks *callbacks, pf__drop_fn *drop, void *arg);
 
-/* The same in a child. A queue that another thread was just changing is left alone. */
+/* The same in a child. The memory of a queue that another thread was just changing is left
+ * alone. */
 void pf__callbacks_discard(struct pf__callbacks *callbacks, pf__drop_fn *drop, void *arg);
 
 /* After the close, when nobody else can call any more. */

@@ -18,9 +18,14 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t at_thread_end;
 static bool has_key;
 
-static void release_at_thread_end(void *loop)
+static void release_at_thread_end(void *arg)
 {
-    pf__loop_release(loop);
+    pf_loop *loop = arg;
+    /* Nobody else knows of a loop that was made for this thread, unless he holds it. */
+    if (pf__process_is(current_cookie) && atomic_load(&loop->owner) == pf__thread_mark() &&
+        atomic_exchange(&loop->implicit, false))
+        pf_loop_unref(loop); /* which may close it, and so forget it */
+    pf__current_set(NULL);
 }
 
 static void make_key(void)

@@ -187,7 +187,8 @@ static void report_unasked(pf_future *future)
     future->references++;
     pf__loop_report(loop, &error);
     future->references--;
-    pf__loop_release(loop);
+    if (pf__process_is(future->member.cookie)) /* else the hook may have discarded it */
+        pf__loop_release(loop);
 }
 
 static void bury(pf_future *future)

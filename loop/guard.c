@@ -63,7 +63,7 @@ uint64_t pf__process_cookie(void)
     uint64_t cookie = __atomic_load_n(&process->cookie, __ATOMIC_ACQUIRE);
     if (cookie)
         return cookie;
-    process->pid = getpid(); /* the same whichever thread writes it */
+    __atomic_store_n(&process->pid, getpid(), __ATOMIC_RELAXED); /* whoever writes it */
     uint64_t fresh = __atomic_add_fetch(&last_cookie, 1, __ATOMIC_SEQ_CST);
     if (__atomic_compare_exchange_n(&process->cookie, &cookie, fresh, false,
                                     __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))

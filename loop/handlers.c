@@ -29,11 +29,13 @@ int pf__handlers_reserve(struct pf__handlers *handlers, size_t count)
         if (at[fd].has_more)
             more[fd] = handlers->more[fd];
     }
-    free(handlers->at);
-    free(handlers->more);
-    handlers->at = at;
+    struct pf__handler *old_at = handlers->at;
+    struct pf__handler_more *old_more = handlers->more;
+    handlers->at = at; /* first: at a fork in another thread a child finds one that lives */
     handlers->more = more;
     handlers->capacity = capacity;
+    free(old_at);
+    free(old_more);
     return 0;
 }
 

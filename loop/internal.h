@@ -53,9 +53,10 @@ struct pf_loop {
     struct pf_loop_options options;
     struct pf_context_hooks hooks;
     const char *where;
-    bool discarded;     /* in a child, inside a callback: freed when that has returned */
-    bool implicit;      /* made by pf_loop_current(): its reference goes with the close */
-    pf_loop *next_open; /* list of this process's open loops */
+    bool discarded;       /* in a child, inside a callback: freed when that has returned */
+    atomic_bool implicit; /* made by pf_loop_current(): its reference goes with the close,
+                             or with its thread */
+    pf_loop *next_open;   /* list of this process's open loops */
 
     /* what it watches */
     const struct pf_poller_ops *poller;
@@ -72,6 +73,7 @@ struct pf_loop {
     int stop_error;        /* PF_ERROR_STOP: what start returns */
     bool changed_in_batch; /* a handler was removed or changed since the last poll */
     bool ghosts;          /* events came for registrations that were gone before the poll */
+    int64_t ghosts_again; /* what failed against them is not tried again before */
     bool now_known;       /* `now` is about now: see pf__loop_now() */
     int64_t now;          /* the clock, when it was last read */
     int64_t measured;     /* up to when busy_ns and idle_ns go; PF_NEVER: not measured */

@@ -159,12 +159,13 @@ int pf_loop_new_at(const struct pf_loop_options *options, const char *where, pf_
 
     loop->options = chosen;
     loop->cookie = cookie;
-    loop->pid = pf__process()->pid;
+    loop->pid = __atomic_load_n(&pf__process()->pid, __ATOMIC_RELAXED);
     atomic_init(&loop->owner, pf__thread_mark());
     atomic_init(&loop->references, 1);
     atomic_init(&loop->holds, 1);
     loop->where = where;
     loop->running_tag = PF__WAKER_TAG;
+    loop->ghosts_again = INT64_MIN;
     loop->stats.size = sizeof loop->stats;
     pf__waker_init(&loop->waker);
     pf__timers_init(&loop->timers);
@@ -255,8 +256,7 @@ int pf_loop_close(pf_loop *loop, bool all_fds)
     drop_registrations(loop);
     pf__loop_beat(loop, false);
     loop->beat = NULL;
-    bool implicit = loop->implicit;
-    loop->implicit = false;
+    bool implicit = atomic_exchange(&loop->implicit, false);
     atomic_store(&loop->running, false);
     pf__instance_forget(loop); /* may drop the last reference, as this may: */
     if (implicit)

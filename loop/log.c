@@ -84,7 +84,6 @@ static const char *level_name(enum pf_log_level level)
     return "error";
 }
 
-/* A log that cannot be written has nowhere to say so: all errors but EINTR are ignored. */
 /* Lines that nobody took, since the last one that somebody did. */
 static atomic_uint lost;
 
@@ -97,6 +96,7 @@ static bool has_room(void)
     return poll(&out, 1, 0) != 0;
 }
 
+/* A log that cannot be written has nowhere to say so: all errors but EINTR are ignored. */
 static void write_all(const char *text, size_t len)
 {
     while (write(STDERR_FILENO, text, len) < 0 && errno == EINTR)

@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define GHOSTS_REST_NS PF_SECOND
+
 /* ---- guards ---------------------------------------------------------------------- */
 
 int pf_loop_check(pf_loop *loop)
@@ -45,17 +47,20 @@ static int check_process(const pf_loop *loop, const char *call)
 static void log_error(const struct pf_loop_error *error)
 {
     pf_log(PF_LOG_ERROR, "callback-failed", "kind=%s fd=%d error=%s registered-at=%s%s%s%s",
-           error->kind, error->fd, strerror(-error->error),
+           error->kind, error->fd, strerror((int)(0u - (unsigned)error->error)),
            error->where ? error->where : "?", error->what ? " what=" : "",
            error->what ? error->what : "", error->disabled ? " now=disabled" : "");
 }
 
 void pf__loop_report(pf_loop *loop, const struct pf_loop_error *error)
 {
+    uint64_t cookie = loop->cookie;
     if (loop->options.on_error)
         loop->options.on_error(loop, error, loop->options.on_error_arg);
     else
         log_error(error);
+    if (!pf__process_is(cookie)) /* the hook has forked, and perhaps discarded it */
+        return;
     if (loop->options.error_policy == PF_ERROR_STOP) {
         loop->stop_asked = true;
         if (loop->stop_error == 0) /* the first one tells more than what follows from it */
@@ -128,13 +133,12 @@ static void run_signal(pf_loop *loop, int signo)
     signals->running = signo;
     void *entered = pf__context_enter(&loop->hooks, entry.context);
     int result = entry.fn(loop, signo, entry.arg);
-    bool inherited = pf__loop_is_inherited(loop); /* then it may have been discarded, too */
-    if (result < 0 && !inherited)
+    if (result < 0 && !pf__loop_is_inherited(loop))
         pf__loop_report(
             loop, &(struct pf_loop_error){
                       .error = result, .fd = -1, .kind = "signal", .where = entry.where});
     pf__context_leave(&loop->hooks, entry.context, entered);
-    if (!inherited) {
+    if (!pf__loop_is_inherited(loop)) { /* else it may have been discarded, too */
         bool replaced = signals->running != signo; /* removed, and perhaps added again */
         signals->running = 0;
         if (result == PF_DONE && !replaced)
@@ -325,8 +329,9 @@ static int run_handlers(pf_loop *loop, const struct pf_poll_event *events, int n
         }
     }
     loop->stats.events += (uint64_t)ran;
-    if (ran && !loop->options.spin_allowed)
-        pf__spin_turn(&loop->spin, events[(unsigned)loop->stats.turns % (unsigned)n].tag);
+    if (!loop->options.spin_allowed) /* a turn without a handler acquits the suspect */
+        pf__spin_turn(&loop->spin,
+                      ran ? events[(unsigned)loop->stats.turns % (unsigned)n].tag : 0);
     return ran;
 }
 
@@ -335,13 +340,13 @@ static int run_handlers(pf_loop *loop, const struct pf_poll_event *events, int n
  * same open file, keeps sending events that nobody can deregister any more (epoll(7),
  * questions and answers, 6). A fresh poller does not know it.
  */
-static void exorcise(pf_loop *loop)
+static int change_poller(pf_loop *loop)
 {
-    loop->ghosts = false;
     void *fresh;
-    if (!loop->poller->replace || loop->poller->open(loop->options.poller_arg, &fresh) != 0)
-        return; /* the events are dropped anyway; the next one tries again */
-    int err = loop->poller->add(fresh, loop->waker.read_fd, PF_READ, PF__WAKER_TAG);
+    int err = loop->poller->open(loop->options.poller_arg, &fresh);
+    if (err)
+        return err;
+    err = loop->poller->add(fresh, loop->waker.read_fd, PF_READ, PF__WAKER_TAG);
     for (size_t fd = 0; !err && fd < loop->handlers.capacity; fd++) {
         const struct pf__handler *handler = pf__handlers_find(&loop->handlers, (int)fd);
         if (handler && handler->events)
@@ -354,6 +359,19 @@ static void exorcise(pf_loop *loop)
         err = loop->poller->replace(loop->poll_state, fresh);
     if (err)
         loop->poller->close(fresh);
+    return err;
+}
+
+/* It asks for a system call for each handler: if it fails, not again in every turn. */
+static void exorcise(pf_loop *loop)
+{
+    int64_t now = pf__loop_now(loop);
+    if (now < loop->ghosts_again)
+        return;
+    loop->ghosts = false;
+    bool failed = loop->poller->replace && change_poller(loop) != 0;
+    if (failed && __builtin_add_overflow(now, GHOSTS_REST_NS, &loop->ghosts_again))
+        loop->ghosts_again = PF_NEVER;
 }
 
 /* ---- one iteration --------------------------------------------------------------- */
@@ -512,20 +530,24 @@ static int iterate(pf_loop *loop, int64_t max_ns, bool *stopped)
 
 /* ---- running --------------------------------------------------------------------- */
 
+static void end(pf_loop *loop)
+{
+    /* From here on another thread may close it. */
+    atomic_store_explicit(&loop->running, false, memory_order_release);
+}
+
 /* Only one thread at a time may run, take over or close a loop. */
 static int begin(pf_loop *loop)
 {
     if (atomic_exchange(&loop->running, true))
         return -EBUSY;
+    if (atomic_load(&loop->closed)) { /* meanwhile, in another thread */
+        end(loop);
+        return -ESTALE;
+    }
     if (atomic_load_explicit(&loop->owner, memory_order_relaxed) != pf__thread_mark())
         atomic_store(&loop->owner, pf__thread_mark());
     return 0;
-}
-
-static void end(pf_loop *loop)
-{
-    /* From here on another thread may close it. */
-    atomic_store_explicit(&loop->running, false, memory_order_release);
 }
 
 /* From here on it turns, or not at all: then it has ended. */
@@ -566,12 +588,7 @@ int pf__loop_begin(pf_loop *loop, const char *call)
         return err;
     if (atomic_load(&loop->closed))
         return -ESTALE;
-    err = begin(loop);
-    if (!err && atomic_load(&loop->closed)) { /* meanwhile, in another thread */
-        end(loop);
-        err = -ESTALE;
-    }
-    return err;
+    return begin(loop);
 }
 
 /* The loop is current while it runs, and lives: a callback may drop the program's last
@@ -643,8 +660,9 @@ int pf_loop_turn(pf_loop *loop, int64_t max_ns)
     pf_loop *previous = enter(loop);
     bool stopped = false;
     int result = iterate(loop, max_ns, &stopped);
-    if (stopped)
-        (void)spend_stop(loop);
+    int error = stopped ? spend_stop(loop) : 0;
+    if (error < 0)
+        result = error;
     end_running(loop);
     leave(loop, previous);
     return result;
@@ -660,15 +678,10 @@ int pf_loop_stop(pf_loop *loop)
 
 int pf__loop_take_over(pf_loop *loop)
 {
-    int err = check_process(loop, "make_current");
-    if (err)
-        return err;
-    if (atomic_load(&loop->closed))
-        return -ESTALE;
-    if (atomic_load(&loop->owner) == pf__thread_mark())
-        return 0;
-    err = begin(loop);
+    int err = pf__loop_begin(loop, "make_current");
     if (!err)
         end(loop);
+    else if (err == -EBUSY && atomic_load(&loop->owner) == pf__thread_mark())
+        err = 0; /* inside a callback of it */
     return err;
 }

@@ -1,8 +1,9 @@
 /* pool.c - see pool.h. */
 #include "loop/pool.h"
 
+#include "loop/thread.h"
+
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -116,13 +117,8 @@ static void *live(void *arg)
 static int start_thread(struct pf__pool *pool)
 {
     struct pf__pool_thread *thread = &pool->threads[pool->started];
-    sigset_t all, before;
     thread->pool = pool;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* the program's signals are not for it */
-    int err = pthread_create(&thread->id, NULL, live, thread);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (err)
+    if (pf__thread_start(&thread->id, live, thread) != 0)
         return -EAGAIN;
     pool->started++;
     return 0;

@@ -104,8 +104,9 @@ int pf_loop_update_handler(pf_loop *loop, int fd, unsigned events)
         return -EINVAL;
     if (events == handler->events)
         return 0;
-    loop->changed_in_batch = true;
-    return pf__loop_watch(loop, fd, handler, events);
+    err = pf__loop_watch(loop, fd, handler, events);
+    loop->changed_in_batch |= !err;
+    return err;
 }
 
 /* Forget a registration that the kernel has been told about. */

@@ -95,7 +95,7 @@ bool pf__spin_judge(struct pf__spin *spin, unsigned events,
         spin->since_ns = now_ns;
     spin->last = *after;
     return spin->proofs >= PF_LOOP_SPIN_PROOFS &&
-           now_ns - spin->since_ns >= PF_LOOP_SPIN_NS;
+           (uint64_t)now_ns - (uint64_t)spin->since_ns >= PF_LOOP_SPIN_NS;
 }
 
 void pf__spin_look_again(struct pf__spin *spin, const struct pf__spin_look *now)

@@ -10,7 +10,8 @@
 enum {
     LEVEL_BITS = 8,
     ARITY = 4, /* of the heap */
-    FIRST_CAPACITY = 64
+    FIRST_CAPACITY = 64,
+    STALE_KEYS_MIN = 64 /* in the heap, before it is swept for them */
 };
 
 /* The lists that a slot may be in; smaller numbers are the wheel's buckets. */
@@ -192,7 +193,14 @@ static bool is_stale(const struct pf__timers *timers, const struct pf__timer_key
     return slot->list != HEAP || slot->sequence != key->sequence;
 }
 
-/* Drop the stale keys: there are at least as many as there can be live ones. */
+/* Is there no room in the heap, or are most of its keys stale? */
+static bool heap_is_stale(const struct pf__timers *timers)
+{
+    return timers->heap_count == 2 * timers->capacity ||
+           timers->heap_count >= 2 * (uint64_t)timers->waiting + STALE_KEYS_MIN;
+}
+
+/* Drop the stale keys, which pays for itself: at least every second one is. */
 static void sweep(struct pf__timers *timers)
 {
     uint32_t kept = 0;
@@ -219,7 +227,7 @@ static void add_near(struct pf__timers *timers, uint32_t index)
     if (timers->run.tail != NONE) {
         struct pf__timer_key last = key_of(timers, timers->run.tail);
         if (before(&key, &last)) {
-            if (timers->heap_count == 2 * timers->capacity)
+            if (heap_is_stale(timers))
                 sweep(timers);
             timers->slots[index].list = HEAP;
             sift_up(timers->heap, timers->heap_count++, key);
@@ -461,6 +469,8 @@ int pf__timers_remove(struct pf__timers *timers, pf_timer timer,
 
 int64_t pf__timers_next(struct pf__timers *timers)
 {
+    if (timers->aside.head != NONE) /* asked from inside a timer: these are due already */
+        return timers->due_until;
     uint32_t near = first_near(timers);
     if (near != NONE)
         return timers->slots[near].deadline;

@@ -11,13 +11,13 @@
  * where all timers have the same delay the heap stays empty.
  *
  * Adding, moving and removing are O(1) for far timers, O(log of the near ones) for near
- * ones; each timer is moved down at most once for each level.
+ * ones. A timer that is left alone is moved down at most once for each level.
  *
  * A timer is a slot; its name is slot and generation, so a stale name is told from the
  * slot's next user. Removal is real and at once. What may stay behind is a key in the heap,
- * until it comes to the top or every second one is such a stale key. Due timers are taken
- * out into a list of their own before any of them runs; from there, too, one can be
- * removed.
+ * until it comes to the top or more than every second one is such a stale key. Due timers
+ * are taken out into a list of their own before any of them runs; from there, too, one can
+ * be removed.
  *
  * Source: G. Varghese, A. Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987,
  * scheme 7.
@@ -135,8 +135,8 @@ int pf__timers_describe(struct pf__timers *timers, pf_timer timer, const char *w
 int pf__timers_remove(struct pf__timers *timers, pf_timer timer,
                       struct pf__timer_call *call, struct pf__timer_more *more);
 
-/* The earliest deadline, or PF_NEVER. If the earliest was removed while far it may be that
- * one's, but only until the clock has passed it. */
+/* The earliest deadline, or PF_NEVER. If the earliest was removed or moved on while far it
+ * may be that one's, but only until the clock has passed it. */
 int64_t pf__timers_next(struct pf__timers *timers);
 
 /* Those that wait now and have a deadline of up to `now` are due. */

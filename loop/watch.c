@@ -1,5 +1,6 @@
 /* watch.c - see watch.h. */
 #include "loop/internal.h"
+#include "loop/thread.h"
 
 #include <errno.h>
 #include <prefork/log.h>
@@ -109,16 +110,6 @@ static void *watch_all(void *arg)
     return NULL;
 }
 
-static int start_thread(struct pf__watcher *watcher)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* the program's signals are not for it */
-    int err = pthread_create(&watcher->thread, NULL, watch_all, watcher);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return -err;
-}
-
 static void init(struct pf__watcher *watcher)
 {
     *watcher = (struct pf__watcher){0};
@@ -154,7 +145,7 @@ static int add(struct pf__watcher *watcher, struct pf__watch *watch)
     watcher->watches = watch;
     pthread_cond_signal(&watcher->changed);
     pthread_mutex_unlock(&watcher->lock);
-    int err = first ? start_thread(watcher) : 0;
+    int err = first ? pf__thread_start(&watcher->thread, watch_all, watcher) : 0;
     if (err) /* nobody else looks at it */
         watcher->watches = NULL;
     return err;

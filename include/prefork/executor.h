@@ -19,7 +19,8 @@
  * FORK. Threads do not exist in a child. There an executor answers -ECHILD,
  * pf_executor_free() frees its memory, and the default executor (NULL) is made anew.
  *
- * Threads of an executor take no signals. They are started when there is work for them.
+ * Threads of an executor take no signals but those of their own faults. They are started
+ * when there is work for them.
  */
 #ifndef PREFORK_EXECUTOR_H
 #define PREFORK_EXECUTOR_H
@@ -83,7 +84,7 @@ PF_API int pf_executor_load(pf_executor *executor, size_t *waiting, size_t *runn
  * `destroy`, on whichever thread comes last.
  *
  * Returns 0, or -EAGAIN (the queue is full, or not even one thread could be started),
- * -ENOMEM, -ENOSPC (the loop's callbacks), -ECHILD (also for an executor of another
+ * -ENOMEM, -ENOSPC (as pf_loop_add_future()), -ECHILD (also for an executor of another
  * process), -EPERM, -ESTALE (also for an executor that ends). The loop's thread.
  */
 PF_API int pf_loop_run_in_executor(pf_loop *loop, pf_executor *executor, pf_work_fn *work,

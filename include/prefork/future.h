@@ -98,8 +98,9 @@ PF_API int pf_future_cancel(pf_future *future);
  * Call fn(loop, future, arg) once the future is done, in a later iteration. Several may
  * wait; they are called in the order in which they came, among the callbacks.
  *
- * Returns 0, or -ENOMEM, -ENOSPC (as pf_loop_add_callback()), -EXDEV (another loop's
- * future).
+ * Returns 0, or -ENOMEM, -ENOSPC (pf_loop_options.callbacks_max wait for futures and
+ * executors of this loop, or twice as many for those and in its queue), -EXDEV (another
+ * loop's future).
  */
 PF_API int pf_loop_add_future(pf_loop *loop, pf_future *future, pf_future_fn *fn,
                               void *arg);

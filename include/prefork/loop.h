@@ -21,9 +21,10 @@
  * descriptors.
  *
  * THREADS. A loop belongs to the thread that made it; make_current, start and close from
- * another thread take over a loop that is not running. add_callback is the way in for other
- * threads. Callable anywhere: add_callback, spawn_callback, ref, unref, instance,
- * initialized. Everything else answers -EPERM in a foreign thread.
+ * another thread take over a loop that is not running, and while its owner is in no other
+ * call of it. add_callback is the way in for other threads. Callable anywhere:
+ * add_callback, spawn_callback, ref, unref, instance, initialized. Everything else answers
+ * -EPERM in a foreign thread.
  *
  * FORK. A loop never crosses a fork, by fork(2) or by a raw clone(2). Every function that
  * takes a loop answers -ECHILD in a child, before it touches a descriptor that the parent
@@ -215,14 +216,17 @@ PF_API void pf_loop_unref(pf_loop *loop);
  * references stay: others may hold the loop.
  *
  * Returns 0, or -EBUSY (running, also from inside a callback), -ESTALE (closed already).
- * Any thread, if the loop is not running.
+ * Any thread, if the loop is not running and its owner is in no other call of it.
  */
 PF_API int pf_loop_close(pf_loop *loop, bool all_fds);
 
 /*
  * In a child: free a loop that was inherited over a fork. Closes the loop's own descriptors
  * and changes no registration, so the parent's loop goes on undisturbed. Registered
- * descriptors stay open. Destroy functions of *_full registrations run.
+ * descriptors stay open. Destroy functions of *_full registrations run. Other threads may
+ * have been adding callbacks to it at the fork, and one may have been running it; but a
+ * loop whose handlers, timers or futures another thread was changing just then may be
+ * discarded by nobody.
  *
  * Returns 0, or -EBUSY if the loop belongs to this process: use pf_loop_close().
  * The pointer is dead afterwards, whatever references there were.
@@ -231,7 +235,8 @@ PF_API int pf_loop_discard(pf_loop *loop);
 
 /*
  * Make room now, so that as many descriptors (by number: 0..fds-1), timers and queued
- * callbacks need no allocation later. Returns 0, or -ENOMEM (also for more callbacks than
+ * callbacks need no allocation later. What waits for a future or runs in an executor takes
+ * one of those callbacks. Returns 0, or -ENOMEM (also for more callbacks than
  * callbacks_max). Never shrinks.
  */
 PF_API int pf_loop_reserve(pf_loop *loop, size_t fds, size_t timers, size_t callbacks);
@@ -241,8 +246,9 @@ PF_API int pf_loop_reserve(pf_loop *loop, size_t fds, size_t timers, size_t call
 /*
  * This thread's current loop, borrowed: valid until it is closed. With none: NULL, or, if
  * `make`, a new one that becomes current; NULL then means it could not be made. Closing a
- * loop that was made here gives up all of it, unless somebody took a reference. A loop
- * inherited over a fork is never returned.
+ * loop that was made here gives up all of it, unless somebody took a reference; so does the
+ * end of its thread, if it is still current there. A loop inherited over a fork is never
+ * returned.
  */
 PF_API pf_loop *pf_loop_current(bool make);
 
@@ -293,16 +299,19 @@ PF_API int pf_loop_stop(pf_loop *loop);
 /*
  * One iteration, for a host that owns the main loop: steps 1 to 6, sleeping at most max_ns
  * (0: not at all, negative: no limit) in step 5. Returns the number of callbacks, timers
- * and handlers run, -EBUSY inside a callback, or what the poller's wait() failed with.
+ * and handlers run, -EBUSY inside a callback, under PF_ERROR_STOP the error that was
+ * reported, or what the poller's wait() failed with. A stop that was asked for is over.
  */
 PF_API int pf_loop_turn(pf_loop *loop, int64_t max_ns);
 
 /* A descriptor, borrowed, that polls readable when handlers are due or a callback was added
- * from another thread. Timers do not show in it: see pf_loop_next_deadline(). */
+ * from another thread. Timers do not show in it: see pf_loop_next_deadline(). Or -ENOTSUP:
+ * a poller without a descriptor, such as select's. */
 PF_API int pf_loop_fd(pf_loop *loop);
 
 /* When pf_loop_turn() is wanted next, on the loop's clock: now if callbacks are queued,
- * else the earliest timer, else PF_NEVER; into *out. */
+ * else never after the earliest timer (a timer that was moved on or removed may bring it
+ * forward, once), else PF_NEVER; into *out. */
 PF_API int pf_loop_next_deadline(pf_loop *loop, int64_t *out_ns);
 
 /* The loop's clock, read now, into *out. Deadlines are on this clock. */
@@ -343,7 +352,8 @@ PF_API int pf_loop_add_handler_full(pf_loop *loop, int fd, unsigned events, pf_i
  * not even a hang-up wakes the loop, until the next update. An event of this iteration that
  * is no longer asked for is not delivered.
  *
- * Returns 0, or -ENOENT (not registered), -EINVAL, -EBADF, -ENOSPC, -ENOMEM.
+ * Returns 0, or -ENOENT (not registered), -EINVAL, -EBADF, -ENOTSUP (fd was closed, and is
+ * something else now), -ENOSPC, -ENOMEM.
  * Cost: one system call if the events differ.
  */
 PF_API int pf_loop_update_handler(pf_loop *loop, int fd, unsigned events);

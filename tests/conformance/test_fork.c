@@ -1034,6 +1034,99 @@ static void a_child_that_returns_from_the_callback_leaves_start_at_once(void **s
     play_everywhere(RETURNS, -EIO); /* which would disable a handler */
 }
 
+/* ---- forking inside the error hook ----------------------------------------------- */
+
+struct hooked {
+    bool raw;
+    int children, status;
+};
+
+static void fork_in_hook(pf_loop *loop, const struct pf_loop_error *error, void *arg)
+{
+    struct hooked *hooked = arg;
+    (void)error;
+    pid_t pid = fork_or_clone(hooked->raw);
+    if (pid == 0) {
+        alarm(PF_TEST_DEADLINE_S);
+        hooked->children = -1;
+        if (pf_loop_discard(loop) != 0)
+            _exit(14);
+        return;
+    }
+    hooked->children++;
+    assert_int_equal(waitpid(pid, &hooked->status, 0), pid);
+    (void)pf_loop_stop(loop);
+}
+
+static int fail_here(pf_loop *loop, void *arg)
+{
+    (void)loop, (void)arg;
+    return -EIO;
+}
+
+static int fail_on_signal(pf_loop *loop, int signo, void *arg)
+{
+    (void)signo;
+    return fail_here(loop, arg);
+}
+
+static int fail_on_event(pf_loop *loop, int fd, unsigned events, void *arg)
+{
+    (void)fd, (void)events;
+    return fail_here(loop, arg);
+}
+
+/* What is reported, and whether by a loop that runs. */
+static bool make_failure(pf_loop *loop, int which, const int fds[2])
+{
+    pf_future *future;
+    switch (which) {
+    case 0:
+        assert_int_equal(pf_loop_add_callback(loop, fail_here, NULL), 0);
+        return true;
+    case 1:
+        assert_int_equal(pf_loop_call_later(loop, 0, fail_here, NULL, NULL), 0);
+        return true;
+    case 2:
+        assert_int_equal(pf_loop_add_handler(loop, fds[1], PF_WRITE, fail_on_event, NULL),
+                         0);
+        return true;
+    case 3:
+        assert_int_equal(pf_loop_add_signal(loop, SIGUSR1, fail_on_signal, NULL), 0);
+        assert_int_equal(raise(SIGUSR1), 0);
+        return true;
+    default:
+        assert_int_equal(pf_future_new(loop, &future), 0);
+        assert_int_equal(pf_future_set_error(future, -EIO), 0);
+        pf_future_unref(future); /* nobody has asked */
+        return false;
+    }
+}
+
+static void a_child_made_inside_the_error_hook_may_discard_there(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        struct hooked hooked = {.raw = i % 2};
+        struct pf_loop_options options = PF_LOOP_OPTIONS_INIT;
+        options.on_error = fork_in_hook;
+        options.on_error_arg = &hooked;
+        pf_loop *loop;
+        int fds[2];
+        assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+        assert_int_equal(pf_loop_new(&options, &loop), 0);
+        int started = make_failure(loop, i / 2, fds) ? pf_loop_start(loop) : -ECHILD;
+        if (hooked.children < 0)
+            _exit(started == -ECHILD ? 0 : 15);
+        assert_int_equal(hooked.children, 1);
+        assert_int_equal(hooked.status, 0);
+        assert_int_equal(pf_loop_close(loop, false), 0);
+        pf_loop_unref(loop);
+        close(fds[0]);
+        close(fds[1]);
+    }
+}
+
 struct owned {
     int destroyed_before, destroyed_after;
     int status;
@@ -1091,6 +1184,7 @@ int main(void)
         pf_test(a_child_made_inside_a_callback_has_no_loop),
         pf_test(a_child_made_inside_a_callback_can_discard_and_live_on),
         pf_test(a_child_that_returns_from_the_callback_leaves_start_at_once),
+        pf_test(a_child_made_inside_the_error_hook_may_discard_there),
         pf_test(discarding_inside_a_callback_destroys_only_what_has_not_run),
     };
     return cmocka_run_group_tests_name("fork", tests, NULL, NULL);

@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -311,6 +312,12 @@ static void what_nobody_wants_is_destroyed_and_a_failure_is_reported(void **stat
     drop(loop);
 }
 
+static int do_nothing(pf_loop *loop, void *arg)
+{
+    (void)loop, (void)arg;
+    return 0;
+}
+
 static void a_result_finds_its_place_in_a_queue_that_is_full(void **state)
 {
     (void)state;
@@ -324,6 +331,9 @@ static void a_result_finds_its_place_in_a_queue_that_is_full(void **state)
     assert_int_equal(pf_loop_add_future(loop, future, on_answer, &got), 0);
     assert_int_equal(pf_loop_run_in_executor(loop, executor, pass, &gate, &none), -ENOSPC);
     assert_null(none);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pf_loop_add_callback(loop, do_nothing, NULL), 0);
+    assert_int_equal(pf_loop_add_callback(loop, do_nothing, NULL), -ENOSPC);
     open_gate(&gate);
     wait_until(runs_nothing, executor);
     assert_int_equal(pf_loop_run_in_executor(loop, executor, pass, &gate, &none), -ENOSPC);
@@ -489,10 +499,37 @@ static void threads_have_a_name_and_take_no_signals(void **state)
     drop(loop);
 }
 
-static int do_nothing(pf_loop *loop, void *arg)
+static void leave_with_three(int signo)
 {
-    (void)loop, (void)arg;
-    return 0;
+    (void)signo;
+    _exit(3);
+}
+
+static int fault(void *arg, void **value)
+{
+    (void)arg, (void)value;
+    return raise(SIGSEGV);
+}
+
+static void faults_of_work_reach_the_programs_handler(void **state)
+{
+    (void)state;
+    int status;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        pf_loop *loop;
+        alarm(PF_TEST_DEADLINE_S);
+        struct sigaction leave = {.sa_handler = leave_with_three};
+        if (sigaction(SIGSEGV, &leave, NULL) != 0 || pf_loop_new(NULL, &loop) != 0 ||
+            pf_loop_run_in_executor(loop, NULL, fault, NULL, NULL) != 0)
+            _exit(1);
+        (void)pf_loop_start(loop);
+        _exit(2);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 3);
 }
 
 static int add_callbacks(void *arg, void **value)
@@ -1201,6 +1238,7 @@ int main(void)
         pf_test(work_is_taken_oldest_first),
         pf_test(threads_are_started_when_there_is_work_for_them_and_no_more_than_told),
         pf_test(threads_have_a_name_and_take_no_signals),
+        pf_test(faults_of_work_reach_the_programs_handler),
         pf_test(work_may_add_callbacks_to_the_loop),
         pf_test(work_that_waits_is_taken_out_of_the_queue),
         pf_test(work_that_runs_is_not_cancelled),

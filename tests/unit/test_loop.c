@@ -1122,6 +1122,55 @@ static void the_loops_descriptor_outlives_the_ghosts(void **state)
     drop(loop);
 }
 
+static struct {
+    int opens, refusals;
+    int64_t now;
+} sparing;
+
+static int open_sparingly(void *arg, void **state)
+{
+    if (sparing.opens++ > 0 && sparing.refusals > 0) {
+        sparing.refusals--;
+        return -EMFILE;
+    }
+    return pf_backend()->ops->open(arg, state);
+}
+
+static int64_t sparing_clock(void *arg)
+{
+    (void)arg;
+    return sparing.now;
+}
+
+static void what_fails_against_ghosts_is_tried_once_a_second(void **state)
+{
+    (void)state;
+    if (!pf_backend()->has_ghosts)
+        skip();
+    struct pf_poller_ops ops = *pf_backend()->ops;
+    struct pf_loop_options options = PF_LOOP_OPTIONS_INIT;
+    struct deed gone = says("gone");
+    pf_loop *loop;
+    memset(&sparing, 0, sizeof sparing);
+    sparing.refusals = 2;
+    ops.open = open_sparingly;
+    options.poller = &ops;
+    options.clock = sparing_clock;
+    assert_int_equal(pf_loop_new(&options, &loop), 0);
+    struct ghost ghost = make_ghost(loop, &gone);
+    for (int second = 0; second < 3; second++) {
+        for (int i = 0; i < 20; i++)
+            assert_int_equal(pf_loop_turn(loop, 0), 0);
+        assert_int_equal(sparing.opens, 2 + second);
+        sparing.now += PF_SECOND;
+    }
+    uint64_t stale = stats_of(loop).stale;
+    assert_int_equal(pf_loop_turn(loop, 0), 0);
+    assert_int_equal(stats_of(loop).stale, stale); /* the third time it worked */
+    end_ghost(ghost);
+    drop(loop);
+}
+
 enum {
     CROWD = 2500
 };
@@ -1420,6 +1469,13 @@ static void the_stop_policy_ends_start_with_the_first_error(void **state)
     at(loop, fake_clock.now, &stop);
     trace[0] = 0;
     assert_int_equal(pf_loop_start(loop), 0); /* a broken pipe stops nothing */
+    assert_int_equal(pf_loop_remove_handler(loop, fd_a), 0);
+    add(loop, &fails);
+    assert_int_equal(pf_loop_turn(loop, 0), -EIO); /* a host is told, too */
+    assert_int_equal(pf_loop_turn(loop, 0), 0);
+    struct deed strange = returns("strange", INT_MIN);
+    add(loop, &strange);
+    assert_int_equal(pf_loop_turn(loop, 0), INT_MIN);
     drop(loop);
 }
 
@@ -2270,6 +2326,7 @@ int main(void)
         pf_test(a_number_filled_by_dup2_behind_the_loops_back_can_be_added),
         pf_test(events_of_a_file_that_only_a_child_still_holds_do_not_spin),
         pf_test(the_loops_descriptor_outlives_the_ghosts),
+        pf_test(what_fails_against_ghosts_is_tried_once_a_second),
         pf_test(the_first_of_2500_ready_descriptors_can_remove_them_all),
         pf_test(more_ready_descriptors_than_one_poll_fetches_all_get_their_turn),
         pf_test(a_handler_that_is_done_is_removed),

@@ -586,6 +586,40 @@ static void each_thread_has_a_loop_of_its_own(void **state)
     assert_null(pf_loop_owned());
 }
 
+static void count_one(void *arg)
+{
+    ++*(int *)arg;
+}
+
+/* Makes a loop that nobody else knows, and leaves a callback in it. */
+static void *use_a_loop(void *dropped)
+{
+    pf_loop *loop = pf_loop_current(true);
+    if (loop)
+        (void)pf_loop_add_callback_full(loop, never_called, dropped, count_one, NULL);
+    return NULL;
+}
+
+static void *hold_a_loop(void *out)
+{
+    *(pf_loop **)out = pf_loop_ref(pf_loop_current(true));
+    return NULL;
+}
+
+static void a_loop_that_was_made_for_a_thread_goes_with_it(void **state)
+{
+    (void)state;
+    int dropped = 0;
+    join(start_thread(use_a_loop, &dropped));
+    assert_int_equal(dropped, 1);
+
+    pf_loop *held = NULL; /* this one somebody holds */
+    join(start_thread(hold_a_loop, &held));
+    assert_non_null(held);
+    assert_int_equal(pf_loop_make_current(held), 0);
+    drop(held);
+}
+
 /* ---- adding while the loop closes ------------------------------------------------ */
 
 struct race {
@@ -870,6 +904,7 @@ int main(void)
         pf_test(a_loop_freed_elsewhere_is_no_longer_current),
         pf_test(threads_that_race_for_the_instance_get_the_same),
         pf_test(each_thread_has_a_loop_of_its_own),
+        pf_test(a_loop_that_was_made_for_a_thread_goes_with_it),
         pf_test(adding_while_the_loop_closes_writes_into_nobody_elses_descriptor),
         pf_test(of_threads_that_race_to_close_exactly_one_does),
         pf_test(every_signal_wakes_the_loop_wherever_it_strikes),

@@ -8,6 +8,7 @@
 #include "tests/lib/test.h"
 
 #include <prefork/loop.h>
+#include <prefork/testing.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -708,6 +709,46 @@ static void a_busy_handler_is_looked_at_twice_in_a_thousand_turns(void **state)
     }
 }
 
+static int resume(pf_loop *loop, void *arg)
+{
+    return pf_loop_update_handler(loop, *(const int *)arg, PF_READ);
+}
+
+static int pause_and_come_back(pf_loop *loop, void *arg)
+{
+    int err = pf_loop_update_handler(loop, *(const int *)arg, 0);
+    return err ? err : pf_loop_call_later(loop, PF_SECOND, resume, arg, NULL);
+}
+
+static int leave_it_for_a_second(pf_loop *loop, int fd, unsigned events, void *arg)
+{
+    (void)fd, (void)events;
+    return pf_loop_add_callback(loop, pause_and_come_back, arg);
+}
+
+/* It ignores a hang-up, but not in turns on end. */
+static void one_that_looks_once_a_second_is_never_disabled(void **state)
+{
+    (void)state;
+    struct pf_test_clock clock = {0};
+    struct pf_loop_options options = pf_test_options(&clock);
+    pf_loop *loop;
+    int ends[2];
+    options.on_error = on_error;
+    memset(&reported, 0, sizeof reported);
+    assert_int_equal(pf_loop_new(&options, &loop), 0);
+    make_ends(PIPE, ends);
+    close_end(&ends[1]);
+    assert_int_equal(
+        pf_loop_add_handler(loop, ends[0], PF_READ, leave_it_for_a_second, &ends[0]), 0);
+    for (int i = 0; i < 2 * PF_LOOP_SPIN_TURNS; i++)
+        assert_true(pf_test_advance(loop, &clock, PF_SECOND) >= 1);
+    assert_int_equal(reported.count, 0);
+    assert_int_equal(spins_of(loop), 0);
+    drop(loop);
+    close_end(&ends[0]);
+}
+
 static void busy_handlers_in_turns_are_not_looked_at(void **state)
 {
     (void)state;
@@ -751,6 +792,7 @@ int main(void)
         pf_test(a_writer_whose_peer_keeps_step_is_never_disabled),
         pf_test(one_that_leaves_the_reading_to_a_callback_is_never_disabled),
         pf_test(one_that_pauses_itself_is_never_disabled),
+        pf_test(one_that_looks_once_a_second_is_never_disabled),
         pf_test(one_that_accepts_is_never_disabled),
         pf_test(datagrams_of_one_size_are_never_suspected),
         pf_test(what_has_no_bytes_to_count_is_never_suspected),

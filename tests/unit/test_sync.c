@@ -555,25 +555,24 @@ static void another_loops_future_is_refused(void **state)
     drop(&world);
 }
 
-static int do_nothing(pf_loop *loop, void *arg)
+static int hear_nothing(pf_loop *loop, pf_future *future, void *arg)
 {
-    (void)loop, (void)arg;
+    (void)loop, (void)future, (void)arg;
     return 0;
 }
 
-static void fill_queue(pf_loop *loop, struct task *task)
+static void let_others_wait(pf_loop *loop, struct task *task)
 {
-    (void)task;
-    while (pf_loop_add_callback(loop, do_nothing, NULL) == 0)
+    while (pf_loop_add_future(loop, task->future, hear_nothing, NULL) == 0)
         ;
 }
 
-static void a_full_queue_has_no_place_for_the_wait(void **state)
+static void where_too_many_wait_there_is_no_place_for_one_more(void **state)
 {
     (void)state;
     struct world world;
     pf_loop *loop = make_with(&world, 3, PF_ERROR_KEEP);
-    struct task task = {.future = new_future(loop), .act = fill_queue};
+    struct task task = {.future = new_future(loop), .act = let_others_wait};
     int error = 0;
     assert_int_equal(run(loop, &task, PF_SECOND), -ENOSPC);
     assert_untouched();
@@ -725,7 +724,7 @@ int main(void)
         pf_test(a_closed_loop_is_refused),
         pf_test(a_foreign_thread_is_refused),
         pf_test(another_loops_future_is_refused),
-        pf_test(a_full_queue_has_no_place_for_the_wait),
+        pf_test(where_too_many_wait_there_is_no_place_for_one_more),
         pf_test(callbacks_that_waited_already_run_first),
         pf_test(the_function_may_drop_the_last_reference_to_the_loop),
         pf_test(the_current_loop_is_put_back),

@@ -119,6 +119,33 @@ static void options_may_be_changed_before_the_loop_is_made(void **state)
     drop(loop);
 }
 
+static void every_new_loop_may_be_one_for_tests(void **state)
+{
+    (void)state;
+    struct pf_test_clock clock = {.now_ns = 5};
+    struct pf_loop_options options = pf_test_options(&clock);
+    assert_int_equal(pf_loop_configure(&options), 0);
+    pf_loop_clear_current();
+    pf_loop *loop = pf_loop_current(true);
+    int64_t now = 0;
+    assert_non_null(loop);
+    assert_int_equal(pf_loop_time(loop, &now), 0);
+    assert_true(now == 5);
+    assert_int_equal(pf_loop_close(loop, false), 0);
+    assert_int_equal(pf_loop_configure(NULL), 0);
+    pf_backend_configure();
+}
+
+static void a_test_cannot_wait_beyond_the_end_of_time(void **state)
+{
+    (void)state;
+    struct pf_test_clock clock = {.now_ns = 1};
+    pf_loop *loop = make(&clock);
+    assert_int_equal(pf_loop_turn(loop, INT64_MAX), 0);
+    assert_true(clock.now_ns == INT64_MAX);
+    drop(loop);
+}
+
 static void an_hour_passes_at_once_and_each_timer_runs_at_its_deadline(void **state)
 {
     (void)state;
@@ -644,6 +671,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         pf_test(the_loops_clock_is_the_tests),
         pf_test(options_may_be_changed_before_the_loop_is_made),
+        pf_test(every_new_loop_may_be_one_for_tests),
+        pf_test(a_test_cannot_wait_beyond_the_end_of_time),
         pf_test(an_hour_passes_at_once_and_each_timer_runs_at_its_deadline),
         pf_test(time_that_is_advanced_without_timers_just_passes),
         pf_test(timers_of_timers_run_within_the_same_advance),

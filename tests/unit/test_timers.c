@@ -591,6 +591,24 @@ static void one_put_aside_can_be_removed(void **state)
     pf__timers_fini(&timers);
 }
 
+static void those_put_aside_are_due_already(void **state)
+{
+    (void)state;
+    static char args[3];
+    struct pf__timers timers;
+    pf__timers_init(&timers);
+    add(&timers, 5, &args[0]);
+    add(&timers, 7, &args[1]);
+    collect(&timers, 10);
+    add(&timers, 1, &args[2]);
+    assert_next_is(&timers, &args[0]); /* which put the late one aside */
+    assert_next_is(&timers, &args[1]);
+    assert_true(pf__timers_next(&timers) <= 10);
+    assert_no_more_are_due(&timers);
+    assert_true(pf__timers_next(&timers) == 1);
+    pf__timers_fini(&timers);
+}
+
 /* ---- memory ---------------------------------------------------------------------- */
 
 static void near_timers_that_come_and_go_for_ever_take_no_more_room(void **state)
@@ -698,6 +716,7 @@ int main(void)
         pf_test(each_due_timer_says_how_late_it_is),
         pf_test(what_is_added_while_others_are_taken_is_not_due),
         pf_test(one_put_aside_can_be_removed),
+        pf_test(those_put_aside_are_due_already),
         pf_test(near_timers_that_come_and_go_for_ever_take_no_more_room),
         pf_test(adding_and_removing_for_ever_takes_no_more_room),
         pf_test(more_than_fits_is_refused_and_nothing_changes),
