@@ -61,3 +61,9 @@ bool pf_backend_polls_readable(pf_loop *loop, bool otherwise)
     }
     return poll(&want, 1, 0) == 1 && want.revents == POLLIN;
 }
+
+void pf_backend_skip_select_under_valgrind(void)
+{
+    if (pf_backend()->ops == &pf_poller_select)
+        pf_test_skip_under_valgrind();
+}

@@ -31,6 +31,10 @@ void pf_backend_configure(void);
 /* The one that loops use now. */
 const struct pf_backend *pf_backend(void);
 
+/* Skip the test if signals from elsewhere would interrupt pselect(2) under valgrind, which
+ * may then repeat the call with arguments of its own and fail it with -EFAULT. */
+void pf_backend_skip_select_under_valgrind(void);
+
 /* Does pf_loop_fd(loop) poll readable? Without such a descriptor: `otherwise`. */
 bool pf_backend_polls_readable(pf_loop *loop, bool otherwise);
 

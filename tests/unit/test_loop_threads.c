@@ -807,6 +807,7 @@ static void *send_signals(void *arg)
 static void every_signal_wakes_the_loop_wherever_it_strikes(void **state)
 {
     (void)state;
+    pf_backend_skip_select_under_valgrind();
     struct sigaction before;
     skip_under_tsan();
     catch_signals(&before);
@@ -823,6 +824,7 @@ static void every_signal_wakes_the_loop_wherever_it_strikes(void **state)
 static void a_storm_of_signals_loses_no_callback(void **state)
 {
     (void)state;
+    pf_backend_skip_select_under_valgrind();
     struct sigaction before;
     skip_under_tsan();
     catch_signals(&before);

@@ -652,6 +652,7 @@ static void act_look_what_was_sent(pf_loop *loop, struct told *told)
 static void a_storm_from_another_thread_never_loses_the_last_one(void **state)
 {
     (void)state;
+    pf_backend_skip_select_under_valgrind();
     for (int to_thread = 0; to_thread < 2; to_thread++) {
         pf_loop *loop = make();
         struct told told = {.act = act_look_what_was_sent};
@@ -678,6 +679,7 @@ static void act_look_what_the_child_sent(pf_loop *loop, struct told *told)
 static void a_storm_from_a_child_never_loses_the_last_one(void **state)
 {
     (void)state;
+    pf_backend_skip_select_under_valgrind();
     int count = rounds(100000, 2000), status;
     shared_sent = mmap(NULL, sizeof *shared_sent, PROT_READ | PROT_WRITE,
                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -724,6 +726,7 @@ static void act_post(pf_loop *loop, struct told *told)
 static void every_signal_wakes_a_loop_that_is_about_to_sleep(void **state)
 {
     (void)state;
+    pf_backend_skip_select_under_valgrind();
     pf_loop *loop = make();
     struct told told = {.act = act_post};
     pthread_t thread;
@@ -751,6 +754,7 @@ static void *let_signals_in(void *arg)
 static void a_signal_that_strikes_another_thread_is_told_on_the_loops(void **state)
 {
     (void)state;
+    pf_backend_skip_select_under_valgrind();
     pf_loop *loop = make();
     struct told told = {0};
     sigset_t usr1, before;
@@ -804,6 +808,7 @@ static void *run_second_loop(void *arg)
 static void loops_of_two_threads_are_both_told(void **state)
 {
     (void)state;
+    pf_backend_skip_select_under_valgrind();
     pf_loop *loop = make();
     struct told told = {0};
     struct second second = {.err = -1};
@@ -839,6 +844,7 @@ static void *raise_all_the_time(void *arg)
 static void a_signal_taken_anew_is_told_whatever_strikes_meanwhile(void **state)
 {
     (void)state;
+    pf_backend_skip_select_under_valgrind();
     pf_loop *loop = make();
     pthread_t thread;
     atomic_store(&enough, false);
@@ -880,6 +886,7 @@ static void *open_and_close_loops(void *arg)
 static void loops_close_while_signals_strike(void **state)
 {
     (void)state;
+    pf_backend_skip_select_under_valgrind();
     pf_loop *loop =
         make(); /* takes it all the time, so the others do not change anything */
     struct told told = {0};
@@ -946,6 +953,7 @@ static void run_timers_in_a_storm(pf_loop *loop)
 static void in_a_storm_of_interruptions_timers_are_never_early(void **state)
 {
     (void)state;
+    pf_backend_skip_select_under_valgrind();
     pf_loop *loop = make();
     struct told told = {0};
     atomic_store(&handled, 0);
