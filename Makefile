@@ -159,7 +159,7 @@ asan tsan: ## the tests under AddressSanitizer + UBSan, or ThreadSanitizer
 	$(MAKE) VARIANT=$@ test
 
 valgrind: ## the tests, and the server in them, under valgrind
-	$(MAKE) VARIANT=debug test WRAP="valgrind --quiet --error-exitcode=99 \
+	$(MAKE) VARIANT=debug test WRAP="valgrind --quiet --fair-sched=try --error-exitcode=99 \
 	    --leak-check=full --track-fds=no --child-silent-after-fork=yes"
 
 # The loop's sources against macOS's headers, and a program that runs it, for a Mac to try.
