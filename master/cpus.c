@@ -8,6 +8,8 @@
  */
 #include "master/cpus.h"
 
+#include "master/cgroup.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
@@ -61,120 +63,95 @@ static unsigned in_milli(long long quota, long long period)
     return milli <= UINT_MAX ? (unsigned)milli : 0;
 }
 
-/* The first line of dir/name, or "" if there is none to read. */
-static const char *read_line(const char *dir, const char *name, char *line, int len)
-{
-    char path[PATH_MAX];
-    FILE *file = NULL;
-    if (snprintf(path, sizeof path, "%s/%s", dir, name) < (int)sizeof path)
-        file = fopen(path, "re");
-    if (!file || !fgets(line, len, file))
-        line[0] = '\0';
-    if (file)
-        (void)fclose(file); /* only read */
-    return line;
-}
-
 /* The quota that one cgroup sets; 0 for "max", -1, and what is not there. */
 static unsigned quota_of(const char *dir)
 {
     char line[64], *rest;
-    long long quota = strtoll(read_line(dir, "cpu.max", line, sizeof line), &rest, 10);
+    long long quota =
+        strtoll(pf__cgroup_line(dir, "cpu.max", line, sizeof line), &rest, 10);
     if (rest != line)
         return in_milli(quota, strtoll(rest, NULL, 10));
-    quota = strtoll(read_line(dir, "cpu.cfs_quota_us", line, sizeof line), NULL, 10);
+    quota = strtoll(pf__cgroup_line(dir, "cpu.cfs_quota_us", line, sizeof line), NULL, 10);
     long long period =
-        strtoll(read_line(dir, "cpu.cfs_period_us", line, sizeof line), NULL, 10);
+        strtoll(pf__cgroup_line(dir, "cpu.cfs_period_us", line, sizeof line), NULL, 10);
     return in_milli(quota, period);
 }
 
-/*
- * Lower *least to the smallest quota of root/mount/path and of the directories above it, up
- * to root/mount. A container often sees its own cgroup mounted as the root, under which the
- * path as the host knows it is missing: then the root alone speaks.
- */
-static void lower_along(unsigned *least, const char *root, const char *mount,
-                        const char *path)
+static pf__cgroup_fn lower_quota;
+static bool lower_quota(const char *dir, void *arg)
 {
-    char dir[PATH_MAX];
-    size_t root_len = strlen(root) + strlen(mount) + 1;
-    if (snprintf(dir, sizeof dir, "%s/%s%s", root, mount, path) >= (int)sizeof dir)
-        return;
-    char *slash;
-    do {
-        unsigned quota = quota_of(dir);
-        if (quota != 0 && (*least == 0 || quota < *least))
-            *least = quota;
-        slash = strrchr(dir, '/');
-        *slash = '\0';
-    } while ((size_t)(slash - dir) >= root_len);
-}
-
-/* Is "cpu" one of "cpu,cpuacct"? */
-static bool lists_cpu(const char *controllers)
-{
-    for (const char *at = controllers;; at++) {
-        size_t len = strcspn(at, ",");
-        if (len == strlen("cpu") && strncmp(at, "cpu", len) == 0)
-            return true;
-        at += len;
-        if (!*at)
-            return false;
-    }
-}
-
-/* Take one line of /proc/self/cgroup, "id:controllers:path"; see cgroups(7). */
-static void lower_by(unsigned *least, const char *sys_root, char *line)
-{
-    line[strcspn(line, "\n")] = '\0';
-    char *controllers = strchr(line, ':');
-    char *path = controllers ? strchr(controllers + 1, ':') : NULL;
-    if (!path)
-        return;
-    *controllers++ = '\0';
-    *path++ = '\0';
-    /* Moved out of its cgroup namespace, see cgroup_namespaces(7): nothing above the
-     * process can be seen, and what can be seen is not above it. */
-    if (strcmp(path, "/..") == 0 || strncmp(path, "/../", strlen("/../")) == 0)
-        return;
-    if (!*controllers) { /* version 2, alone or beside version 1 */
-        lower_along(least, sys_root, "", path);
-        lower_along(least, sys_root, "unified", path);
-    } else if (lists_cpu(
-                   controllers)) { /* version 1, where "cpu" may be a link or missing */
-        lower_along(least, sys_root, "cpu", path);
-        lower_along(least, sys_root, controllers, path);
-    }
+    unsigned *least = arg, quota = quota_of(dir);
+    if (quota != 0 && (*least == 0 || quota < *least))
+        *least = quota;
+    return true;
 }
 
 unsigned pf__cpus_quota(const char *proc_root, const char *sys_root)
 {
-    char name[PATH_MAX];
-    if (snprintf(name, sizeof name, "%s/cgroup", proc_root) >= (int)sizeof name)
-        return 0;
-    FILE *file = fopen(name, "re");
-    if (!file)
-        return 0;
     unsigned least = 0;
-    char *line = NULL;
-    size_t size = 0;
-    while (getline(&line, &size, file) >= 0)
-        lower_by(&least, sys_root, line);
-    free(line);
-    (void)fclose(file); /* only read */
+    pf__cgroup_walk(proc_root, sys_root, "cpu", lower_quota, &least);
     return least;
+}
+
+/* ---- what happened to this cgroup -------------------------------------------------- */
+
+static pf__cgroup_fn add_throttled;
+static bool add_throttled(const char *dir, void *arg)
+{
+    int64_t *sum = arg, count = pf__cgroup_count(dir, "cpu.stat", "nr_throttled");
+    if (count >= 0)
+        *sum = (*sum < 0 ? 0 : *sum) + count;
+    return true;
+}
+
+int64_t pf__cpus_throttled(const char *proc_root, const char *sys_root)
+{
+    int64_t sum = -1;
+    pf__cgroup_walk(proc_root, sys_root, "cpu", add_throttled, &sum);
+    return sum;
+}
+
+static pf__cgroup_fn find_oom_kills;
+static bool find_oom_kills(const char *dir, void *arg)
+{
+    int64_t *count = arg;
+    *count = pf__cgroup_count(dir, "memory.events", "oom_kill");
+    if (*count < 0)
+        *count = pf__cgroup_count(dir, "memory.oom_control", "oom_kill");
+    return *count < 0;
+}
+
+int64_t pf__cpus_oom_kills(const char *proc_root, const char *sys_root)
+{
+    int64_t count = -1;
+    pf__cgroup_walk(proc_root, sys_root, "memory", find_oom_kills, &count);
+    return count;
+}
+
+/* ---- drift ------------------------------------------------------------------------ */
+
+bool pf__cpus_changed(hwloc_const_bitmap_t allowed, unsigned quota_milli,
+                      const char *proc_root, const char *sys_root)
+{
+    if (pf__cpus_quota(proc_root, sys_root) != quota_milli)
+        return true;
+    hwloc_bitmap_t now;
+    if (pf__cpus_allowed(&now) != 0)
+        return false;
+    bool changed = !hwloc_bitmap_isequal(now, allowed);
+    hwloc_bitmap_free(now);
+    return changed;
 }
 
 /* ---- topology -------------------------------------------------------------------- */
 
-/* Only cores, threads, caches and NUMA nodes are asked for, without moving this process
- * from CPU to CPU to look at each. */
+/* Only cores and their kinds, threads, caches and NUMA nodes are asked for, without moving
+ * this process from CPU to CPU to look at each. Devices would take ten times as long. */
 static int load(hwloc_topology_t topology)
 {
     const unsigned long flags =
         HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED | HWLOC_TOPOLOGY_FLAG_DONT_CHANGE_BINDING |
-        HWLOC_TOPOLOGY_FLAG_NO_DISTANCES | HWLOC_TOPOLOGY_FLAG_NO_MEMATTRS |
-        HWLOC_TOPOLOGY_FLAG_NO_CPUKINDS;
+        HWLOC_TOPOLOGY_FLAG_NO_DISTANCES | HWLOC_TOPOLOGY_FLAG_NO_MEMATTRS;
     if (hwloc_topology_set_flags(topology, flags) < 0 ||
         hwloc_topology_set_io_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_NONE) < 0 ||
         hwloc_topology_set_icache_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_NONE) < 0)
@@ -197,21 +174,76 @@ int pf__cpus_topology(hwloc_topology_t *out)
     return 0;
 }
 
-int pf__cpus_pin(hwloc_topology_t topology, int cpu)
+/* ---- pinning ---------------------------------------------------------------------- */
+
+/* The CPUs of a seat in a new bitmap. */
+static int cpus_of(hwloc_topology_t topology, const struct pf_cpu_seat *seat,
+                   hwloc_bitmap_t *out)
 {
-    /* Over another machine's topology (HWLOC_XMLFILE) hwloc binds nothing and says 0. */
-    if (!topology || !hwloc_topology_is_thissystem(topology))
-        return -ENOTSUP;
-    if (cpu < 0 ||
-        !hwloc_bitmap_isset(hwloc_topology_get_complete_cpuset(topology), (unsigned)cpu))
+    unsigned cpu = (unsigned)seat->cpu;
+    hwloc_bitmap_t set = NULL;
+    if (seat->group)
+        set = hwloc_bitmap_dup(seat->group);
+    else if (!hwloc_bitmap_isset(hwloc_topology_get_complete_cpuset(topology), cpu))
         return -EINVAL;
+    else if ((set = hwloc_bitmap_alloc()) && hwloc_bitmap_only(set, cpu) < 0) {
+        hwloc_bitmap_free(set);
+        set = NULL;
+    }
+    *out = set;
+    return set ? 0 : -ENOMEM;
+}
+
+/* Without HWLOC_MEMBIND_STRICT this is MPOL_PREFERRED, see set_mempolicy(2): when the node
+ * is full, memory comes from elsewhere. */
+static int bind_memory(hwloc_topology_t topology, int node)
+{
+    if (node < 0)
+        return -ENODEV;
     hwloc_bitmap_t set = hwloc_bitmap_alloc();
     if (!set)
         return -ENOMEM;
     int err = 0;
-    if (hwloc_bitmap_only(set, (unsigned)cpu) < 0 ||
-        hwloc_set_cpubind(topology, set, HWLOC_CPUBIND_PROCESS) < 0)
+    if (hwloc_bitmap_only(set, (unsigned)node) < 0 ||
+        hwloc_set_membind(topology, set, HWLOC_MEMBIND_BIND,
+                          HWLOC_MEMBIND_THREAD | HWLOC_MEMBIND_BYNODESET) < 0)
         err = -errno;
+    hwloc_bitmap_free(set);
+    return err;
+}
+
+static void read_back(hwloc_const_bitmap_t wanted, struct pf_pin_result *result)
+{
+    hwloc_bitmap_t now;
+    (void)hwloc_bitmap_list_snprintf(result->requested, sizeof result->requested, wanted);
+    if (pf__cpus_allowed(&now) != 0)
+        return;
+    (void)hwloc_bitmap_list_snprintf(result->effective, sizeof result->effective, now);
+    result->exact = hwloc_bitmap_isequal(now, wanted);
+    hwloc_bitmap_free(now);
+}
+
+int pf__cpus_pin(hwloc_topology_t topology, const struct pf_cpu_seat *seat,
+                 struct pf_pin_result *result)
+{
+    struct pf_pin_result unread;
+    if (!result)
+        result = &unread;
+    *result = (struct pf_pin_result){.exact = true};
+    if (seat->cpu < 0)
+        return 0;
+    /* Over another machine's topology (HWLOC_XMLFILE) hwloc binds nothing and says 0. */
+    if (!topology || !hwloc_topology_is_thissystem(topology))
+        return -ENOTSUP;
+    hwloc_bitmap_t set;
+    int err = cpus_of(topology, seat, &set);
+    if (err)
+        return err;
+    if (hwloc_set_cpubind(topology, set, HWLOC_CPUBIND_THREAD) < 0)
+        err = -errno;
+    else
+        result->memory = bind_memory(topology, seat->node);
+    read_back(set, result);
     hwloc_bitmap_free(set);
     return err;
 }

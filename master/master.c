@@ -113,7 +113,8 @@ static void announce(struct pf__master *master)
     char texts[PF__ADDRESSES_MAX][PF_ADDRESS_TEXT_MAX];
     const char *addresses[PF__ADDRESSES_MAX];
     for (unsigned i = 0; i < master->slot_count; i++)
-        workers[i] = (struct pf_worker_status){master->slots[i].pid, master->plan.cpu[i]};
+        workers[i] =
+            (struct pf_worker_status){master->slots[i].pid, master->plan.seat[i].cpu};
     for (size_t i = 0; i < master->listeners.count; i++)
         addresses[i] = pf_address_format(&master->listeners.addresses[i], texts[i]);
     struct pf_master_status status = {
@@ -276,37 +277,43 @@ static int refuse_to_fork(const struct pf_master_options *options)
     return -EBUSY;
 }
 
-/* Where the workers run. What cannot be found out leaves them unpinned. */
+static int out_of(const struct pf__master *master, const char *what, int err)
+{
+    say(master->options, "cannot start: %s: %s", what, strerror(-err));
+    return PF_EXIT_SOFTWARE;
+}
+
+/* Where the workers run; an exit status. */
 static int plan(struct pf__master *master)
 {
     const struct pf_master_options *options = master->options;
     hwloc_bitmap_t allowed;
     int err = pf__cpus_allowed(&allowed);
     if (err)
-        return err;
-    unsigned quota = pf__cpus_quota("/proc/self", "/sys/fs/cgroup");
-    unsigned workers =
-        options->workers ? options->workers : pf__plan_workers(allowed, quota);
+        return out_of(master, "CPU plan", err);
     if (pf__cpus_topology(&master->topology) != 0)
         master->topology = NULL;
-    err = pf__plan_make(master->topology, allowed, workers, &master->plan);
-    if (err)
-        goto free_allowed;
-    /* A quota is spent by all CPUs together: pinned workers would waste it. */
-    bool whole_cpus =
-        quota == PF_QUOTA_NONE || quota / 1000 >= (unsigned)hwloc_bitmap_weight(allowed);
-    if (options->pin == PF_PIN_NONE || !whole_cpus || !master->topology) {
-        for (unsigned i = 0; i < workers; i++)
-            master->plan.cpu[i] = -1;
-    } else if (master->plan.wraps) {
-        pf_log(PF_LOG_WARN, "cpus-shared", "workers=%u cpus=%d", workers,
-               hwloc_bitmap_weight(allowed));
-    }
-    master->slot_count = workers;
-
-free_allowed:
+    struct pf_plan_request request = {
+        .topology = master->topology,
+        .allowed = allowed,
+        .workers = options->workers,
+        .pin = master->topology ? options->pin : PF_PIN_NONE,
+        .quota_milli = pf__cpus_quota("/proc/self", "/sys/fs/cgroup"),
+    };
+    char why[128] = "";
+    err = pf__plan_make(&request, why, sizeof why, &master->plan);
     hwloc_bitmap_free(allowed);
-    return err;
+    if (err == -EINVAL) {
+        say(options, "CPU plan: %s", why);
+        return PF_EXIT_USAGE;
+    }
+    if (err)
+        return out_of(master, "CPU plan", err);
+    master->slot_count = master->plan.workers;
+    if (master->plan.wraps)
+        pf_log(PF_LOG_WARN, "cpus-shared", "workers=%u cpus=%u", master->slot_count,
+               master->plan.cpus);
+    return PF_EXIT_OK;
 }
 
 static int make_slots(struct pf__master *master)
@@ -368,12 +375,6 @@ static int open_control(struct pf__master *master)
     return PF_EXIT_OK;
 }
 
-static int out_of(const struct pf__master *master, const char *what, int err)
-{
-    say(master->options, "cannot start: %s: %s", what, strerror(-err));
-    return PF_EXIT_SOFTWARE;
-}
-
 /* Descriptors are what connections are made of: take all that we may. */
 static void raise_descriptor_limit(void)
 {
@@ -389,15 +390,15 @@ static int start_up(struct pf__master *master)
 {
     const struct pf_master_options *options = master->options;
     raise_descriptor_limit();
-    int err = plan(master);
-    if (err)
-        return out_of(master, "CPU plan", err);
-    int status = pf__listeners_open(&master->listeners, options->binds, options->bind_count,
-                                    master->slot_count, options->backlog, options->error,
-                                    options->error_len);
+    int status = plan(master);
     if (status != PF_EXIT_OK)
         return status;
-    err = make_slots(master);
+    status = pf__listeners_open(&master->listeners, options->binds, options->bind_count,
+                                master->slot_count, options->backlog, options->error,
+                                options->error_len);
+    if (status != PF_EXIT_OK)
+        return status;
+    int err = make_slots(master);
     if (err)
         return out_of(master, "scoreboard", err);
     if (pipe2(master->death_pipe, O_CLOEXEC) != 0)
@@ -435,6 +436,7 @@ static void end(struct pf__master *master)
     pf_scoreboard_free(master->board);
     free(master->slots);
     pf__listeners_fini(&master->listeners);
+    pf__plan_fini(&master->plan);
     if (master->topology)
         hwloc_topology_destroy(master->topology);
 }

@@ -112,7 +112,7 @@ static void slot_on_message(pf_channel *channel, const struct pf_message *messag
             return;
         clear_timer(slot);
         pf_log(PF_LOG_INFO, "worker-accepts", "worker=%u pid=%ld cpu=%d", slot->number,
-               (long)slot->pid, slot->master->plan.cpu[slot->number]);
+               (long)slot->pid, slot->master->plan.seat[slot->number].cpu);
         pf__master_review(slot->master);
     }
 }
@@ -134,7 +134,7 @@ static void score(struct pf__slot *slot)
     pf_score(pf_scoreboard_cell(master->board, slot->number, PF__COLUMN_PID),
              (uint64_t)slot->pid);
     pf_score(pf_scoreboard_cell(master->board, slot->number, PF__COLUMN_CPU),
-             (uint64_t)(int64_t)master->plan.cpu[slot->number]);
+             (uint64_t)(int64_t)master->plan.seat[slot->number].cpu);
 }
 
 int pf__slot_fill(struct pf__slot *slot)

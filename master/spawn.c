@@ -35,14 +35,19 @@ static void let_go(struct pf__master *master, unsigned kept_lane)
     pf__listeners_close_others(&master->listeners, kept_lane);
 }
 
-static void pin(const struct pf__master *master, int cpu)
+static void pin(const struct pf__master *master, const struct pf_cpu_seat *seat)
 {
-    if (cpu < 0)
-        return;
-    int err = pf__cpus_pin(master->topology, cpu);
+    struct pf_pin_result result;
+    int err = pf__cpus_pin(master->topology, seat, &result);
     if (err)
-        pf_log(PF_LOG_WARN, "not-pinned", "cpu=%d error=%s running=unpinned", cpu,
+        pf_log(PF_LOG_WARN, "not-pinned", "cpu=%d error=%s running=unpinned", seat->cpu,
                strerror(-err));
+    else if (!result.exact)
+        pf_log(PF_LOG_WARN, "pinned-otherwise", "wanted=%s granted=%s", result.requested,
+               result.effective);
+    if (result.memory)
+        pf_log(PF_LOG_DEBUG, "memory-not-bound", "node=%d error=%s", seat->node,
+               strerror(-result.memory));
 }
 
 /* Sanitizers look for leaks at exit(), which a worker must not call: it would flush the
@@ -61,10 +66,10 @@ static void live(struct pf__slot *slot, int channel_fd)
     snprintf(role, sizeof role, "worker=%u", slot->number);
     pf_log_set_role(role);
     setpgid(0, 0); /* a terminal's Ctrl-C is for the master alone */
-    int cpu = master->plan.cpu[slot->number];
+    const struct pf_cpu_seat *seat = &master->plan.seat[slot->number];
     let_go(master, slot->number);
     pf__signals_reset();
-    pin(master, cpu);
+    pin(master, seat);
     struct pf__worker_setup setup = {
         .slot = slot->number,
         .service = master->options->service,

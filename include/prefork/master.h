@@ -21,8 +21,10 @@ extern "C" {
 #endif
 
 enum pf_pin {
-    PF_PIN_AUTO, /* a CPU for each worker, unless a CPU quota makes that harmful */
+    PF_PIN_AUTO, /* a CPU for each lane; a group of CPUs if the quota pays for fewer */
     PF_PIN_NONE,
+    PF_PIN_STRICT, /* a CPU for each lane, whatever the quota */
+    PF_PIN_LIST,   /* the CPUs that are listed, lane by lane */
 };
 
 struct pf_worker_status {
