@@ -30,10 +30,18 @@ LIBS     := -lhwloc -lm
 LLHTTP       := /usr/share/llhttp
 LLHTTP_FLAGS := -I/usr/share/include -DLLHTTP_STRICT_MODE=1
 
+# A part of gcc's run-time, found through it for other compilers; without it backtraces
+# have fewer names.
+BACKTRACE       := $(wildcard $(shell gcc -print-file-name=libbacktrace.a 2>/dev/null))
+BACKTRACE_FLAGS := $(if $(BACKTRACE),-DPF__HAVE_LIBBACKTRACE \
+                     -idirafter $(dir $(BACKTRACE))include)
+
 # ---- what is made -----------------------------------------------------------------------
 MAINS    := server/prefork_server.c
 SOURCES  := $(filter-out $(MAINS),$(wildcard $(FOLDERS:%=%/*.c)))
-LIB_OBJ  := $(filter-out $(B)/http/parser.o,$(SOURCES:%.c=$(B)/%.o)) $(B)/http/parser-llhttp.o
+JOINED   := $(B)/http/parser-llhttp.o $(if $(BACKTRACE),$(B)/master/names-backtrace.o)
+LIB_OBJ  := $(filter-out $(B)/http/parser.o $(if $(BACKTRACE),$(B)/master/names.o), \
+              $(SOURCES:%.c=$(B)/%.o)) $(JOINED)
 BENCH    := $(filter-out bench/bare_%.c bench/loop_%.c,$(wildcard bench/*.c))
 GLIB     := $(shell pkg-config --cflags glib-2.0 2>/dev/null)
 EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(filter-out \
@@ -66,7 +74,8 @@ all: $(LIBRARY) $(SHARED) $(PROGRAMS) $(EXAMPLES) ## library, programs, examples
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,cc     $@)
-	$(Q)$(COMPILE) $(if $(filter http/parser.c,$<),$(LLHTTP_FLAGS)) -c $< -o $@
+	$(Q)$(COMPILE) $(if $(filter http/parser.c,$<),$(LLHTTP_FLAGS)) \
+	    $(if $(filter master/names.c,$<),$(BACKTRACE_FLAGS)) -c $< -o $@
 
 # The poller of other systems, over a double of their kqueue: in test programs alone.
 $(B)/tests/lib/kqueue.o: loop/kqueue.c Makefile
@@ -87,6 +96,12 @@ $(B)/http/parser-llhttp.o: $(B)/http/parser.o $(B)/llhttp/llhttp.o $(B)/llhttp/a
 	$(call say,join   $@)
 	$(Q)$(LD) -r -o $@ $^
 	$(Q)$(OBJCOPY) -w --localize-symbol='llhttp_*' $@
+
+# The same for libbacktrace, of which ld takes the members that are called.
+$(B)/master/names-backtrace.o: $(B)/master/names.o $(BACKTRACE)
+	$(call say,join   $@)
+	$(Q)$(LD) -r -o $@ $^
+	$(Q)$(OBJCOPY) -w --localize-symbol='backtrace_*' $@
 OBJCOPY ?= objcopy
 
 $(LIBRARY): $(LIB_OBJ)
@@ -218,12 +233,12 @@ CODE := $(wildcard include/*.h include/prefork/*.h $(FOLDERS:%=%/*.[ch]) bench/*
 format: ; clang-format -i $(CODE) ## lay out all code as .clang-format says
 format-check: ; clang-format --dry-run --Werror $(CODE) ## fail if some code is laid out otherwise
 lint: ## what clang-tidy has to say: to be read, not obeyed
-	clang-tidy --quiet $(SOURCES) $(MAINS) $(BENCH) -- $(BASE) $(LLHTTP_FLAGS)
+	clang-tidy --quiet $(SOURCES) $(MAINS) $(BENCH) -- $(BASE) $(LLHTTP_FLAGS) $(BACKTRACE_FLAGS)
 
 compile_commands.json: Makefile ## for editors
 	@{ echo '['; sep=; for f in $(SOURCES) $(MAINS) $(BENCH) $(TEST_SRC); do \
 	    printf '%s{"directory":"%s","file":"%s","command":"%s %s -c %s"}' "$$sep" \
-	        '$(CURDIR)' $$f '$(CC)' '$(BASE) $(WARNINGS) $(LLHTTP_FLAGS)' $$f; sep=','; \
+	        '$(CURDIR)' $$f '$(CC)' '$(BASE) $(WARNINGS) $(LLHTTP_FLAGS) $(BACKTRACE_FLAGS)' $$f; sep=','; \
 	  done; echo ']'; } > $@
 
 tags: ; ctags -R include $(FOLDERS) bench tests ## for editors
