@@ -84,18 +84,22 @@ static bool is_pinned(const struct pf_steer_member *member)
     return member->cpu >= 0;
 }
 
-/* All that are not excluded; all, if nobody is left. */
+static bool are_all_excluded(const struct pf_steer_member *members, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (!members[i].excluded)
+            return false;
+    return true;
+}
+
 static void find_live(const struct pf_steer_member *members, unsigned count,
                       struct list *live)
 {
+    bool none_is = are_all_excluded(members, count); /* then it is as if all were */
     live->count = 0;
     for (unsigned i = 0; i < count; i++)
-        if (!members[i].excluded)
+        if (none_is || !members[i].excluded)
             live->at[live->count++] = (uint16_t)i;
-    for (unsigned i = 0; live->count == 0 && i < count; i++)
-        live->at[i] = (uint16_t)i;
-    if (members[live->at[0]].excluded)
-        live->count = count;
 }
 
 /* Of the live ones the nearest to this index, the lower of two. */
