@@ -53,7 +53,10 @@ static void epoll_close(void *state)
 
 static int control(const struct state *s, int op, int fd, unsigned events, uint64_t tag)
 {
-    struct epoll_event event = {.events = events, .data.u64 = tag};
+    struct epoll_event event = {.events = events & (PF_READ | PF_WRITE | PF_ERROR),
+                                .data.u64 = tag};
+    if (events & PF_EXCLUSIVE)
+        event.events |= EPOLLEXCLUSIVE;
     if (epoll_ctl(s->fd, op, fd, &event) == 0)
         return 0;
     return errno == EPERM ? -ENOTSUP : -errno; /* EPERM: a file that cannot be polled */
@@ -62,12 +65,16 @@ static int control(const struct state *s, int op, int fd, unsigned events, uint6
 /*
  * The loop has checked its own table. If the kernel still disagrees, the descriptor was
  * closed and its number used again behind the loop's back (dup2(2) can even leave the old
- * entry alive): what is asked for now is right.
+ * entry alive): what is asked for now is right. An entry with EPOLLEXCLUSIVE takes no
+ * EPOLL_CTL_MOD, so an old one is replaced.
  */
 static int epoll_add(void *state, int fd, unsigned events, uint64_t tag)
 {
     int err = control(state, EPOLL_CTL_ADD, fd, events, tag);
-    return err == -EEXIST ? control(state, EPOLL_CTL_MOD, fd, events, tag) : err;
+    if (err != -EEXIST)
+        return err;
+    (void)control(state, EPOLL_CTL_DEL, fd, 0, 0);
+    return control(state, EPOLL_CTL_ADD, fd, events, tag);
 }
 
 static int epoll_modify(void *state, int fd, unsigned events, uint64_t tag)

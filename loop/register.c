@@ -12,9 +12,9 @@
 
 /* ---- descriptors ----------------------------------------------------------------- */
 
-#define EVENTS_ALL (PF_READ | PF_WRITE | PF_ERROR)
+#define EVENTS_ALL (PF_READ | PF_WRITE | PF_ERROR | PF_EXCLUSIVE)
 
-/* What is asked of the kernel: PF_ERROR is always watched, and alone it is no interest. */
+/* PF_ERROR is always watched, and PF_EXCLUSIVE says how: alone they are no interest. */
 static bool wants_something(unsigned events)
 {
     return (events & (PF_READ | PF_WRITE)) != 0;
@@ -23,6 +23,8 @@ static bool wants_something(unsigned events)
 int pf__loop_watch(pf_loop *loop, int fd, struct pf__handler *handler, unsigned events)
 {
     uint64_t tag = pf__handler_tag(fd, handler);
+    if (handler->events && ((handler->events | events) & PF_EXCLUSIVE))
+        pf__loop_unwatch(loop, fd, handler);
     int err = handler->events ? loop->poller->modify(loop->poll_state, fd, events, tag)
                               : loop->poller->add(loop->poll_state, fd, events, tag);
     if (!err)

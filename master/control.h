@@ -1,9 +1,8 @@
 /*
  * control.h - the control socket: one for each server, named by its address.
  *
- * The lock beside it is what keeps two servers of one user off the same address: a lock of
- * flock(2) ends with its holder, so it is never stale, and the socket file of a server that
- * was killed is simply replaced.
+ * The lock beside it is what keeps two servers of one user off the same address: see
+ * net/listener_file.h.
  *
  * A request is one line, the answer one line of JSON, then the connection is closed. So far
  * there is one request, "ping".
@@ -11,13 +10,11 @@
 #ifndef PREFORK_MASTER_CONTROL_H
 #define PREFORK_MASTER_CONTROL_H
 
+#include "net/acceptor.h"
 #include "net/conn.h"
-#include "net/listener.h"
+#include "net/listener_file.h"
 
-#include <sys/types.h>
-
-/* sockaddr_un's sun_path, on Linux. */
-#define PF__CONTROL_PATH_MAX 108
+#define PF__CONTROL_PATH_MAX PF_LISTENER_PATH_MAX
 /* A request is a line of at most so many bytes, and comes within so much time. */
 #define PF__CONTROL_REQUEST_MAX 1024
 #define PF__CONTROL_TIMEOUT_NS  (5 * PF_SECOND)
@@ -25,12 +22,15 @@
 #define PF__CONTROL_CLIENTS_MAX 16
 
 struct pf__control {
-    int lock_fd, socket_fd; /* -1: none */
-    pid_t owner;            /* whose files they are: a child only closes */
+    int socket_fd;                /* -1: none */
+    struct pf_listener_file file; /* the lock, and what is removed in the end */
     pf_acceptor *acceptor;
     pf_conns *clients;
-    char path[PF__CONTROL_PATH_MAX];
 };
+#define PF__CONTROL_NONE                                                                   \
+    {                                                                                      \
+        .socket_fd = -1, .file = PF_LISTENER_FILE_NONE                                     \
+    }
 
 /*
  * Where the control socket of a server at `address` ("127.0.0.1:8888") is by default: in
@@ -43,10 +43,8 @@ int pf__control_default_path(const char *address, char *path, size_t path_len);
 /*
  * Take the lock, bind the socket with mode 0600, answer requests through `loop`.
  *
- * Returns 0; -EADDRINUSE if a living server has the lock (*holder is its pid, or 0);
- * -EEXIST if what stands at the path, or at the lock's, is not ours to replace: a file, a
- * living program's socket; -EINVAL for an empty path; -ENAMETOOLONG; or what open(2) or
- * bind(2) failed with.
+ * Returns 0, what pf_listener_file_open() answers (-EADDRINUSE with the pid, or 0, of
+ * whoever has it in *holder), or -ENOMEM; then nothing is open.
  */
 int pf__control_open(struct pf__control *control, pf_loop *loop, const char *path,
                      int *holder);

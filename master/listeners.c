@@ -52,8 +52,7 @@ static bool is_known(const struct pf__listeners *listeners,
                      const struct pf_address *address)
 {
     for (size_t i = 0; i < listeners->count; i++)
-        if (pf_address_port(address) != 0 && listeners->addresses[i].len == address->len &&
-            memcmp(&listeners->addresses[i].storage, &address->storage, address->len) == 0)
+        if (pf_address_equal(&listeners->addresses[i], address))
             return true;
     return false;
 }
@@ -92,7 +91,8 @@ static bool is_scarcity(int err)
 static int open_lanes(struct pf__listeners *listeners, size_t at, int backlog)
 {
     for (unsigned lane = 0; lane < listeners->lanes; lane++) {
-        int fd = pf_listener_open(&listeners->addresses[at], backlog,
+        int fd = pf_listener_open(&listeners->addresses[at],
+                                  &(struct pf_listener_options){.backlog = backlog},
                                   lane == 0 ? PF_LISTENER_FIRST : PF_LISTENER_JOINS);
         if (fd < 0)
             return fd;

@@ -125,7 +125,7 @@ static void announce(struct pf__master *master)
         .workers = workers,
         .worker_size = sizeof *workers,
         .worker_count = master->slot_count,
-        .control = master->control.socket_fd != -1 ? master->control.path : NULL};
+        .control = master->control.socket_fd != -1 ? master->control.file.path : NULL};
     master->announced = true;
     if (master->options->on_ready)
         master->options->on_ready(&status, master->options->arg);
@@ -469,7 +469,7 @@ int pf_master_run(const struct pf_master_options *given)
     struct pf__master master = {.options = &options,
                                 .signals = {.fd = -1},
                                 .death_pipe = {-1, -1},
-                                .control = {.lock_fd = -1, .socket_fd = -1}};
+                                .control = PF__CONTROL_NONE};
     pf_log_set_role("master");
     master.status = start_up(&master);
     if (master.status == PF_EXIT_OK) {

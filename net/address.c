@@ -8,10 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 enum {
     HOST_MAX = 256
 };
+
+/* Bytes of sockaddr_un before its name. */
+#define UNIX_HEAD offsetof(struct sockaddr_un, sun_path)
 
 static int wrong(char *why, size_t why_len, const char *text)
 {
@@ -114,7 +118,28 @@ static int look_up(const char *host, const char *port, bool literal6,
     return n ? n : wrong(why, why_len, "has a host without an address; use another");
 }
 
-int pf_address_parse(const char *text, struct pf_address *out, char *why, size_t why_len)
+static int parse_unix(const char *name, struct pf_address *out, char *why, size_t why_len)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    size_t len = strlen(name);
+    if (*name != '/' && *name != '@')
+        return wrong(why, why_len, "must be an absolute unix:/PATH, or unix:@NAME");
+    if (len == 1)
+        return wrong(why, why_len, "has no name; use unix:/PATH, or unix:@NAME");
+    if (len >= sizeof un.sun_path)
+        return wrong(why, why_len, "has a path that is too long; 107 bytes are allowed");
+    memcpy(un.sun_path, name, len + 1);
+    if (*name == '@')
+        un.sun_path[0] = 0; /* and its end is that of the address: unix(7) */
+    else
+        len++;
+    *out = (struct pf_address){.len = (socklen_t)(UNIX_HEAD + len)};
+    memcpy(&out->storage, &un, sizeof un);
+    return 1;
+}
+
+static int parse_host_port(const char *text, struct pf_address *out, char *why,
+                           size_t why_len)
 {
     char host[HOST_MAX];
     const char *port_text;
@@ -140,13 +165,44 @@ int pf_address_parse(const char *text, struct pf_address *out, char *why, size_t
     return look_up(host, port_text, literal6, out, why, why_len);
 }
 
+int pf_address_parse(const char *text, struct pf_address *out, char *why, size_t why_len)
+{
+    if (strncmp(text, "unix:", 5) == 0)
+        return parse_unix(text + 5, out, why, why_len);
+    bool datagram = strncmp(text, "udp:", 4) == 0;
+    int count = parse_host_port(text + (datagram ? 4 : 0), out, why, why_len);
+    for (int i = 0; i < count; i++)
+        out[i].datagram = datagram;
+    return count;
+}
+
+/* What follows the NUL of an abstract name is its bytes, whichever they are. */
+static void format_unix(const struct pf_address *address, char *text)
+{
+    struct sockaddr_un un;
+    memcpy(&un, &address->storage, sizeof un);
+    size_t len = address->len > UNIX_HEAD ? address->len - UNIX_HEAD : 0;
+    if (len > sizeof un.sun_path)
+        len = sizeof un.sun_path;
+    bool abstract = len > 0 && un.sun_path[0] == 0;
+    if (!abstract)
+        len = strnlen(un.sun_path, len);
+    char *end = text + snprintf(text, PF_ADDRESS_TEXT_MAX, "unix:");
+    for (size_t i = 0; i < len; i++) {
+        char c = un.sun_path[i];
+        *end++ = i == 0 && abstract ? '@' : abstract && (c < ' ' || c > '~') ? '?' : c;
+    }
+    *end = 0;
+}
+
 char *pf_address_format(const struct pf_address *address, char *text)
 {
     char host[INET6_ADDRSTRLEN];
+    const char *kind = address->datagram ? "udp:" : "";
     if (address->storage.ss_family == AF_INET) {
         struct sockaddr_in in;
         memcpy(&in, &address->storage, sizeof in);
-        snprintf(text, PF_ADDRESS_TEXT_MAX, "%s:%u",
+        snprintf(text, PF_ADDRESS_TEXT_MAX, "%s%s:%u", kind,
                  inet_ntop(AF_INET, &in.sin_addr, host, sizeof host), ntohs(in.sin_port));
     } else if (address->storage.ss_family == AF_INET6) {
         struct sockaddr_in6 in;
@@ -154,9 +210,11 @@ char *pf_address_format(const struct pf_address *address, char *text)
         char scope[16] = "";
         if (in.sin6_scope_id)
             snprintf(scope, sizeof scope, "%%%u", in.sin6_scope_id);
-        snprintf(text, PF_ADDRESS_TEXT_MAX, "[%s%s]:%u",
+        snprintf(text, PF_ADDRESS_TEXT_MAX, "%s[%s%s]:%u", kind,
                  inet_ntop(AF_INET6, &in.sin6_addr, host, sizeof host), scope,
                  ntohs(in.sin6_port));
+    } else if (pf_address_is_unix(address)) {
+        format_unix(address, text);
     } else {
         snprintf(text, PF_ADDRESS_TEXT_MAX, "?");
     }
@@ -188,4 +246,23 @@ void pf_address_set_port(struct pf_address *address, unsigned port)
     memcpy(&in, &address->storage, sizeof in);
     in.sin_port = htons((uint16_t)port);
     memcpy(&address->storage, &in, sizeof in);
+}
+
+bool pf_address_is_unix(const struct pf_address *address)
+{
+    return address->storage.ss_family == AF_UNIX;
+}
+
+const char *pf_address_path(const struct pf_address *address)
+{
+    const char *path = (const char *)&address->storage + UNIX_HEAD;
+    return pf_address_is_unix(address) && address->len > UNIX_HEAD && *path ? path : NULL;
+}
+
+bool pf_address_equal(const struct pf_address *a, const struct pf_address *b)
+{
+    if (has_port(a) && pf_address_port(a) == 0)
+        return false;
+    return a->datagram == b->datagram && a->len == b->len &&
+           memcmp(&a->storage, &b->storage, a->len) == 0;
 }

@@ -1,8 +1,8 @@
 /*
  * holder.c - who listens on an address, as far as /proc tells.
  *
- * /proc/net/tcp and tcp6 name a listening socket's inode, /proc/PID/fd shows who has it
- * open. Of a master and its workers, which all do, the master is meant: the one whose
+ * /proc/net/tcp, tcp6, udp, udp6 and unix name a socket's inode, /proc/PID/fd shows who has
+ * it open. Of a master and its workers, which all do, the master is meant: the one whose
  * parent does not hold it. Source: proc(5).
  */
 #include "net/listener.h"
@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/net.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,8 @@ enum {
     HOLDERS_MAX = 1100
 };
 
-static const char LISTEN_STATE[] = "0A";
+/* TCP_LISTEN; of a datagram socket that is bound, "closed". */
+static const char LISTEN_STATE[] = "0A", BOUND_STATE[] = "07";
 
 struct inodes {
     size_t count;
@@ -53,9 +55,15 @@ static bool is_any(const char *hex)
     return hex[strspn(hex, "0")] == 0;
 }
 
-/* Listening sockets on the port whose address is this one, or overlaps with it. */
-static void read_table(const char *path, const char *wanted, unsigned port,
-                       struct inodes *inodes)
+static void add(struct inodes *inodes, unsigned long inode)
+{
+    if (inodes->count < INODES_MAX)
+        inodes->at[inodes->count++] = inode;
+}
+
+/* Sockets in this state on the port whose address is this one, or overlaps with it. */
+static void read_table(const char *path, const char *wanted_state, const char *wanted,
+                       unsigned port, struct inodes *inodes)
 {
     FILE *file = fopen(path, "re");
     char line[512];
@@ -66,12 +74,50 @@ static void read_table(const char *path, const char *wanted, unsigned port,
         if (sscanf(line, " %*d: %39[0-9A-F]:%x %*s %3s %*s %*s %*s %*s %*s %lu", local,
                    &local_port, state, &inode) != 4)
             continue;
-        if (strcmp(state, LISTEN_STATE) != 0 || local_port != port)
+        if (strcmp(state, wanted_state) != 0 || local_port != port)
             continue;
-        if (strcmp(local, wanted) != 0 && !is_any(local) && !is_any(wanted))
-            continue;
-        if (inodes->count < INODES_MAX)
-            inodes->at[inodes->count++] = inode;
+        if (strcmp(local, wanted) == 0 || is_any(local) || is_any(wanted))
+            add(inodes, inode);
+    }
+    if (file)
+        fclose(file);
+}
+
+static void find_inet(const struct pf_address *address, struct inodes *inodes)
+{
+    char wanted[40];
+    bool is_six = address->storage.ss_family == AF_INET6, is_udp = address->datagram;
+    const char *state = is_udp ? BOUND_STATE : LISTEN_STATE;
+    const char *six = is_udp ? "/proc/net/udp6" : "/proc/net/tcp6";
+    const char *four = is_udp ? "/proc/net/udp" : "/proc/net/tcp";
+    unsigned port = pf_address_port(address);
+    hex_address(address, wanted);
+    read_table(is_six ? six : four, state, wanted, port, inodes);
+    if (!is_six) /* a socket on [::] without V6ONLY takes IPv4 too */
+        read_table(six, state, "-", port, inodes);
+}
+
+/* One that pf_listener_file_open() made goes by the name it had first. */
+static bool is_name(const char *name, const char *wanted)
+{
+    size_t len = strlen(wanted);
+    return strncmp(name, wanted, len) == 0 &&
+           (name[len] == 0 || (*wanted == '/' && strcmp(name + len, ".new") == 0));
+}
+
+static void find_unix(const struct pf_address *address, struct inodes *inodes)
+{
+    char wanted[PF_ADDRESS_TEXT_MAX], line[512];
+    pf_address_format(address, wanted);
+    FILE *file = fopen("/proc/net/unix", "re");
+    while (file && fgets(line, sizeof line, file)) {
+        unsigned long inode;
+        unsigned flags;
+        int at = 0;
+        line[strcspn(line, "\n")] = 0;
+        if (sscanf(line, "%*s %*s %*s %x %*s %*s %lu %n", &flags, &inode, &at) == 2 && at &&
+            (flags & __SO_ACCEPTCON) && is_name(line + at, wanted + strlen("unix:")))
+            add(inodes, inode);
     }
     if (file)
         fclose(file);
@@ -151,13 +197,10 @@ int pf_listener_holder(const struct pf_address *address, char *text, size_t len)
 {
     struct inodes inodes = {0};
     long pids[HOLDERS_MAX];
-    char wanted[40];
-    hex_address(address, wanted);
-    read_table(address->storage.ss_family == AF_INET6 ? "/proc/net/tcp6" : "/proc/net/tcp",
-               wanted, pf_address_port(address), &inodes);
-    /* A socket on [::] without V6ONLY takes IPv4 too. */
-    if (address->storage.ss_family == AF_INET)
-        read_table("/proc/net/tcp6", "-", pf_address_port(address), &inodes);
+    if (pf_address_is_unix(address))
+        find_unix(address, &inodes);
+    else
+        find_inet(address, &inodes);
     size_t count = inodes.count ? find_holders(&inodes, pids) : 0;
     for (size_t i = 0; i < count; i++) {
         char name[256] = "?";

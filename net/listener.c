@@ -1,24 +1,44 @@
-/* listener.c - listening sockets, made; see listener.h. */
+/* listener.c - see listener.h. */
 #include "net/listener.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
 #include <unistd.h>
 
-static int set(int fd, int level, int option)
+static int set(int fd, int level, int option, int value)
 {
-    int on = 1;
-    return setsockopt(fd, level, option, &on, sizeof on) == 0 ? 0 : -errno;
+    return setsockopt(fd, level, option, &value, sizeof value) == 0 ? 0 : -errno;
+}
+
+/* SO_REUSEADDR is for connections of a predecessor that linger; datagram sockets that have
+ * it may share an address. */
+static int set_stream_options(int fd, const struct pf_listener_options *options)
+{
+    int err = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (!err)
+        err = set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    if (!err)
+        err = set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (!err && options->defer_accept_s)
+        err = set(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, options->defer_accept_s);
+    if (!err && options->fastopen)
+        err = set(fd, IPPROTO_TCP, TCP_FASTOPEN, options->fastopen);
+    return err;
 }
 
 /* IPV6_V6ONLY always, so that [::] and 0.0.0.0 are two. */
-static int set_options(int fd, int family)
+static int set_options(int fd, const struct pf_address *address,
+                       const struct pf_listener_options *options)
 {
-    int err = set(fd, SOL_SOCKET, SO_REUSEADDR);
-    if (!err && family == AF_INET6)
-        err = set(fd, IPPROTO_IPV6, IPV6_V6ONLY);
-    return err ? err : set(fd, IPPROTO_TCP, TCP_NODELAY);
+    int err = 0;
+    if (address->storage.ss_family == AF_INET6)
+        err = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    if (err || address->datagram || pf_address_is_unix(address))
+        return err;
+    return set_stream_options(fd, options);
 }
 
 /* Of two programs that bind before either listens, SO_REUSEADDR lets both; then the second
@@ -26,25 +46,38 @@ static int set_options(int fd, int family)
 static int bind_and_listen(int fd, const struct pf_address *address, int backlog,
                            enum pf_listener_role role)
 {
-    int err = role == PF_LISTENER_JOINS ? set(fd, SOL_SOCKET, SO_REUSEPORT) : 0;
+    int err = role == PF_LISTENER_JOINS ? set(fd, SOL_SOCKET, SO_REUSEPORT, 1) : 0;
     if (err)
         return err;
     if (bind(fd, (const struct sockaddr *)&address->storage, address->len) != 0 ||
-        listen(fd, backlog) != 0)
+        (!address->datagram && listen(fd, backlog) != 0))
         return -errno;
-    return role == PF_LISTENER_FIRST ? set(fd, SOL_SOCKET, SO_REUSEPORT) : 0;
+    return role == PF_LISTENER_FIRST ? set(fd, SOL_SOCKET, SO_REUSEPORT, 1) : 0;
 }
 
-int pf_listener_open(struct pf_address *address, int backlog, enum pf_listener_role role)
+static bool is_possible(const struct pf_address *address,
+                        const struct pf_listener_options *options,
+                        enum pf_listener_role role)
 {
-    int family = address->storage.ss_family;
-    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (options->defer_accept_s < 0 || options->fastopen < 0)
+        return false;
+    return !pf_address_is_unix(address) ||
+           (role == PF_LISTENER_ALONE && !pf_address_path(address));
+}
+
+int pf_listener_open(struct pf_address *address, const struct pf_listener_options *options,
+                     enum pf_listener_role role)
+{
+    if (!is_possible(address, options, role))
+        return -EINVAL;
+    int type = address->datagram ? SOCK_DGRAM : SOCK_STREAM;
+    int fd = socket(address->storage.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd == -1)
         return -errno;
-    struct pf_address bound = {.len = sizeof bound.storage};
-    int err = set_options(fd, family);
+    struct pf_address bound = {.len = sizeof bound.storage, .datagram = address->datagram};
+    int err = set_options(fd, address, options);
     if (!err)
-        err = bind_and_listen(fd, address, backlog, role);
+        err = bind_and_listen(fd, address, options->backlog, role);
     if (!err && getsockname(fd, (struct sockaddr *)&bound.storage, &bound.len) != 0)
         err = -errno;
     if (err) {
@@ -53,4 +86,33 @@ int pf_listener_open(struct pf_address *address, int backlog, enum pf_listener_r
     }
     *address = bound;
     return fd;
+}
+
+int pf_listener_clipped(int backlog)
+{
+    int most;
+    FILE *file = fopen("/proc/sys/net/core/somaxconn", "re");
+    bool known = file && fscanf(file, "%d", &most) == 1;
+    if (file)
+        fclose(file);
+    return known && most < backlog ? most : backlog;
+}
+
+int pf_listener_queue(int fd, unsigned *queued, unsigned *max)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return errno == EBADF ? -EBADF : -ENOTSUP;
+    if (info.tcpi_state != TCP_LISTEN)
+        return -ENOTSUP;
+    *queued = info.tcpi_unacked;
+    *max = info.tcpi_sacked;
+    return 0;
+}
+
+bool pf_listener_has_queue(int fd)
+{
+    struct pollfd ask = {.fd = fd, .events = POLLIN};
+    return poll(&ask, 1, 0) == 1 && (ask.revents & POLLIN) != 0;
 }

@@ -1,72 +1,86 @@
 /*
- * listener.h - listening sockets: made, and accepted from.
+ * listener.h - listening sockets, made and looked at; acceptor.h accepts from them,
+ * receiver.h reads datagrams.
  *
  * The maker (the master) opens one socket for each lane, all in one SO_REUSEPORT group; a
- * lane accepts from its own. Options set on a listener are inherited by what it accepts, so
+ * lane accepts from its own. Or it opens one for all lanes (PF_LISTENER_ALONE): unix
+ * sockets know no other way. Options set on a listener are inherited by what it accepts, so
  * that no connection costs a setsockopt(2).
+ *
+ * Listeners are inherited over a fork: who must not have one closes it, and never calls
+ * shutdown(2), which ends it for all who hold it.
  */
 #ifndef PREFORK_NET_LISTENER_H
 #define PREFORK_NET_LISTENER_H
 
 #include "net/address.h"
-#include <prefork/loop.h>
 
-/* Connections accepted before other descriptors get their turn. */
-#define PF_LISTENER_BURST 64
-/* How long accepting rests when the process or system is out of descriptors or memory. */
-#define PF_LISTENER_PAUSE_NS (100 * PF_MILLISECOND)
+/* How a listener is made; all members of a group alike. Zeros are good, but for backlog. */
+struct pf_listener_options {
+    int backlog; /* listen(2); the kernel clips it: pf_listener_clipped() */
+
+    /* TCP_DEFER_ACCEPT: a connection is not handed over before its first bytes have come,
+     * for about so many seconds; then it is, or is dropped. 0: at once. */
+    int defer_accept_s;
+
+    /* TCP_FASTOPEN: data in the first packet of clients that were here before; at most so
+     * many that have not finished the handshake. 0: off. */
+    int fastopen;
+
+    /* Permission bits of a unix socket's file: connecting asks for the right to write.
+     * 0: 0777 less what umask(2) takes, which mostly leaves the owner alone. */
+    unsigned unix_mode;
+};
 
 /*
- * Make a TCP socket, bound to `address` and listening: non-blocking, close-on-exec,
- * SO_REUSEADDR, IPV6_V6ONLY, TCP_NODELAY (inherited by what it accepts). With port 0 the
- * kernel picks; *address then says which.
- *
  * SO_REUSEPORT would let a second server of the same user bind silently and take half the
  * connections. So the first socket of a group is bound and listened on without it, which
  * only one program can do, and is opened for others only then; they join.
- *
- * Returns the descriptor, yours, or -EADDRINUSE, -EACCES (a port below 1024 without the
- * privilege), -EADDRNOTAVAIL (not an address of this machine), -EAFNOSUPPORT or another
- * errno of socket(2), bind(2), listen(2).
  */
 enum pf_listener_role {
-    PF_LISTENER_FIRST,
-    PF_LISTENER_JOINS,
+    PF_LISTENER_FIRST, /* of a group: one for each lane */
+    PF_LISTENER_JOINS, /* the others of the group */
+    PF_LISTENER_ALONE, /* one for all lanes: never SO_REUSEPORT */
 };
-int pf_listener_open(struct pf_address *address, int backlog, enum pf_listener_role role);
+
+/*
+ * Make a socket, bound to `address` and listening: non-blocking, close-on-exec. A TCP one
+ * has SO_REUSEADDR, IPV6_V6ONLY, and for what it accepts TCP_NODELAY and SO_KEEPALIVE. A
+ * datagram one is bound, and has IPV6_V6ONLY. With port 0 the kernel picks; *address then
+ * says which. An abstract unix socket has to be ALONE; one with a file is opened by
+ * pf_listener_file_open().
+ *
+ * The index of a socket in its group, which steer.h is about, is the order in which they
+ * were opened; closing one moves the last into its place.
+ *
+ * Returns the descriptor, yours, or -EADDRINUSE, -EACCES (a port below 1024 without the
+ * privilege), -EADDRNOTAVAIL (not an address of this machine), -EAFNOSUPPORT, -EINVAL (a
+ * unix socket with a file, or not ALONE; an option out of its range) or another errno of
+ * socket(2), bind(2), listen(2), setsockopt(2); then *address is as it was. Thread-safe.
+ * Source: tcp(7), socket(7), ipv6(7), udp(7).
+ */
+int pf_listener_open(struct pf_address *address, const struct pf_listener_options *options,
+                     enum pf_listener_role role);
+
+/* What the kernel makes of a backlog: it clips to net.core.somaxconn, silently. Returns
+ * the smaller of the two, or `backlog` if /proc does not say. Reads a file. */
+int pf_listener_clipped(int backlog);
+
+/*
+ * How many connections wait in a TCP listener's queue, and how many may. Returns 0, or
+ * -ENOTSUP (not TCP, or not a listener), -EBADF. One system call. Source: tcpi_unacked and
+ * tcpi_sacked in tcp(7), net/ipv4/tcp.c.
+ */
+int pf_listener_queue(int fd, unsigned *queued, unsigned *max);
+
+/* Does at least one connection or datagram wait? For every kind of socket; false if it
+ * cannot be told. One system call: poll(2). */
+bool pf_listener_has_queue(int fd);
 
 /*
  * Who listens on this address, as far as /proc tells this user: "nginx (pid 4711)" into
  * text, at most len - 1 bytes. Returns 0, or -ENOENT if nobody is found. Slow: reads /proc.
  */
 int pf_listener_holder(const struct pf_address *address, char *text, size_t len);
-
-typedef struct pf_acceptor pf_acceptor;
-
-/* fd is yours now: non-blocking, close-on-exec. `peer` is borrowed for the call. */
-typedef void pf_accept_fn(pf_acceptor *acceptor, int fd, const struct pf_address *peer,
-                          void *arg);
-
-/*
- * Accept on `loop` from listen_fd (borrowed, non-blocking): up to PF_LISTENER_BURST
- * connections each time it is ready. Out of descriptors or memory (EMFILE, ENFILE, ENOBUFS,
- * ENOMEM) it rests for PF_LISTENER_PAUSE_NS and says so in the log, instead of spinning;
- * a connection that died in the queue is skipped.
- *
- * Returns 0 or what pf_loop_add_handler() answers.
- */
-int pf_acceptor_new(pf_loop *loop, int listen_fd, pf_accept_fn *fn, void *arg,
-                    pf_acceptor **out);
-
-/*
- * Accept once more until the queue is empty, at most `max` connections. For a drain: what
- * stood in the queue is served. Returns how many came, or the loop's guard errors.
- */
-int pf_acceptor_drain(pf_acceptor *acceptor, int max);
-
-/* Stop accepting and free it; the listening socket stays open. In a child: only frees,
- * before pf_loop_discard(). From a foreign thread: nothing. NULL is fine. May be called
- * inside fn. */
-void pf_acceptor_free(pf_acceptor *acceptor);
 
 #endif

@@ -50,9 +50,9 @@ static void free_acceptors(struct pf_lane *lane)
 int pf__lane_accept(struct pf_lane *lane, const int *listen_fds, size_t count)
 {
     pf_assert(count <= PF_LANE_LISTENERS_MAX);
+    struct pf_acceptor_options options = {.fn = acceptor_on_accept, .arg = lane};
     for (size_t i = 0; i < count; i++) {
-        int err = pf_acceptor_new(lane->loop, listen_fds[i], acceptor_on_accept, lane,
-                                  &lane->acceptors[i]);
+        int err = pf_acceptor_new(lane->loop, listen_fds[i], &options, &lane->acceptors[i]);
         if (err) {
             free_acceptors(lane);
             return err;

@@ -5,7 +5,7 @@
 #define PREFORK_WORKER_LANE_H
 
 #include "ipc/catalogue.h"
-#include "net/listener.h"
+#include "net/acceptor.h"
 
 #include <prefork/worker.h>
 

@@ -15,7 +15,6 @@
 
 #include "ipc/catalogue.h"
 #include "loop/assert.h"
-#include "net/listener.h"
 #include "worker/lane.h"
 
 #include <prefork/log.h>

@@ -68,6 +68,13 @@ typedef struct {
 #define PF_WRITE 0x004u
 #define PF_ERROR 0x018u /* error or hang-up; always watched */
 
+/* Beside PF_READ or PF_WRITE: of all the processes and threads whose loops watch the same
+ * open file with this flag the kernel wakes one or more, but not all. Only epoll can do so;
+ * on the other pollers the flag is allowed and changes nothing. The one woken is mostly the
+ * same, the one that asked first, so a server asks anew now and then. Source:
+ * EPOLLEXCLUSIVE in epoll_ctl(2), Linux 4.5. */
+#define PF_EXCLUSIVE 0x1000u
+
 /* A handler or callback that returns this is finished; see the table below. */
 #define PF_DONE 1
 
@@ -331,10 +338,12 @@ PF_API int pf_loop_check(pf_loop *loop);
  * Call fn whenever `fd` becomes ready for `events`, until it is removed.
  *
  * fd      open and non-blocking; stays the caller's. Remove it before closing it.
- * events  PF_READ | PF_WRITE, at least one; PF_ERROR is always watched.
+ * events  PF_READ | PF_WRITE, at least one; PF_ERROR is always watched. PF_EXCLUSIVE too,
+ *         if not all who watch the same open file are to be woken.
  * arg     handed to fn; borrowed.
  *
- * Returns 0, or -EINVAL (no event, an unknown one), -EBADF, -EEXIST (already registered),
+ * Returns 0, or -EINVAL (no event, an unknown one; PF_EXCLUSIVE of an epoll descriptor),
+ * -EBADF, -EEXIST (already registered),
  * -ENOTSUP (not pollable, such as a regular file), -ENOSPC (kernel's watch limit), -ENOMEM.
  * Cost: one system call. Source: epoll_ctl(2).
  */
@@ -353,8 +362,10 @@ PF_API int pf_loop_add_handler_full(pf_loop *loop, int fd, unsigned events, pf_i
  * is no longer asked for is not delivered.
  *
  * Returns 0, or -ENOENT (not registered), -EINVAL, -EBADF, -ENOTSUP (fd was closed, and is
- * something else now), -ENOSPC, -ENOMEM.
- * Cost: one system call if the events differ.
+ * something else now), -ENOSPC, -ENOMEM. The kernel cannot change a registration that has
+ * PF_EXCLUSIVE, or is to get it: it is ended and made again, and after an error fd is
+ * paused.
+ * Cost: one system call if the events differ, two with PF_EXCLUSIVE.
  */
 PF_API int pf_loop_update_handler(pf_loop *loop, int fd, unsigned events);
 

@@ -42,8 +42,9 @@ struct pf_poller_ops {
     void (*close)(void *state);
 
     /*
-     * Watch fd, level-triggered, for `events` and always for PF_ERROR. Returns 0, -EEXIST,
-     * -ENOENT (modify: not watched), -ENOTSUP (not pollable), -EBADF, -ENOSPC or -ENOMEM.
+     * Watch fd, level-triggered, for `events` and always for PF_ERROR. PF_EXCLUSIVE, which
+     * comes to add() alone, may be ignored. Returns 0, -EEXIST, -ENOENT (modify: not
+     * watched), -ENOTSUP (not pollable), -EBADF, -ENOSPC or -ENOMEM.
      */
     int (*add)(void *state, int fd, unsigned events, uint64_t tag);
     int (*modify)(void *state, int fd, unsigned events, uint64_t tag);

@@ -70,6 +70,20 @@ PF_API int pf_lane_closed(pf_lane *lane);
  * or the guards' errors. */
 PF_API int pf_lane_answered(pf_lane *lane, size_t bytes);
 
+/* Who is at the other end of a unix socket. */
+struct pf_credentials {
+    int pid; /* 0: in a pid namespace that cannot be seen from here */
+    unsigned uid, gid;
+};
+
+/*
+ * Who connected: the process and its ids at the time of its connect(2), as the kernel knows
+ * them; it may have passed the socket on since. Returns 0, -ENOTSUP (not a connected unix
+ * socket, or a system without SO_PEERCRED) or -EBADF. Any thread. One system call. Source:
+ * unix(7).
+ */
+PF_API int pf_peer_credentials(int fd, struct pf_credentials *out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -11,6 +11,7 @@
 #include "tests/lib/test.h"
 
 #include "http/server.h"
+#include "net/acceptor.h"
 #include "net/conn.h"
 #include "net/listener.h"
 #include "tests/lib/backend.h"
@@ -125,6 +126,8 @@ static void on_accept(pf_acceptor *acceptor, int fd, const struct pf_address *pe
     close(fd);
 }
 
+static const struct pf_acceptor_options acceptor_options = {.fn = on_accept};
+
 static int on_answer(pf_loop *loop, pf_future *future, void *arg)
 {
     struct inherited *in = arg;
@@ -153,10 +156,11 @@ static void make_dependents(struct inherited *in)
     struct pf_address address;
     char why[64];
     assert_int_equal(pf_address_parse("127.0.0.1:0", &address, why, sizeof why), 1);
-    in->listener = pf_listener_open(&address, 1, PF_LISTENER_JOINS);
+    in->listener = pf_listener_open(&address, &(struct pf_listener_options){.backlog = 1},
+                                    PF_LISTENER_JOINS);
     assert_true(in->listener >= 0);
     assert_int_equal(
-        pf_acceptor_new(in->loop, in->listener, on_accept, NULL, &in->acceptor), 0);
+        pf_acceptor_new(in->loop, in->listener, &acceptor_options, &in->acceptor), 0);
 
     struct pf_http_server_options http = {.routes = routes};
     assert_int_equal(pf_http_server_new(in->loop, &http, &in->http), 0);
@@ -326,8 +330,10 @@ CALL(call_conn_close, pf_conn_close(in->conn, true))
 CALL(call_conn_abort, pf_conn_abort(in->conn, -EIO))
 CALL(call_conn_poll, pf_conn_poll(in->conn))
 CALL(call_acceptor_new,
-     pf_acceptor_new(in->loop, in->fds[1], on_accept, NULL, &some_acceptor))
+     pf_acceptor_new(in->loop, in->fds[1], &acceptor_options, &some_acceptor))
 CALL(call_acceptor_drain, pf_acceptor_drain(in->acceptor, 1))
+CALL(call_acceptor_pause, pf_acceptor_pause(in->acceptor))
+CALL(call_acceptor_resume, pf_acceptor_resume(in->acceptor))
 CALL(call_http_new, pf_http_server_new(in->loop, &http_options, &some_server))
 CALL(call_http_drain, pf_http_server_drain(in->http))
 
@@ -407,6 +413,8 @@ static const struct {
     {"conn_clear_deadline", call_conn_no_deadline, false},
     {"acceptor_new", call_acceptor_new, false},
     {"acceptor_drain", call_acceptor_drain, false},
+    {"acceptor_pause", call_acceptor_pause, false},
+    {"acceptor_resume", call_acceptor_resume, false},
     {"http_server_new", call_http_new, false},
     {"http_server_drain", call_http_drain, false},
     {"run_sync", call_run_sync, false},

@@ -7,6 +7,7 @@
 
 #include "tests/lib/backend.h"
 
+#include "net/acceptor.h"
 #include "net/listener.h"
 #include <prefork/log.h>
 
@@ -64,6 +65,8 @@ static int client_count;
 static int accepted[CLIENTS];
 static int accepted_count;
 static struct pf_address last_peer;
+static enum pf_accept_mode mode; /* of the next stage; a test that sets it puts it back */
+static pf_accept_fn *refuse;
 static void (*do_accept)(void);
 static unsigned warnings;
 
@@ -104,9 +107,12 @@ static void open_stage(void)
     assert_int_equal(pf_loop_turn(loop, 0), 0); /* it has all its descriptors */
     char why[128];
     assert_int_equal(pf_address_parse("127.0.0.1:0", &address, why, sizeof why), 1);
-    listener = pf_listener_open(&address, 4096, PF_LISTENER_JOINS);
+    const struct pf_listener_options listening = {.backlog = 4096};
+    listener = pf_listener_open(&address, &listening, PF_LISTENER_JOINS);
     assert_true(listener >= 0);
-    assert_int_equal(pf_acceptor_new(loop, listener, on_accept, &accepted, &acceptor), 0);
+    const struct pf_acceptor_options accepting = {
+        .mode = mode, .fn = on_accept, .refuse = refuse, .arg = &accepted};
+    assert_int_equal(pf_acceptor_new(loop, listener, &accepting, &acceptor), 0);
 }
 
 static void close_stage(void)
@@ -186,7 +192,7 @@ static void crowd_is_taken_in_bursts(void **unused)
     int before = 0, turns = 0;
     while (accepted_count < CLIENTS) {
         turn(1);
-        assert_in_range(accepted_count - before, 1, PF_LISTENER_BURST);
+        assert_in_range(accepted_count - before, 1, PF_ACCEPTOR_BURST);
         before = accepted_count;
         turns++;
     }
@@ -232,7 +238,7 @@ static void failure_that_never_ends_does_not_hold_the_loop(void **unused)
     accept_failures = 1000000;
     connect_clients(1);
     turn(10);
-    assert_in_range(accepts, 1, 10 * PF_LISTENER_BURST);
+    assert_in_range(accepts, 1, 10 * PF_ACCEPTOR_BURST);
     assert_int_equal(pf_acceptor_drain(acceptor, 5), 5);
     close_stage();
 }
@@ -250,14 +256,14 @@ static void shortage_pauses_accepting_and_ends(void **unused)
         connect_clients(1);
         turn(1);
         assert_int_equal(accepts, 1);
-        now_ns += PF_LISTENER_PAUSE_NS - 1;
+        now_ns += PF_ACCEPTOR_REST_NS - 1;
         turn(50);
         assert_int_equal(accepts, 1);
         assert_int_equal(events_so_far(), 1);
         now_ns += 1; /* the second failure: it rests again */
         turn(50);
         assert_int_equal(accepts, 2);
-        now_ns += PF_LISTENER_PAUSE_NS;
+        now_ns += PF_ACCEPTOR_REST_NS;
         turn(3);
         assert_int_equal(accepted_count, 1);
         assert_int_equal(warnings, 1);
@@ -272,9 +278,9 @@ static void shortage_that_lasts_is_told_now_and_then(void **unused)
     accept_error = EMFILE;
     accept_failures = 1000000;
     connect_clients(1);
-    for (int64_t t = 0; t < 60 * PF_SECOND; t += PF_LISTENER_PAUSE_NS) {
+    for (int64_t t = 0; t < 60 * PF_SECOND; t += PF_ACCEPTOR_REST_NS) {
         turn(3);
-        now_ns += PF_LISTENER_PAUSE_NS;
+        now_ns += PF_ACCEPTOR_REST_NS;
     }
     assert_in_range(accepts, 500, 700);
     assert_in_range(warnings, 2, 8);
@@ -292,11 +298,11 @@ static void pause_that_cannot_end_for_want_of_memory_is_tried_again(void **unuse
     connect_clients(1);
     turn(1);
     control_failures = 1;
-    now_ns += PF_LISTENER_PAUSE_NS;
+    now_ns += PF_ACCEPTOR_REST_NS;
     turn(3);
     assert_int_equal(control_failures, 0);
     assert_int_equal(accepted_count, 0);
-    now_ns += PF_LISTENER_PAUSE_NS;
+    now_ns += PF_ACCEPTOR_REST_NS;
     turn(3);
     assert_int_equal(accepted_count, 1);
     close_stage();
@@ -321,7 +327,7 @@ static void use_up_descriptors(void *unused)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     turn(20);
     assert_int_equal(accepted_count, 0);
-    now_ns += PF_LISTENER_PAUSE_NS;
+    now_ns += PF_ACCEPTOR_REST_NS;
     turn(5);
     assert_int_equal(accepted_count, 2);
     close_stage();
@@ -367,7 +373,7 @@ static void freed_while_it_rests_it_does_not_come_back(void **unused)
     connect_clients(1);
     turn(1);
     free_it();
-    now_ns += 2 * PF_LISTENER_PAUSE_NS;
+    now_ns += 2 * PF_ACCEPTOR_REST_NS;
     turn(5);
     assert_int_equal(accepts, 1);
     assert_int_equal(accepted_count, 0);

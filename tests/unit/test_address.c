@@ -25,7 +25,7 @@ static void literal_is_one_address_and_formats_as_it_was_written(void **unused)
     static const char *const texts[] = {
         "127.0.0.1:80", "0.0.0.0:0",         "255.255.255.255:65535", "[::1]:80",
         "[::]:8888",    "[2001:db8::1]:443", "[fe80::1%1]:80",        "[::ffff:1.2.3.4]:5",
-        "10.0.0.1:1",   "[ff02::1:2]:547",
+        "10.0.0.1:1",   "[ff02::1:2]:547",   "udp:127.0.0.1:53",      "udp:[::1]:53",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         char text[PF_ADDRESS_TEXT_MAX];
@@ -36,6 +36,93 @@ static void literal_is_one_address_and_formats_as_it_was_written(void **unused)
         assert_string_equal(text, texts[i]);
         assert_int_equal(pf_address_port(&found[0]), atoi(strrchr(texts[i], ':') + 1));
     }
+}
+
+static void prefix_says_that_it_is_for_datagrams(void **unused)
+{
+    (void)unused;
+    char text[PF_ADDRESS_TEXT_MAX];
+    assert_int_equal(parse("127.0.0.1:53"), 1);
+    assert_false(found[0].datagram);
+    assert_int_equal(parse("unix:/run/x"), 1);
+    assert_false(found[0].datagram);
+    assert_int_equal(parse("udp::53"), 2);
+    assert_true(found[0].datagram && found[1].datagram);
+    assert_string_equal(pf_address_format(&found[1], text), "udp:[::]:53");
+}
+
+#define NAME_107                                                                           \
+    "/23456789012345678901234567890123456789012345678901234567890"                         \
+    "12345678901234567890123456789012345678901234567"
+
+static void unix_socket_has_a_path_or_an_abstract_name(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *text, *path;
+        size_t len; /* of the address, beyond the family */
+    } rows[] = {
+        {"unix:/run/app.sock", "/run/app.sock", 14},
+        {"unix:/a", "/a", 3},
+        {"unix:/with space/and:80", "/with space/and:80", 19},
+        {"unix:" NAME_107, NAME_107, 108},
+        {"unix:@name", NULL, 5},
+        {"unix:@/x", NULL, 3},
+        {"unix:@" NAME_107, NULL, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0] - 1; i++) {
+        char text[PF_ADDRESS_TEXT_MAX];
+        assert_int_equal(parse(rows[i].text), 1);
+        assert_true(pf_address_is_unix(&found[0]));
+        assert_int_equal(found[0].len, sizeof(sa_family_t) + rows[i].len);
+        assert_string_equal(pf_address_format(&found[0], text), rows[i].text);
+        if (rows[i].path)
+            assert_string_equal(pf_address_path(&found[0]), rows[i].path);
+        else
+            assert_null(pf_address_path(&found[0]));
+    }
+    assert_int_equal(parse(rows[6].text), -EINVAL);
+}
+
+static void peer_without_a_name_and_a_name_of_any_bytes_can_be_written(void **unused)
+{
+    (void)unused;
+    char text[PF_ADDRESS_TEXT_MAX];
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct pf_address address = {.len = sizeof(sa_family_t)};
+    memcpy(&address.storage, &un, sizeof un);
+    assert_string_equal(pf_address_format(&address, text), "unix:");
+    assert_null(pf_address_path(&address));
+    memcpy(un.sun_path, "\0a\n\0b", 5);
+    memcpy(&address.storage, &un, sizeof un);
+    address.len = sizeof(sa_family_t) + 5;
+    assert_string_equal(pf_address_format(&address, text), "unix:@a??b");
+    memset(un.sun_path, 'x',
+           sizeof un.sun_path); /* as long as there is room, without NUL */
+    memcpy(&address.storage, &un, sizeof un);
+    address.len = sizeof un;
+    assert_int_equal(strlen(pf_address_format(&address, text)), 5 + sizeof un.sun_path);
+}
+
+static void addresses_are_equal_if_they_would_bind_to_the_same(void **unused)
+{
+    (void)unused;
+    static const char *const texts[] = {
+        "127.0.0.1:80", "127.0.0.1:81", "127.0.0.2:80", "udp:127.0.0.1:80", "[::1]:80",
+        "unix:/a",      "unix:/ab",     "unix:@a",      "unix:@/a",
+    };
+    struct pf_address one, other;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        for (size_t j = 0; j < sizeof texts / sizeof texts[0]; j++) {
+            assert_int_equal(parse(texts[i]), 1);
+            one = found[0];
+            assert_int_equal(parse(texts[j]), 1);
+            other = found[0];
+            assert_int_equal(pf_address_equal(&one, &other), i == j);
+        }
+    }
+    assert_int_equal(parse("127.0.0.1:0"), 1);
+    assert_false(pf_address_equal(&found[0], &found[0]));
 }
 
 static void no_host_is_every_interface_of_both_families(void **unused)
@@ -106,6 +193,16 @@ static void wrong_text_is_refused_with_a_reason(void **unused)
         "[::g]:80",
         "[::1]x:80",
         "a..b:80",
+        "udp:",
+        "udp:80",
+        "udp:127.0.0.1",
+        "udp:unix:/x",
+        "unix:",
+        "unix:/",
+        "unix:@",
+        "unix:relative",
+        "unix:./relative",
+        "unix:80",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         char why[WHY_MAX] = "";
@@ -128,6 +225,8 @@ static void text_of_any_length_is_refused_not_believed(void **unused)
         memcpy(text + len, ":80", 4);
         assert_int_equal(parse(text), -EINVAL);
         text[0] = '[';
+        assert_int_equal(parse(text), -EINVAL);
+        memcpy(text, "unix:/", 6);
         assert_int_equal(parse(text), -EINVAL);
     }
 }
@@ -176,6 +275,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         pf_test(literal_is_one_address_and_formats_as_it_was_written),
+        pf_test(prefix_says_that_it_is_for_datagrams),
+        pf_test(unix_socket_has_a_path_or_an_abstract_name),
+        pf_test(peer_without_a_name_and_a_name_of_any_bytes_can_be_written),
+        pf_test(addresses_are_equal_if_they_would_bind_to_the_same),
         pf_test(no_host_is_every_interface_of_both_families),
         pf_test(name_is_every_address_it_stands_for),
         pf_test(wrong_text_is_refused_with_a_reason),

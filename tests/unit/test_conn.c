@@ -285,7 +285,8 @@ static pf_conn *open_tcp(int *peer)
     char why[128];
     int small = 8192;
     assert_int_equal(pf_address_parse("127.0.0.1:0", &address, why, sizeof why), 1);
-    int listener = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
+    int listener = pf_listener_open(&address, &(struct pf_listener_options){.backlog = 16},
+                                    PF_LISTENER_JOINS);
     assert_true(listener >= 0);
     *peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     (void)setsockopt(*peer, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);

@@ -13,11 +13,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static const struct pf_listener_options options = {.backlog = 16};
+
+static int open_one(struct pf_address *address, enum pf_listener_role role)
+{
+    return pf_listener_open(address, &options, role);
+}
+
 /* What the first socket of a group meets: 0 if nobody listens there. */
 static int probe(const struct pf_address *address)
 {
     struct pf_address copy = *address;
-    int fd = pf_listener_open(&copy, 1, PF_LISTENER_FIRST);
+    int fd = open_one(&copy, PF_LISTENER_FIRST);
     if (fd < 0)
         return fd;
     close(fd);
@@ -53,7 +60,7 @@ static void listener_has_the_options_that_connections_inherit(void **unused)
 {
     (void)unused;
     struct pf_address address = address_of("127.0.0.1:0");
-    int fd = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
+    int fd = open_one(&address, PF_LISTENER_JOINS);
     assert_true(fd >= 0);
     assert_true(pf_address_port(&address) > 0);
     assert_int_equal(get(fd, SOL_SOCKET, SO_ACCEPTCONN), 1);
@@ -70,11 +77,11 @@ static void lanes_of_one_address_share_its_port(void **unused)
     (void)unused;
     struct pf_address address = address_of("127.0.0.1:0");
     int fds[4];
-    fds[0] = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
+    fds[0] = open_one(&address, PF_LISTENER_JOINS);
     assert_true(fds[0] >= 0);
     unsigned port = pf_address_port(&address);
     for (int i = 1; i < 4; i++) {
-        fds[i] = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
+        fds[i] = open_one(&address, PF_LISTENER_JOINS);
         assert_true(fds[i] >= 0);
         assert_int_equal(pf_address_port(&address), port);
     }
@@ -88,11 +95,11 @@ static void both_families_may_have_every_interface(void **unused)
     if (!has_ipv6())
         skip();
     struct pf_address four = address_of("0.0.0.0:0"), six = address_of("[::]:0");
-    int fd6 = pf_listener_open(&six, 16, PF_LISTENER_JOINS);
+    int fd6 = open_one(&six, PF_LISTENER_JOINS);
     assert_true(fd6 >= 0);
     assert_int_equal(get(fd6, IPPROTO_IPV6, IPV6_V6ONLY), 1);
     pf_address_set_port(&four, pf_address_port(&six));
-    int fd4 = pf_listener_open(&four, 16, PF_LISTENER_JOINS);
+    int fd4 = open_one(&four, PF_LISTENER_JOINS);
     if (fd4 != -EADDRINUSE) /* somebody else's IPv4 socket may have the port */
         assert_true(fd4 >= 0);
     close(fd6);
@@ -105,11 +112,11 @@ static void opening_that_fails_says_why_and_leaves_nothing(void **unused)
     (void)unused;
     struct pf_address far = address_of("192.0.2.1:0"); /* RFC 5737: nobody's */
     struct pf_address before = far;
-    assert_int_equal(pf_listener_open(&far, 16, PF_LISTENER_JOINS), -EADDRNOTAVAIL);
+    assert_int_equal(open_one(&far, PF_LISTENER_JOINS), -EADDRNOTAVAIL);
     assert_memory_equal(&far, &before, sizeof far);
     assert_int_equal(probe(&far), -EADDRNOTAVAIL);
     struct pf_address none = {0};
-    assert_true(pf_listener_open(&none, 16, PF_LISTENER_JOINS) < 0);
+    assert_true(open_one(&none, PF_LISTENER_JOINS) < 0);
     assert_true(probe(&none) < 0);
 }
 
@@ -120,7 +127,7 @@ static void probe_sees_a_listener_that_reuseport_would_join(void **unused)
     (void)unused;
     struct pf_address address = address_of("127.0.0.1:0");
     assert_int_equal(probe(&address), 0);
-    int fd = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
+    int fd = open_one(&address, PF_LISTENER_JOINS);
     assert_true(fd >= 0);
     assert_int_equal(probe(&address), -EADDRINUSE);
     struct pf_address any = address_of("0.0.0.0:0");
@@ -135,7 +142,7 @@ static void probe_is_not_disturbed_by_old_connections(void **unused)
 {
     (void)unused;
     struct pf_address address = address_of("127.0.0.1:0");
-    int listener = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
+    int listener = open_one(&address, PF_LISTENER_JOINS);
     int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(client, (struct sockaddr *)&address.storage, address.len), 0);
     int server;
@@ -147,7 +154,7 @@ static void probe_is_not_disturbed_by_old_connections(void **unused)
     close(client);
     close(listener);
     assert_int_equal(probe(&address), 0);
-    listener = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
+    listener = open_one(&address, PF_LISTENER_JOINS);
     assert_true(listener >= 0);
     close(listener);
 }
@@ -171,7 +178,7 @@ static void holder_of_a_listener_is_named(void **unused)
         if (texts[i][0] == '[' && !has_ipv6())
             continue;
         struct pf_address address = address_of(texts[i]);
-        int fd = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
+        int fd = open_one(&address, PF_LISTENER_JOINS);
         assert_true(fd >= 0);
         assert_held_by(&address, getpid());
         close(fd);
@@ -182,14 +189,14 @@ static void holder_of_an_overlapping_address_is_named(void **unused)
 {
     (void)unused;
     struct pf_address one = address_of("127.0.0.1:0"), any = address_of("0.0.0.0:0");
-    int fd = pf_listener_open(&one, 16, PF_LISTENER_JOINS);
+    int fd = open_one(&one, PF_LISTENER_JOINS);
     assert_true(fd >= 0);
     pf_address_set_port(&any, pf_address_port(&one));
     assert_held_by(&any, getpid());
     close(fd);
 
     any = address_of("0.0.0.0:0");
-    fd = pf_listener_open(&any, 16, PF_LISTENER_JOINS);
+    fd = open_one(&any, PF_LISTENER_JOINS);
     assert_true(fd >= 0);
     pf_address_set_port(&one, pf_address_port(&any));
     assert_held_by(&one, getpid());
@@ -221,7 +228,7 @@ static void nobody_holds_a_port_without_listener(void **unused)
     (void)unused;
     struct pf_address address = address_of("127.0.0.1:0");
     char text[128] = "untouched";
-    int fd = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
+    int fd = open_one(&address, PF_LISTENER_JOINS);
     assert_true(fd >= 0);
     struct pf_address sibling = address_of("127.0.0.2:0");
     pf_address_set_port(&sibling, pf_address_port(&address));
@@ -239,7 +246,7 @@ static pid_t start_family(struct pf_address *address, const char *name, int hold
     int ready[2];
     assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
     assert_int_equal(pipe2(hold, O_CLOEXEC), 0);
-    int fd = pf_listener_open(address, 16, PF_LISTENER_JOINS);
+    int fd = open_one(address, PF_LISTENER_JOINS);
     assert_true(fd >= 0);
     fflush(NULL);
     pid_t master = fork();
@@ -296,7 +303,7 @@ static void name_is_cut_to_the_room_there_is(void **unused)
 {
     (void)unused;
     struct pf_address address = address_of("127.0.0.1:0");
-    int fd = pf_listener_open(&address, 16, PF_LISTENER_JOINS);
+    int fd = open_one(&address, PF_LISTENER_JOINS);
     assert_true(fd >= 0);
     char text[8];
     memset(text, '!', sizeof text);
