@@ -698,6 +698,69 @@ static void none_or_fewer_means_one_for_each_cpu(void **state)
     }
 }
 
+/* ---- the example ----------------------------------------------------------------- */
+
+static pid_t start_example(int *output)
+{
+    char path[256];
+    int fds[2];
+    const char *build = getenv("BUILD");
+    snprintf(path, sizeof path, "%s/examples/fork_processes",
+             build ? build : "build/release");
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        dup2(fds[1], STDOUT_FILENO);
+        dup2(fds[1], STDERR_FILENO);
+        execl(path, path, "2", (char *)NULL);
+        _exit(127);
+    }
+    close(fds[1]);
+    *output = fds[0];
+    return pid;
+}
+
+/* It says so in a line; its log may come in between. */
+static int example_port(int output)
+{
+    char text[4096];
+    size_t len = 0;
+    const char *on = NULL;
+    while (!on || !strchr(on, '\n')) {
+        struct pollfd wait = {.fd = output, .events = POLLIN};
+        assert_int_equal(poll(&wait, 1, PF_TEST_DEADLINE_S * 1000), 1);
+        ssize_t n = read(output, text + len, sizeof text - 1 - len);
+        assert_true(n > 0);
+        text[len += (size_t)n] = '\0';
+        on = strstr(text, "127.0.0.1:");
+    }
+    return (int)strtol(on + strlen("127.0.0.1:"), NULL, 10);
+}
+
+static void the_example_serves_and_leaves_when_told(void **state)
+{
+    (void)state;
+    int output, status = 0;
+    pid_t pid = start_example(&output);
+    int port = example_port(output);
+    for (int i = 0; i < 20; i++) {
+        char answer[64] = "";
+        int fd = pf_test_connect(port);
+        assert_true(fd >= 0);
+        assert_int_equal(pf_test_read_all(fd, answer, sizeof answer), strlen("child 0\n"));
+        assert_true(strcmp(answer, "child 0\n") == 0 || strcmp(answer, "child 1\n") == 0);
+        close(fd);
+    }
+    kill(pid, SIGTERM);
+    await_end(output);
+    close(output);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -728,6 +791,7 @@ int main(void)
         test(what_is_buffered_is_written_once),
         test(the_cpu_count_is_what_the_affinity_leaves),
         test(none_or_fewer_means_one_for_each_cpu),
+        test(the_example_serves_and_leaves_when_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
