@@ -163,6 +163,9 @@ $(B)/tests/%: $(B)/tests/%.o $(TEST_LIB) $(LIBRARY) $(TEST_EXTRA)
 $(B)/tests/unit/test_hdr: TEST_EXTRA := $(B)/bench/hdr.o
 $(B)/tests/unit/test_hdr: $(B)/bench/hdr.o
 
+# Calls of the kernel that a test fails, or speeds up.
+$(B)/tests/conformance/test_process: LIBS += -Wl,--wrap=fork,--wrap=clock_gettime,--wrap=sigtimedwait
+
 # ---- using it ---------------------------------------------------------------------------
 run: all ## start prefork-server on http://127.0.0.1:8888, a worker for each CPU
 	@exec $(B)/bin/prefork-server --workers auto $(ARGS)

@@ -13,6 +13,7 @@
 #include <prefork/options.h>
 #include <prefork/periodic.h>
 #include <prefork/poller.h>
+#include <prefork/process.h>
 #include <prefork/server.h>
 #include <prefork/worker.h>
 

@@ -5,13 +5,13 @@
  * pf__master_review() are all that ever happens afterwards, beside slots.c.
  */
 #include "master/cpus.h"
+#include "master/guard.h"
 #include "master/internal.h"
 #include "master/policy.h"
 
 #include "loop/assert.h"
 #include <prefork/log.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -222,61 +222,6 @@ static PF_PRINTF(2, 3) void say(const struct pf_master_options *options, const c
     va_end(args);
 }
 
-/* The names of this process's threads; returns how many there are. */
-static int list_threads(char *names, size_t len)
-{
-    int count = 0;
-    size_t used = 0;
-    DIR *tasks = opendir("/proc/self/task");
-    for (struct dirent *d = tasks ? readdir(tasks) : NULL; d; d = readdir(tasks)) {
-        if (d->d_name[0] == '.')
-            continue;
-        count++;
-        char path[64], name[32] = "?\n";
-        snprintf(path, sizeof path, "/proc/self/task/%.16s/comm", d->d_name);
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        ssize_t n = fd == -1 ? 0 : read(fd, name, sizeof name - 1);
-        if (fd != -1)
-            close(fd);
-        name[n > 0 ? n : 1] = 0;
-        name[strcspn(name, "\n")] = 0;
-        if (used < len)
-            used += (size_t)snprintf(names + used, len - used, "%s%s(%.16s)",
-                                     used ? " " : "", name, d->d_name);
-    }
-    if (tasks)
-        closedir(tasks);
-    return count;
-}
-
-/* ThreadSanitizer runs a thread of its own in every program. */
-#if defined(__SANITIZE_THREAD__)
-#define OWN_THREADS 2
-#else
-#define OWN_THREADS 1
-#endif
-
-/* What a fork would break: see loop.h on forks; and locks that other threads hold stay
- * locked in a child for ever. */
-static int refuse_to_fork(const struct pf_master_options *options)
-{
-    const char *where = pf_loop_owned();
-    if (where) {
-        say(options, "a loop exists before the fork, made at %s: make it in the worker",
-            where);
-        return -EBUSY;
-    }
-    char names[256] = "";
-    if (list_threads(names, sizeof names) <= OWN_THREADS)
-        return 0;
-    if (options->allow_threads) {
-        pf_log(PF_LOG_WARN, "forking-with-threads", "threads=%s", names);
-        return 0;
-    }
-    say(options, "other threads run before the fork: %s; start them in the worker", names);
-    return -EBUSY;
-}
-
 static int out_of(const struct pf__master *master, const char *what, int err)
 {
     say(master->options, "cannot start: %s: %s", what, strerror(-err));
@@ -462,7 +407,7 @@ int pf_master_run(const struct pf_master_options *given)
         options.drain_ns < 0 || options.drain_ns > PF_MASTER_LIMIT_NS ||
         options.boot_ns < 0 || options.boot_ns > PF_MASTER_LIMIT_NS)
         return -EINVAL;
-    int refused = refuse_to_fork(&options);
+    int refused = pf__guard_fork(options.allow_threads, options.error, options.error_len);
     if (refused)
         return refused;
 

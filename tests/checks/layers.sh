@@ -17,6 +17,7 @@ allowed() {
 floor_of() {
     case $1 in
     base | executor | future | log | loop | options | periodic | poller | testing) echo loop ;;
+    process) echo master ;;
     *) echo "$1" ;;
     esac
 }
