@@ -31,14 +31,15 @@ LLHTTP       := /usr/share/llhttp
 LLHTTP_FLAGS := -I/usr/share/include -DLLHTTP_STRICT_MODE=1
 
 # ---- what is made -----------------------------------------------------------------------
-MAINS    := server/prefork_server.c
+MAINS    := server/prefork_server.c server/preforkctl.c
 SOURCES  := $(filter-out $(MAINS),$(wildcard $(FOLDERS:%=%/*.c)))
 LIB_OBJ  := $(filter-out $(B)/http/parser.o,$(SOURCES:%.c=$(B)/%.o)) $(B)/http/parser-llhttp.o
+CTL      := server/preforkctl.c $(wildcard server/ctl/*.c)
 BENCH    := $(filter-out bench/bare_%.c bench/loop_%.c,$(wildcard bench/*.c))
 GLIB     := $(shell pkg-config --cflags glib-2.0 2>/dev/null)
 EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(filter-out \
               $(if $(GLIB),,examples/glib_%),$(wildcard examples/*.c)))
-PROGRAMS := $(B)/bin/prefork-server $(B)/bin/prefork-bench
+PROGRAMS := $(B)/bin/prefork-server $(B)/bin/preforkctl $(B)/bin/prefork-bench
 LIBRARY  := $(B)/lib/libprefork.a
 SHARED   := $(B)/lib/libprefork.so
 
@@ -105,6 +106,11 @@ $(B)/bin/prefork-server: $(B)/server/prefork_server.o $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
+
+$(B)/bin/preforkctl: $(CTL:%.c=$(B)/%.o) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call say,link   $@)
+	$(Q)$(LINK) -o $@ $^ $(LIBS) -ljansson
 
 $(B)/bin/prefork-bench: $(BENCH:%.c=$(B)/%.o) $(LIBRARY)
 	@mkdir -p $(@D)
@@ -213,15 +219,16 @@ install: all ## headers, libraries, pkg-config file, programs, manuals under DES
 	    install -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$$s; done; done
 
 # ---- keeping it good --------------------------------------------------------------------
-CODE := $(wildcard include/*.h include/prefork/*.h $(FOLDERS:%=%/*.[ch]) bench/*.[ch] \
+CODE := $(wildcard include/*.h include/prefork/*.h $(FOLDERS:%=%/*.[ch]) \
+          server/ctl/*.[ch] bench/*.[ch] \
           bench/peers/*.[ch] tests/*/*.[ch] tests/lib/double/sys/*.h examples/*.c)
 format: ; clang-format -i $(CODE) ## lay out all code as .clang-format says
 format-check: ; clang-format --dry-run --Werror $(CODE) ## fail if some code is laid out otherwise
 lint: ## what clang-tidy has to say: to be read, not obeyed
-	clang-tidy --quiet $(SOURCES) $(MAINS) $(BENCH) -- $(BASE) $(LLHTTP_FLAGS)
+	clang-tidy --quiet $(SOURCES) $(MAINS) $(wildcard server/ctl/*.c) $(BENCH) -- $(BASE) $(LLHTTP_FLAGS)
 
 compile_commands.json: Makefile ## for editors
-	@{ echo '['; sep=; for f in $(SOURCES) $(MAINS) $(BENCH) $(TEST_SRC); do \
+	@{ echo '['; sep=; for f in $(SOURCES) $(MAINS) $(wildcard server/ctl/*.c) $(BENCH) $(TEST_SRC); do \
 	    printf '%s{"directory":"%s","file":"%s","command":"%s %s -c %s"}' "$$sep" \
 	        '$(CURDIR)' $$f '$(CC)' '$(BASE) $(WARNINGS) $(LLHTTP_FLAGS)' $$f; sep=','; \
 	  done; echo ']'; } > $@
