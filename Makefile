@@ -148,11 +148,14 @@ $(B)/examples/glib_host: LIBS += $(shell pkg-config --libs glib-2.0 2>/dev/null)
 $(B)/tests/%: $(B)/tests/%.o $(TEST_LIB) $(LIBRARY) $(TEST_EXTRA)
 	@mkdir -p $(@D)
 	$(call say,link   $@)
-	$(Q)$(LINK) -o $@ $(filter %.o %.a,$^) $(LIBS) -lcmocka
+	$(Q)$(LINK) -o $@ $(filter %.o %.a,$^) $(LIBS) $(TEST_LIBS) -lcmocka
 
 # The histogram is bench's own; its unit test links it.
 $(B)/tests/unit/test_hdr: TEST_EXTRA := $(B)/bench/hdr.o
 $(B)/tests/unit/test_hdr: $(B)/bench/hdr.o
+
+# These read JSON, as preforkctl does.
+$(B)/tests/unit/test_status $(B)/tests/integration/test_preforkctl: TEST_LIBS := -ljansson
 
 # ---- using it ---------------------------------------------------------------------------
 run: all ## start prefork-server on http://127.0.0.1:8888, a worker for each CPU
