@@ -37,16 +37,17 @@ BACKTRACE_FLAGS := $(if $(BACKTRACE),-DPF__HAVE_LIBBACKTRACE \
                      -idirafter $(dir $(BACKTRACE))include)
 
 # ---- what is made -----------------------------------------------------------------------
-MAINS    := server/prefork_server.c
+MAINS    := server/prefork_server.c server/preforkctl.c
 SOURCES  := $(filter-out $(MAINS),$(wildcard $(FOLDERS:%=%/*.c)))
 JOINED   := $(B)/http/parser-llhttp.o $(if $(BACKTRACE),$(B)/master/names-backtrace.o)
 LIB_OBJ  := $(filter-out $(B)/http/parser.o $(if $(BACKTRACE),$(B)/master/names.o), \
               $(SOURCES:%.c=$(B)/%.o)) $(JOINED)
+CTL      := server/preforkctl.c $(wildcard server/ctl/*.c)
 BENCH    := $(filter-out bench/bare_%.c bench/loop_%.c,$(wildcard bench/*.c))
 GLIB     := $(shell pkg-config --cflags glib-2.0 2>/dev/null)
 EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(filter-out \
               $(if $(GLIB),,examples/glib_%),$(wildcard examples/*.c)))
-PROGRAMS := $(B)/bin/prefork-server $(B)/bin/prefork-bench
+PROGRAMS := $(B)/bin/prefork-server $(B)/bin/preforkctl $(B)/bin/prefork-bench
 LIBRARY  := $(B)/lib/libprefork.a
 SHARED   := $(B)/lib/libprefork.so
 
@@ -121,6 +122,11 @@ $(B)/bin/prefork-server: $(B)/server/prefork_server.o $(LIBRARY)
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
 
+$(B)/bin/preforkctl: $(CTL:%.c=$(B)/%.o) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call say,link   $@)
+	$(Q)$(LINK) -o $@ $^ $(LIBS) -ljansson
+
 $(B)/bin/prefork-bench: $(BENCH:%.c=$(B)/%.o) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,link   $@)
@@ -157,7 +163,7 @@ $(B)/examples/glib_host: LIBS += $(shell pkg-config --libs glib-2.0 2>/dev/null)
 $(B)/tests/%: $(B)/tests/%.o $(TEST_LIB) $(LIBRARY) $(TEST_EXTRA)
 	@mkdir -p $(@D)
 	$(call say,link   $@)
-	$(Q)$(LINK) -o $@ $(filter %.o %.a,$^) $(LIBS) -lcmocka
+	$(Q)$(LINK) -o $@ $(filter %.o %.a,$^) $(LIBS) $(TEST_LIBS) -lcmocka
 
 # The histogram is bench's own; its unit test links it.
 $(B)/tests/unit/test_hdr: TEST_EXTRA := $(B)/bench/hdr.o
@@ -165,6 +171,8 @@ $(B)/tests/unit/test_hdr: $(B)/bench/hdr.o
 
 # Calls of the kernel that a test fails, or speeds up.
 $(B)/tests/conformance/test_process: LIBS += -Wl,--wrap=fork,--wrap=clock_gettime,--wrap=sigtimedwait
+# These read JSON, as preforkctl does.
+$(B)/tests/unit/test_status $(B)/tests/integration/test_preforkctl: TEST_LIBS := -ljansson
 
 # ---- using it ---------------------------------------------------------------------------
 run: all ## start prefork-server on http://127.0.0.1:8888, a worker for each CPU
@@ -231,15 +239,17 @@ install: all ## headers, libraries, pkg-config file, programs, manuals under DES
 	    install -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$$s; done; done
 
 # ---- keeping it good --------------------------------------------------------------------
-CODE := $(wildcard include/*.h include/prefork/*.h $(FOLDERS:%=%/*.[ch]) bench/*.[ch] \
+CODE := $(wildcard include/*.h include/prefork/*.h $(FOLDERS:%=%/*.[ch]) \
+          server/ctl/*.[ch] bench/*.[ch] \
           bench/peers/*.[ch] tests/*/*.[ch] tests/lib/double/sys/*.h examples/*.c)
 format: ; clang-format -i $(CODE) ## lay out all code as .clang-format says
 format-check: ; clang-format --dry-run --Werror $(CODE) ## fail if some code is laid out otherwise
 lint: ## what clang-tidy has to say: to be read, not obeyed
-	clang-tidy --quiet $(SOURCES) $(MAINS) $(BENCH) -- $(BASE) $(LLHTTP_FLAGS) $(BACKTRACE_FLAGS)
+	clang-tidy --quiet $(SOURCES) $(MAINS) $(wildcard server/ctl/*.c) $(BENCH) -- $(BASE) \
+	    $(LLHTTP_FLAGS) $(BACKTRACE_FLAGS)
 
 compile_commands.json: Makefile ## for editors
-	@{ echo '['; sep=; for f in $(SOURCES) $(MAINS) $(BENCH) $(TEST_SRC); do \
+	@{ echo '['; sep=; for f in $(SOURCES) $(MAINS) $(wildcard server/ctl/*.c) $(BENCH) $(TEST_SRC); do \
 	    printf '%s{"directory":"%s","file":"%s","command":"%s %s -c %s"}' "$$sep" \
 	        '$(CURDIR)' $$f '$(CC)' '$(BASE) $(WARNINGS) $(LLHTTP_FLAGS) $(BACKTRACE_FLAGS)' $$f; sep=','; \
 	  done; echo ']'; } > $@

@@ -3,8 +3,9 @@
  *
  * Facts this rests on (unix(7), and tried): a record arrives whole or not at all, and never
  * glued to its neighbour; descriptors beyond the space given for them are dropped and
- * MSG_CTRUNC set; when the peer dies with records of ours unread, the first read fails with
- * ECONNRESET and its own last records come after that.
+ * MSG_CTRUNC set; a record of no bytes reads like the end of the file, and may bring
+ * descriptors all the same; when the peer dies with records of ours unread, the first read
+ * or send fails with ECONNRESET and its own last records come after that.
  */
 #include <prefork/ipc.h>
 
@@ -23,6 +24,16 @@ enum {
     BURST = 64
 };
 
+/* The socket says it has room, and the kernel still refuses: too many descriptors of this
+ * user are in flight (ETOOMANYREFS), or no memory. Polling for room would spin. */
+#define RETRY_NS (10 * PF_MILLISECOND)
+
+/* Bytes asked for, of which the kernel counts overhead too: the default holds no more than
+ * 278 small records. */
+enum {
+    SEND_BUFFER = 512 * 1024
+};
+
 /* One that waits; the payload follows the struct. */
 struct waiting {
     struct waiting *next;
@@ -35,15 +46,32 @@ struct pf_channel {
     pf_loop *loop;
     int fd;
     struct pf_channel_options options;
-    uint32_t next_sequence;
+    uint32_t next_sequence; /* of what is sent */
+    uint32_t next_expected; /* of what is received */
     struct waiting *first, **last;
     int waiting;
+    size_t waiting_bytes;
+    pf_timer retry;
+    bool reset; /* the peer died with records of ours unread */
     bool deaf;  /* the peer is gone, or the loop */
     bool busy;  /* in a callback */
     bool freed; /* inside one: free when it returns */
 };
 
 static pf_io_fn channel_on_ready;
+static pf_callback_fn channel_on_retry;
+
+/* As much as we may; what is refused leaves the default. */
+static void raise_send_buffer(int fd)
+{
+    int bytes = 0;
+    socklen_t len = sizeof bytes;
+    if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, &len) == 0 && bytes >= SEND_BUFFER)
+        return;
+    bytes = SEND_BUFFER;
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes) != 0)
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+}
 
 int pf_ipc_pair(int fds[2])
 {
@@ -52,6 +80,8 @@ int pf_ipc_pair(int fds[2])
         return -EINVAL;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, made) != 0)
         return -errno;
+    raise_send_buffer(made[0]);
+    raise_send_buffer(made[1]);
     memcpy(fds, made, sizeof made);
     return 0;
 }
@@ -91,6 +121,7 @@ static void drop_first(pf_channel *channel)
     if (!channel->first)
         channel->last = &channel->first;
     channel->waiting--;
+    channel->waiting_bytes -= first->header.length;
     close_fds(first->fds, first->header.descriptors);
     free(first);
 }
@@ -109,6 +140,7 @@ void pf_channel_free(pf_channel *channel)
     if (!channel || pf_loop_check(channel->loop) == -EPERM)
         return;
     (void)pf_loop_remove_handler(channel->loop, channel->fd); /* a guard refuses: a child */
+    (void)pf_loop_remove_timeout(channel->loop, channel->retry);
     channel->deaf = true;
     if (channel->busy)
         channel->freed = true;
@@ -118,7 +150,7 @@ void pf_channel_free(pf_channel *channel)
 
 /* ---- sending --------------------------------------------------------------------- */
 
-static int send_record(const pf_channel *channel, const struct pf_ipc_header *header,
+static int send_record(pf_channel *channel, const struct pf_ipc_header *header,
                        const void *payload, const int *fds)
 {
     struct pf_ipc_header head = *header;
@@ -144,19 +176,37 @@ static int send_record(const pf_channel *channel, const struct pf_ipc_header *he
     do
         n = sendmsg(channel->fd, &message, MSG_NOSIGNAL);
     while (n == -1 && errno == EINTR);
-    return n == -1 ? -errno : 0;
+    if (n >= 0)
+        return 0;
+    if (errno != ECONNRESET)
+        return -errno;
+    channel->reset = true; /* told once: reading would find only the end */
+    return -EPIPE;
 }
 
-/* Worth waiting for? ETOOMANYREFS: too many descriptors of ours are in flight already. */
+/* Worth waiting for? */
 static bool is_full(int err)
 {
-    return err == -EAGAIN || err == -ENOBUFS || err == -ETOOMANYREFS;
+    return err == -EAGAIN || err == -ENOBUFS || err == -ENOMEM || err == -ETOOMANYREFS;
 }
 
-static int enqueue(pf_channel *channel, const struct pf_ipc_header *header,
+/* Come back when the socket has room; if it is not that, a little later. */
+static int wait_for_room(pf_channel *channel, int why)
+{
+    if (why != -EAGAIN &&
+        pf_loop_update_handler(channel->loop, channel->fd, PF_READ) == 0 &&
+        pf_loop_call_later(channel->loop, RETRY_NS, channel_on_retry, channel,
+                           &channel->retry) == 0)
+        return 0;
+    return pf_loop_update_handler(channel->loop, channel->fd, PF_READ | PF_WRITE);
+}
+
+/* `why` is what send_record() answered; 0 if others wait already. */
+static int enqueue(pf_channel *channel, int why, const struct pf_ipc_header *header,
                    const void *payload, const int *fds)
 {
-    if (channel->waiting >= PF_IPC_QUEUE_MAX)
+    if (channel->waiting >= PF_IPC_QUEUE_MAX ||
+        header->length > PF_IPC_QUEUE_BYTES_MAX - channel->waiting_bytes)
         return -ENOBUFS;
     struct waiting *record = malloc(sizeof *record + header->length);
     if (!record)
@@ -174,13 +224,14 @@ static int enqueue(pf_channel *channel, const struct pf_ipc_header *header,
             goto drop;
         }
     }
-    if (!channel->first)
-        err = pf_loop_update_handler(channel->loop, channel->fd, PF_READ | PF_WRITE);
+    if (why)
+        err = wait_for_room(channel, why);
     if (err)
         goto drop;
     *channel->last = record;
     channel->last = &record->next;
     channel->waiting++;
+    channel->waiting_bytes += header->length;
     return 0;
 
 drop:
@@ -207,12 +258,13 @@ int pf_channel_send(pf_channel *channel, uint16_t type, const void *payload, siz
                                    .descriptors = (uint8_t)fd_count,
                                    .length = (uint32_t)len,
                                    .sequence = channel->next_sequence};
-    err = channel->first ? -EAGAIN : send_record(channel, &header, payload, fds);
-    if (is_full(err))
-        err = enqueue(channel, &header, payload, fds);
+    if (!channel->first)
+        err = send_record(channel, &header, payload, fds);
+    if (channel->first || is_full(err))
+        err = enqueue(channel, err, &header, payload, fds);
     if (err == 0)
         channel->next_sequence++;
-    return err == -ECONNRESET ? -EPIPE : err;
+    return err;
 }
 
 int pf_channel_queued(pf_channel *channel)
@@ -226,12 +278,23 @@ static void send_waiting(pf_channel *channel)
     while (channel->first) {
         struct waiting *record = channel->first;
         int err = send_record(channel, &record->header, record->payload, record->fds);
-        if (is_full(err))
+        if (is_full(err)) {
+            (void)wait_for_room(channel, err); /* else as it is watched now: for writing */
             return;
+        }
         drop_first(channel); /* sent; or the peer is gone, which reading will tell */
     }
     (void)pf_loop_update_handler(channel->loop, channel->fd,
                                  PF_READ); /* less cannot fail */
+}
+
+static int channel_on_retry(pf_loop *loop, void *arg)
+{
+    (void)loop;
+    pf_channel *channel = arg;
+    channel->retry = (pf_timer){0};
+    send_waiting(channel);
+    return 0;
 }
 
 /* ---- receiving ------------------------------------------------------------------- */
@@ -278,8 +341,8 @@ static int receive_record(const pf_channel *channel, struct received *in)
     do
         n = recvmsg(channel->fd, &message, MSG_CMSG_CLOEXEC);
     while (n == -1 && errno == EINTR);
-    if (n <= 0)
-        return n == 0 ? 0 : -errno;
+    if (n == -1)
+        return -errno;
     in->len = (size_t)n;
     collect_fds(&message, in);
     if (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
@@ -287,24 +350,27 @@ static int receive_record(const pf_channel *channel, struct received *in)
         /* There was room for all that may come: we are out of descriptors, or of limits. */
         return message.msg_flags & MSG_CTRUNC ? -EMFILE : -EPROTO;
     }
-    return 1;
+    return in->len || in->fd_count;
 }
 
-static bool is_record(const struct received *in, struct pf_ipc_header *header)
+static bool is_record(const pf_channel *channel, const struct received *in,
+                      struct pf_ipc_header *header)
 {
     if (in->len < sizeof *header)
         return false;
     memcpy(header, in->bytes, sizeof *header);
     return header->magic == PF_IPC_MAGIC && header->version == PF_IPC_VERSION &&
            header->length == in->len - sizeof *header &&
-           header->descriptors == in->fd_count;
+           header->descriptors == in->fd_count &&
+           header->sequence == channel->next_expected;
 }
 
 static int deliver(pf_channel *channel, struct received *in)
 {
     struct pf_ipc_header header;
-    int err = is_record(in, &header) ? 0 : -EPROTO;
+    int err = is_record(channel, in, &header) ? 0 : -EPROTO;
     if (!err) {
+        channel->next_expected++;
         struct pf_message message = {.type = header.type,
                                      .sequence = header.sequence,
                                      .payload = in->bytes + sizeof header,
@@ -322,7 +388,7 @@ static int deliver(pf_channel *channel, struct received *in)
 enum {
     PEER_CLOSED = 2
 };
-static int receive_one(pf_channel *channel, struct received *in, bool *reset)
+static int receive_one(pf_channel *channel, struct received *in)
 {
     int got = receive_record(channel, in);
     if (got == 1) {
@@ -333,23 +399,22 @@ static int receive_one(pf_channel *channel, struct received *in, bool *reset)
         return PEER_CLOSED;
     if (got == -EAGAIN)
         return 0;
-    if (got != -ECONNRESET || *reset)
+    if (got != -ECONNRESET || channel->reset)
         return got;
-    *reset = true; /* the last words stand behind it */
+    channel->reset = true; /* the last words stand behind it */
     return 1;
 }
 
 static void receive(pf_channel *channel)
 {
     struct received in;
-    bool reset = false;
     int got = 1;
     /* on_message may fork: what waits then is the parent's. */
     for (int i = 0;
          i < BURST && got == 1 && !channel->deaf && pf_loop_check(channel->loop) == 0; i++)
-        got = receive_one(channel, &in, &reset);
+        got = receive_one(channel, &in);
     if (got == PEER_CLOSED)
-        closed(channel, reset ? -ECONNRESET : 0);
+        closed(channel, channel->reset ? -ECONNRESET : 0);
     else if (got < 0)
         closed(channel, got);
 }

@@ -255,12 +255,18 @@ uint64_t pf_scoreboard_get(const pf_scoreboard *board, unsigned row, unsigned co
     return cell ? __atomic_load_n(cell, __ATOMIC_RELAXED) : 0;
 }
 
+uint64_t pf_scoreboard_sum(const pf_scoreboard *board, unsigned column, unsigned first,
+                           unsigned count)
+{
+    uint64_t sum = 0;
+    for (unsigned row = first; row < board->head.rows && row - first < count; row++)
+        sum += pf_scoreboard_get(board, row, column);
+    return sum;
+}
+
 uint64_t pf_scoreboard_total(const pf_scoreboard *board, unsigned column)
 {
-    uint64_t total = 0;
-    for (unsigned row = 0; row < board->head.rows; row++)
-        total += pf_scoreboard_get(board, row, column);
-    return total;
+    return pf_scoreboard_sum(board, column, 0, board->head.rows);
 }
 
 void pf_scoreboard_clear_gauges(pf_scoreboard *board, unsigned row)

@@ -8,6 +8,7 @@
 #include "master/guard.h"
 #include "master/internal.h"
 #include "master/policy.h"
+#include "master/view.h"
 
 #include "loop/assert.h"
 #include <prefork/log.h>
@@ -284,6 +285,7 @@ static int make_loop(struct pf__master *master)
     err = pf_loop_reserve(master->loop, 64 + 2 * (size_t)master->slot_count,
                           master->slot_count + 8, 64);
     (void)pf_loop_time(master->loop, &master->healthy_at_ns);
+    master->started_ns = master->healthy_at_ns;
     if (!err)
         err = pf_loop_add_handler(master->loop, master->signals.fd, PF_READ,
                                   master_on_signal, master);
@@ -303,7 +305,8 @@ static int open_control(struct pf__master *master)
         wanted = path;
     }
     if (!err)
-        err = pf__control_open(&master->control, master->loop, wanted, &holder);
+        err = pf__control_open(&master->control, master->loop, wanted, pf__view_commands,
+                               master, &holder);
     if (err == -EADDRINUSE) {
         say(master->options, "--ctl %s: in use by another server (pid %d); stop it", wanted,
             holder);

@@ -28,8 +28,9 @@ extern "C" {
 #define PF_IPC_PAYLOAD_MAX (PF_IPC_RECORD_MAX - 16)
 /* The kernel's limit for one message (SCM_MAX_FD; unix(7)). */
 #define PF_IPC_FDS_MAX 253
-/* Records that may wait in one channel until the peer reads. */
-#define PF_IPC_QUEUE_MAX 256
+/* What may wait in one channel until the peer reads: records, and bytes of payload. */
+#define PF_IPC_QUEUE_MAX       256
+#define PF_IPC_QUEUE_BYTES_MAX (4 * 1024 * 1024)
 
 /* In front of each record, in the machine's byte order: both ends run on it. */
 struct pf_ipc_header {
@@ -38,7 +39,7 @@ struct pf_ipc_header {
     uint8_t version;
     uint8_t descriptors; /* how many come with the record */
     uint32_t length;     /* of the payload */
-    uint32_t sequence;   /* 0, 1, 2 ... in each direction */
+    uint32_t sequence;   /* 0, 1, 2 ... in each direction; a gap ends the channel */
 };
 
 typedef struct pf_channel pf_channel;
@@ -60,7 +61,8 @@ typedef void pf_channel_message_fn(pf_channel *channel, const struct pf_message 
 
 /*
  * The peer is gone: reason 0 (it closed), -ECONNRESET (it died with unread records of ours;
- * its own last words were delivered all the same), -EPROTO (it sent what is no record),
+ * its own last words were delivered all the same), -EPROTO (it sent what is no record, or
+ * one out of sequence; descriptors that came with it are closed),
  * -EMFILE (this process has no room for the descriptors of a record), or another negative
  * errno. The channel is deaf now; free it.
  */
@@ -75,12 +77,14 @@ struct pf_channel_options {
 };
 #define PF_CHANNEL_OPTIONS .size = sizeof(struct pf_channel_options)
 
-/* A connected pair: non-blocking, close-on-exec. Returns 0, -EMFILE, -ENFILE or -ENOMEM. */
+/* A connected pair: non-blocking, close-on-exec, with send buffers larger than the default,
+ * which holds 278 small records. Returns 0, -EMFILE, -ENFILE or -ENOMEM. */
 PF_API int pf_ipc_pair(int fds[2]);
 
 /*
  * Speak on fd, one end of a pair, through `loop`. fd is the channel's from now on, if this
- * succeeds. Returns 0, -EINVAL, -ENOMEM or what pf_loop_add_handler() answers.
+ * succeeds. Sequences begin at 0, so a pair serves one channel at each end. Returns 0,
+ * -EINVAL, -ENOMEM or what pf_loop_add_handler() answers.
  */
 PF_API int pf_channel_new(pf_loop *loop, int fd, const struct pf_channel_options *options,
                           pf_channel **out);
@@ -90,8 +94,8 @@ PF_API int pf_channel_new(pf_loop *loop, int fd, const struct pf_channel_options
  * a record that waits are duplicated. `payload` may be NULL if len is 0.
  *
  * Returns 0, -EMSGSIZE (payload or descriptors over the limits), -ENOBUFS (PF_IPC_QUEUE_MAX
- * wait: the peer does not read), -EPIPE (the peer is gone), -ENOMEM, -EMFILE, or the loop's
- * guards: -ECHILD, -EPERM, -ESTALE.
+ * records or PF_IPC_QUEUE_BYTES_MAX bytes wait: the peer does not read), -EPIPE (the peer
+ * is gone), -ENOMEM, -EMFILE, or the loop's guards: -ECHILD, -EPERM, -ESTALE.
  */
 PF_API int pf_channel_send(pf_channel *channel, uint16_t type, const void *payload,
                            size_t len, const int *fds, size_t fd_count);
@@ -171,8 +175,13 @@ PF_API uint64_t *pf_scoreboard_cell(const pf_scoreboard *board, unsigned row,
 PF_API uint64_t pf_scoreboard_get(const pf_scoreboard *board, unsigned row,
                                   unsigned column);
 
-/* The sum of a column over all rows. For a counter it never goes back. */
+/*
+ * The sum of a column over all rows, or over `count` of them from `first` on; rows beyond
+ * the board count nothing. For a counter a reader never sees it go back.
+ */
 PF_API uint64_t pf_scoreboard_total(const pf_scoreboard *board, unsigned column);
+PF_API uint64_t pf_scoreboard_sum(const pf_scoreboard *board, unsigned column,
+                                  unsigned first, unsigned count);
 
 /* The row's worker is gone: clear its gauges. For the master, when nobody else writes. */
 PF_API void pf_scoreboard_clear_gauges(pf_scoreboard *board, unsigned row);

@@ -86,6 +86,34 @@ static void rig_down(struct rig *rig)
     pf_loop_unref(rig->loop);
 }
 
+static struct pf_ipc_header header_of(uint32_t sequence)
+{
+    return (struct pf_ipc_header){
+        .magic = PF_IPC_MAGIC, .type = 1, .version = PF_IPC_VERSION, .sequence = sequence};
+}
+
+/* Send bytes and descriptors as one record, whatever a channel would think of them. */
+static void send_by_hand(int to, const void *bytes, size_t len, const int *fds,
+                         size_t count)
+{
+    struct iovec part = {(void *)(uintptr_t)bytes, len};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(PF_IPC_FDS_MAX * sizeof(int))];
+    } control;
+    memset(&control, 0, sizeof control);
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(count * sizeof(int));
+    memcpy(CMSG_DATA(rights), fds, count * sizeof(int));
+    assert_int_equal(sendmsg(to, &message, 0), len);
+}
+
 static void turn(struct rig *rig)
 {
     assert_true(pf_loop_turn(rig->loop, 0) >= 0);
@@ -207,6 +235,100 @@ static void what_the_socket_does_not_take_waits_in_order_up_to_the_limit(void **
     rig_down(&rig);
 }
 
+static void the_socket_itself_holds_more_than_the_default(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_up(&rig);
+    int plain[2];
+    assert_int_equal(
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, plain), 0);
+    char record[64] = "";
+    unsigned usual = 0, ours = 0;
+    while (send(plain[0], record, sizeof record, 0) == (ssize_t)sizeof record)
+        usual++;
+    while (pf_channel_queued(rig.a) == 0) {
+        assert_int_equal(pf_channel_send(rig.a, 1, record, 48, NULL, 0), 0);
+        ours++;
+    }
+    int bytes = 0;
+    socklen_t len = sizeof bytes;
+    assert_int_equal(getsockopt(plain[0], SOL_SOCKET, SO_SNDBUF, &bytes, &len), 0);
+    assert_true(ours >= usual);
+    if (bytes <= 212992) /* the kernel's default, unless an administrator raised it */
+        assert_true(ours > usual + usual / 2);
+    close(plain[0]);
+    close(plain[1]);
+    rig_down(&rig);
+}
+
+static void large_records_wait_up_to_a_limit_of_bytes(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_up(&rig);
+    static char block[PF_IPC_PAYLOAD_MAX];
+    int err;
+    while ((err = pf_channel_send(rig.a, 1, block, sizeof block, NULL, 0)) == 0)
+        ;
+    assert_int_equal(err, -ENOBUFS);
+    int waiting = pf_channel_queued(rig.a);
+    assert_true(waiting < PF_IPC_QUEUE_MAX);
+    assert_true((size_t)waiting * sizeof block <= PF_IPC_QUEUE_BYTES_MAX);
+    struct heard at_b = {.taken_fd = -1};
+    pf_channel *b = channel_at_b(&rig, &at_b);
+    for (int i = 0; i < 10000 && pf_channel_queued(rig.a) > 0; i++)
+        turn(&rig);
+    for (int i = 0; i < 200; i++) /* what was freed counts no more */
+        assert_int_equal(pf_channel_send(rig.a, 1, block, 0, NULL, 0), 0);
+    pf_channel_free(b);
+    rig_down(&rig);
+}
+
+/* unix(7), ETOOMANYREFS: a user without privileges may have as many descriptors in flight
+ * as may be open. The socket has room all the while, so it must not be polled for that. */
+static void send_more_than_may_be_in_flight(void *arg)
+{
+    struct rig *rig = arg;
+    *rig = (struct rig){0};
+    struct rlimit low = {64, 64};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    assert_int_equal(setresuid(61234, 61234, 61234), 0);
+    rig_up(rig);
+    int fds[16];
+    for (int i = 0; i < 16; i++)
+        fds[i] = STDERR_FILENO;
+    unsigned sent = 0;
+    while (pf_channel_queued(rig->a) == 0) {
+        assert_int_equal(pf_channel_send(rig->a, 1, NULL, 0, fds, 16), 0);
+        assert_true(++sent < 100);
+    }
+    assert_int_equal(pf_channel_send(rig->a, 1, NULL, 0, NULL, 0), 0);
+    assert_int_equal(pf_channel_queued(rig->a), 2);
+    for (int i = 0; i < 10; i++)
+        turn(rig);
+    struct pf_loop_stats stats = {.size = sizeof stats};
+    assert_int_equal(pf_loop_stats(rig->loop, &stats), 0);
+    assert_int_equal(stats.events, 0);
+    struct heard at_b = {.taken_fd = -1};
+    pf_channel *b = channel_at_b(rig, &at_b);
+    while (at_b.messages < sent + 1)
+        assert_true(pf_loop_turn(rig->loop, PF_SECOND) >= 0);
+    assert_int_equal(at_b.fds_seen, 16 * sent);
+    assert_int_equal(at_b.last_sequence, sent);
+    pf_channel_free(b);
+    rig_down(rig);
+}
+
+static void too_many_descriptors_in_flight_are_waited_for_without_spinning(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    struct rig rig;
+    pf_test_in_child(send_more_than_may_be_in_flight, &rig);
+}
+
 static void a_waiting_record_keeps_its_descriptors_though_the_sender_closes_his(
     void **state)
 {
@@ -281,11 +403,49 @@ static void the_last_words_of_a_peer_that_died_with_unread_records_are_heard(voi
     rig_down(&rig);
 }
 
+/* More than are handled in one go. */
+static void last_words_of_any_number_are_heard_before_the_reason(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_up(&rig);
+    assert_int_equal(pf_channel_send(rig.a, 1, "unread", 6, NULL, 0), 0);
+    struct heard at_b = {.taken_fd = -1};
+    pf_channel *b = channel_at_b(&rig, &at_b);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(pf_channel_send(b, 9, "bye", 3, NULL, 0), 0);
+    assert_int_equal(pf_channel_queued(b), 0);
+    pf_channel_free(b);
+    for (int i = 0; i < 10 && !rig.at_a.closed; i++)
+        turn(&rig);
+    assert_int_equal(rig.at_a.messages, 200);
+    assert_int_equal(rig.at_a.reason, -ECONNRESET);
+    rig_down(&rig);
+}
+
+/* The kernel tells of it once, to whoever asks first. */
+static void a_death_that_a_send_was_told_of_is_no_orderly_end(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_up(&rig);
+    assert_int_equal(pf_channel_send(rig.a, 1, "unread", 6, NULL, 0), 0);
+    struct heard at_b = {.taken_fd = -1};
+    pf_channel *b = channel_at_b(&rig, &at_b);
+    assert_int_equal(pf_channel_send(b, 9, "bye", 3, NULL, 0), 0);
+    pf_channel_free(b);
+    assert_int_equal(pf_channel_send(rig.a, 1, "x", 1, NULL, 0), -EPIPE);
+    for (int i = 0; i < 10 && !rig.at_a.closed; i++)
+        turn(&rig);
+    assert_int_equal(rig.at_a.messages, 1);
+    assert_int_equal(rig.at_a.reason, -ECONNRESET);
+    rig_down(&rig);
+}
+
 static void what_is_no_record_ends_the_channel(void **state)
 {
     (void)state;
-    struct pf_ipc_header good = {
-        .magic = PF_IPC_MAGIC, .type = 1, .version = PF_IPC_VERSION};
+    struct pf_ipc_header good = header_of(0);
     struct {
         struct pf_ipc_header header;
         size_t len; /* of what is sent */
@@ -296,11 +456,13 @@ static void what_is_no_record_ends_the_channel(void **state)
         {good, sizeof good},     /* version */
         {good, sizeof good},     /* length */
         {good, sizeof good},     /* descriptors that did not come */
+        {good, sizeof good},     /* sequence */
     };
     rows[2].header.magic ^= 1;
     rows[3].header.version++;
     rows[4].header.length = 5;
     rows[5].header.descriptors = 1;
+    rows[6].header.sequence = 1;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct rig rig;
         rig_up(&rig);
@@ -315,32 +477,76 @@ static void what_is_no_record_ends_the_channel(void **state)
     }
 }
 
-static void descriptors_of_a_record_that_declared_none_are_closed(void **state)
+static void descriptors_that_were_not_declared_are_closed(void **state)
+{
+    (void)state;
+    struct pf_ipc_header none = header_of(0), two = header_of(0);
+    two.descriptors = 2;
+    struct {
+        const void *bytes;
+        size_t len, sent;
+    } rows[] = {
+        {&none, sizeof none, 1},
+        {&two, sizeof two, 3},
+        {&none, 5, 2}, /* no header, but descriptors */
+        {"", 0, 2},    /* reads like the end of the file */
+    };
+    int fds[3] = {STDERR_FILENO, STDERR_FILENO, STDERR_FILENO};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct rig rig;
+        rig_up(&rig);
+        send_by_hand(rig.b, rows[i].bytes, rows[i].len, fds, rows[i].sent);
+        turn(&rig);
+        assert_true(rig.at_a.closed);
+        assert_int_equal(rig.at_a.reason, -EPROTO);
+        assert_int_equal(rig.at_a.messages, 0);
+        rig_down(&rig); /* the fixture finds what was kept */
+    }
+}
+
+static void without_room_for_its_descriptors_a_record_ends_the_channel(void **state)
 {
     (void)state;
     struct rig rig;
     rig_up(&rig);
-    struct pf_ipc_header header = {
-        .magic = PF_IPC_MAGIC, .type = 1, .version = PF_IPC_VERSION};
-    struct iovec part = {&header, sizeof header};
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct msghdr message = {.msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof control};
-    struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int));
-    int fd = STDERR_FILENO;
-    memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-    assert_int_equal(sendmsg(rig.b, &message, 0), sizeof header);
+    struct heard at_b = {.taken_fd = -1};
+    pf_channel *b = channel_at_b(&rig, &at_b);
+    int fds[8];
+    for (int i = 0; i < 8; i++)
+        fds[i] = STDERR_FILENO;
+    assert_int_equal(pf_channel_send(b, 1, NULL, 0, fds, 8), 0);
+    int next = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+    assert_true(next >= 0);
+    close(next);
+    struct rlimit before, low;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    low = before;
+    low.rlim_cur = (rlim_t)next + 3; /* some of them fit */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
     turn(&rig);
-    assert_int_equal(rig.at_a.reason, -EPROTO);
-    rig_down(&rig); /* the fixture finds the descriptor if it was kept */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(rig.at_a.closed);
+    assert_int_equal(rig.at_a.reason, -EMFILE);
+    assert_int_equal(rig.at_a.messages, 0);
+    pf_channel_free(b);
+    rig_down(&rig);
+}
+
+static void a_record_out_of_sequence_ends_the_channel(void **state)
+{
+    (void)state;
+    static const uint32_t second[] = {0, 2, UINT32_MAX};
+    for (size_t i = 0; i < sizeof second / sizeof *second; i++) {
+        struct rig rig;
+        rig_up(&rig);
+        struct pf_ipc_header first = header_of(0), then = header_of(second[i]);
+        assert_int_equal(send(rig.b, &first, sizeof first, 0), sizeof first);
+        assert_int_equal(send(rig.b, &then, sizeof then, 0), sizeof then);
+        turn(&rig);
+        assert_int_equal(rig.at_a.messages, 1);
+        assert_int_equal(rig.at_a.reason, -EPROTO);
+        rig_down(&rig);
+    }
 }
 
 static void a_channel_may_be_freed_in_its_own_callbacks(void **state)
@@ -349,9 +555,9 @@ static void a_channel_may_be_freed_in_its_own_callbacks(void **state)
     struct rig rig;
     rig_up(&rig);
     rig.at_a.free_in_message = true;
-    struct pf_ipc_header header = {
-        .magic = PF_IPC_MAGIC, .type = 1, .version = PF_IPC_VERSION};
+    struct pf_ipc_header header = header_of(0);
     assert_int_equal(send(rig.b, &header, sizeof header, 0), sizeof header);
+    header = header_of(1);
     assert_int_equal(send(rig.b, &header, sizeof header, 0), sizeof header);
     turn(&rig);
     assert_int_equal(rig.at_a.messages, 1);
@@ -399,12 +605,19 @@ int main(void)
         pf_test(descriptors_come_with_their_record_and_the_untaken_are_closed),
         pf_test(as_many_descriptors_as_the_kernel_allows_and_no_more),
         pf_test(what_the_socket_does_not_take_waits_in_order_up_to_the_limit),
+        pf_test(the_socket_itself_holds_more_than_the_default),
+        pf_test(large_records_wait_up_to_a_limit_of_bytes),
+        pf_test(too_many_descriptors_in_flight_are_waited_for_without_spinning),
         pf_test(a_waiting_record_keeps_its_descriptors_though_the_sender_closes_his),
         pf_test(records_that_wait_are_dropped_with_the_channel),
         pf_test(the_peer_closing_is_told_once_and_sending_then_fails),
         pf_test(the_last_words_of_a_peer_that_died_with_unread_records_are_heard),
+        pf_test(last_words_of_any_number_are_heard_before_the_reason),
+        pf_test(a_death_that_a_send_was_told_of_is_no_orderly_end),
         pf_test(what_is_no_record_ends_the_channel),
-        pf_test(descriptors_of_a_record_that_declared_none_are_closed),
+        pf_test(descriptors_that_were_not_declared_are_closed),
+        pf_test(without_room_for_its_descriptors_a_record_ends_the_channel),
+        pf_test(a_record_out_of_sequence_ends_the_channel),
         pf_test(a_channel_may_be_freed_in_its_own_callbacks),
         pf_test(wrong_arguments_are_refused),
     };

@@ -1,12 +1,9 @@
 /* Every case is read whole, byte by byte, and cut at every position: the same each time. */
 #include "tests/lib/test.h"
 
-#include "tests/fuzz/fuzz_http_parser.c"
+#include "tests/lib/corpus.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <unistd.h>
+#include "tests/fuzz/fuzz_http_parser.c"
 
 /* Inputs longer than this are cut at some positions only. */
 #define EVERY_CUT_MAX 1000
@@ -732,25 +729,7 @@ static void malformed_responses_are_refused(void **state)
 static void the_corpus_gives_the_same_messages_however_it_is_cut(void **state)
 {
     (void)state;
-    DIR *dir = opendir(CORPUS);
-    assert_non_null(dir); /* tests run from the root of the tree */
-    unsigned replayed = 0;
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        static uint8_t input[256 * 1024];
-        char path[PATH_MAX];
-        if (entry->d_name[0] == '.')
-            continue;
-        snprintf(path, sizeof path, CORPUS "/%s", entry->d_name);
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        assert_true(fd >= 0);
-        ssize_t len = read(fd, input, sizeof input);
-        assert_true(len >= 0);
-        close(fd);
-        assert_int_equal(LLVMFuzzerTestOneInput(input, (size_t)len), 0);
-        replayed++;
-    }
-    closedir(dir);
-    assert_true(replayed > 0);
+    assert_true(pf_test_corpus(CORPUS, LLVMFuzzerTestOneInput) > 0);
 }
 
 int main(void)
