@@ -6,6 +6,7 @@
  *     spawn.c    the fork itself, and what a child does first
  *     policy.c, plan.c   decisions without system calls
  *     listeners.c, cpus.c, control.c, signals.c   one kind of kernel object each
+ *     cgroup.c, nic.c, plan_table.c   what the plan is made from, and how it is shown
  */
 #ifndef PREFORK_MASTER_INTERNAL_H
 #define PREFORK_MASTER_INTERNAL_H
