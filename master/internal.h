@@ -6,7 +6,8 @@
  *     spawn.c    the fork itself, and what a child does first
  *     policy.c, plan.c   decisions without system calls
  *     listeners.c, cpus.c, control.c, signals.c   one kind of kernel object each
- *     cgroup.c, nic.c, plan_table.c   what the plan is made from, and how it is shown
+ *     places.c, cgroup.c, nic.c, plan_table.c   what the plan is made from, and how it is
+ * shown
  */
 #ifndef PREFORK_MASTER_INTERNAL_H
 #define PREFORK_MASTER_INTERNAL_H
