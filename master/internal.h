@@ -6,7 +6,8 @@
  *     spawn.c    the fork itself, and what a child does first
  *     policy.c, plan.c   decisions without system calls
  *     listeners.c, cpus.c, control.c, signals.c   one kind of kernel object each
- *     view.c     what it tells of itself: view -> status.c -> json.c
+ *     places.c, cgroup.c, nic.c, plan_table.c   what the plan is made from, and how it is
+ * shown
  */
 #ifndef PREFORK_MASTER_INTERNAL_H
 #define PREFORK_MASTER_INTERNAL_H
@@ -78,7 +79,6 @@ struct pf__master {
     unsigned slot_count;
     bool ever_ready;
     bool announced;        /* on_ready has been called */
-    int64_t started_ns;
     int64_t healthy_at_ns; /* when a worker was last known to be past PF__MIN_UPTIME_NS */
     pf_timer stop_timer;
 };

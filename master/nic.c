@@ -17,27 +17,30 @@
 /* A line of CPUs, as many as any kernel prints. */
 #define LIST_MAX 4096
 
-/* The first line of dir/name into line; false if there is none. */
+/* The first line of dir/name, without its end, into line; false if there is nothing. */
 static bool read_line(const char *dir, const char *name, char *line, int len)
 {
     char path[PATH_MAX];
     FILE *file = NULL;
     if (snprintf(path, sizeof path, "%s/%s", dir, name) < (int)sizeof path)
         file = fopen(path, "re");
-    bool found = file && fgets(line, len, file) && line[0] != '\n';
+    bool found = file && fgets(line, len, file);
     if (file)
         (void)fclose(file); /* only read */
-    return found;
+    if (found)
+        line[strcspn(line, "\n")] = '\0';
+    return found && line[0];
 }
 
 /* The list of CPUs in dir/name into `set`; false, and an empty set, if there is none. */
 static bool read_cpus(const char *dir, const char *name, hwloc_bitmap_t set)
 {
     char line[LIST_MAX];
+    if (read_line(dir, name, line, sizeof line) &&
+        hwloc_bitmap_list_sscanf(set, line) == 0 && hwloc_bitmap_weight(set) > 0)
+        return true;
     hwloc_bitmap_zero(set);
-    return read_line(dir, name, line, sizeof line) &&
-           hwloc_bitmap_list_sscanf(set, line) == 0 && !hwloc_bitmap_iszero(set) &&
-           hwloc_bitmap_weight(set) > 0;
+    return false;
 }
 
 /* The directory of the interface's device that has `name`: its own, or the one above it,

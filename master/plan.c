@@ -1,53 +1,18 @@
 /*
  * plan.c - which lane runs on which CPU: pure policy over a hwloc topology.
  *
- * All CPUs that may be given are put into a pool in the order of preference; workers then
- * take their lanes' CPUs out of it. Only allowed CPUs are ever in the pool, so a plan
- * cannot ask for what the kernel would refuse.
+ * How many lanes, and how each is pinned, is decided here; which CPU is the next to be
+ * given, in places.c.
  */
 #include "master/plan.h"
+
+#include "master/places.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-/* What decides about the order in the pool, the weightiest first; less comes earlier. */
-enum {
-    BY_THREAD,
-    BY_KIND,
-    BY_DISTANCE,
-    BY_POSITION,
-    KEYS
-};
-
-/* A CPU that may be given. */
-struct place {
-    hwloc_obj_t pu; /* NULL: the topology does not know it */
-    struct pf_cpu_seat seat;
-    int key[KEYS];
-    unsigned node; /* by the topology's order, from 1; 0: not known */
-    bool taken;
-};
-
-struct pool {
-    struct place *places;
-    unsigned count;
-    unsigned *counts;   /* room to count places by cache or node */
-    unsigned companies; /* caches or nodes, and "not known" */
-    unsigned left;      /* not taken */
-};
-
-/* What the CPUs of one worker should have in common; the best first. */
-enum common {
-    SAME_CACHE,
-    SAME_NODE,
-    SAME_NODE_SHARED_CORES,
-    NOTHING,
-    COMMONS
-};
 
 /* ---- how many -------------------------------------------------------------------- */
 
@@ -85,237 +50,14 @@ static unsigned workers_of(const struct pf_plan_request *request, unsigned threa
     return at_most(PF_LANES_MAX / threads, (lanes + threads - 1) / threads);
 }
 
-/* ---- the pool -------------------------------------------------------------------- */
+/* ---- seats ----------------------------------------------------------------------- */
 
-static int compare_places(const void *a, const void *b)
-{
-    const struct place *one = a, *other = b;
-    for (int i = 0; i < KEYS; i++)
-        if (one->key[i] != other->key[i])
-            return one->key[i] < other->key[i] ? -1 : 1;
-    return 0;
-}
-
-/* The largest cache above a hardware thread: of all these, the one that most CPUs share. */
-static hwloc_obj_t last_cache(hwloc_obj_t pu)
-{
-    hwloc_obj_t cache = NULL;
-    for (hwloc_obj_t obj = pu->parent; obj; obj = obj->parent)
-        if (hwloc_obj_type_is_dcache(obj->type))
-            cache = obj;
-    return cache;
-}
-
-/* How fast a core is among unequal ones; -1 for all where hwloc cannot rank them. */
-static int efficiency(hwloc_topology_t topology, hwloc_obj_t pu)
-{
-    int rank = -1;
-    int kind = hwloc_cpukinds_get_by_cpuset(topology, pu->cpuset, 0);
-    if (kind >= 0)
-        (void)hwloc_cpukinds_get_info(topology, (unsigned)kind, NULL, &rank, NULL, NULL, 0);
-    return rank;
-}
-
-/* Where the walk over the topology's hardware threads stands. */
-struct walk {
-    hwloc_obj_t core, cache;
-    int cores, caches, node; /* cores and caches so far; operating system's node */
-    unsigned nodes;
-    int thread;                /* allowed ones of this core so far */
-    int last_core, last_cache; /* the last that had an allowed one */
-    unsigned last_node;
-};
-
-/* The threads of a core, cache or node are neighbours among the PUs; a PU outside any core
- * is its own core. */
-static void step(hwloc_topology_t topology, struct walk *walk, hwloc_obj_t pu)
-{
-    hwloc_obj_t core = hwloc_get_ancestor_obj_by_type(topology, HWLOC_OBJ_CORE, pu);
-    hwloc_obj_t cache = last_cache(pu);
-    int node = hwloc_bitmap_first(pu->nodeset);
-    if (!core || core != walk->core) {
-        walk->thread = 0;
-        walk->cores++;
-    }
-    if (cache && cache != walk->cache)
-        walk->caches++;
-    if (node >= 0 && (walk->nodes == 0 || node != walk->node))
-        walk->nodes++;
-    walk->core = core;
-    walk->cache = cache;
-    walk->node = node;
-}
-
-static void add_known(const struct pf_plan_request *request, struct walk *walk,
-                      hwloc_obj_t pu, struct pool *pool)
-{
-    hwloc_const_bitmap_t core = walk->core ? walk->core->cpuset : pu->cpuset;
-    bool is_near = request->near && hwloc_bitmap_intersects(core, request->near);
-    struct place *place = &pool->places[pool->count];
-    *place = (struct place){
-        .pu = pu,
-        .seat = {.cpu = (int)pu->os_index,
-                 .core = walk->cores - 1,
-                 .cache = walk->cache ? walk->caches - 1 : -1,
-                 .node = walk->node},
-        .key = {[BY_THREAD] = walk->thread++,
-                [BY_KIND] = -efficiency(request->topology, pu),
-                [BY_DISTANCE] = !is_near,
-                [BY_POSITION] = (int)pool->count},
-        .node = walk->node >= 0 ? walk->nodes : 0,
-    };
-    pool->count++;
-}
-
-/* Count what has an allowed CPU for the plan's reader. */
-static void count_known(struct walk *walk, const struct place *place,
-                        struct pf_cpu_plan *plan)
-{
-    plan->cores += place->seat.core != walk->last_core;
-    plan->caches += place->seat.cache >= 0 && place->seat.cache != walk->last_cache;
-    plan->nodes += place->node != 0 && place->node != walk->last_node;
-    walk->last_core = place->seat.core;
-    walk->last_cache = place->seat.cache;
-    walk->last_node = place->node;
-}
-
-/* The allowed CPUs that the topology does not know, as many as could ever be given. */
-static void add_unknown(const struct pf_plan_request *request, struct pool *pool)
-{
-    hwloc_const_bitmap_t known =
-        request->topology ? hwloc_topology_get_topology_cpuset(request->topology) : NULL;
-    unsigned added = 0;
-    for (int cpu = hwloc_bitmap_first(request->allowed); cpu >= 0 && added < PF_LANES_MAX;
-         cpu = hwloc_bitmap_next(request->allowed, cpu)) {
-        if (known && hwloc_bitmap_isset(known, (unsigned)cpu))
-            continue;
-        pool->places[pool->count] = (struct place){
-            .seat = {.cpu = cpu, .core = -1, .cache = -1, .node = -1},
-            .key = {[BY_THREAD] = INT_MAX, [BY_POSITION] = (int)pool->count}};
-        pool->count++;
-        added++;
-    }
-}
-
-static int fill(struct pool *pool, const struct pf_plan_request *request,
-                struct pf_cpu_plan *plan)
-{
-    hwloc_topology_t topology = request->topology;
-    int pus = topology ? hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_PU) : 0;
-    size_t most = (pus > 0 ? (size_t)pus : 0) + PF_LANES_MAX;
-    pool->places = calloc(most, sizeof *pool->places);
-    pool->counts = calloc(most + 1, sizeof *pool->counts);
-    if (!pool->places || !pool->counts)
-        return -ENOMEM;
-    struct walk walk = {.last_core = -1, .last_cache = -1};
-    for (hwloc_obj_t pu = NULL;
-         topology && (pu = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_PU, pu));) {
-        step(topology, &walk, pu);
-        if (!hwloc_bitmap_isset(request->allowed, pu->os_index))
-            continue;
-        add_known(request, &walk, pu, pool);
-        count_known(&walk, &pool->places[pool->count - 1], plan);
-    }
-    add_unknown(request, pool);
-    qsort(pool->places, pool->count, sizeof *pool->places, compare_places);
-    pool->companies =
-        1 + (walk.nodes > (unsigned)walk.caches ? walk.nodes : (unsigned)walk.caches);
-    pool->left = pool->count;
-    plan->cpus = pool->count;
-    return 0;
-}
-
-static void drain(struct pool *pool)
-{
-    free(pool->places);
-    free(pool->counts);
-}
-
-/* ---- taking ---------------------------------------------------------------------- */
-
-/* With which others could this place serve a worker? */
-static unsigned company(const struct place *place, enum common common)
-{
-    if (common == NOTHING)
-        return 0;
-    return common == SAME_CACHE ? (unsigned)(place->seat.cache + 1) : place->node;
-}
-
-/* May it be taken for a worker whose best place is `first`? */
-static bool suits(const struct place *place, const struct place *first, enum common common)
-{
-    return !place->taken && (common >= SAME_NODE_SHARED_CORES ||
-                             place->key[BY_THREAD] == first->key[BY_THREAD]);
-}
-
-/* The first place that has `wanted` in common with others, itself included; or NULL. */
-static struct place *find(struct pool *pool, struct place *first, unsigned wanted,
-                          enum common common)
-{
-    struct place *end = pool->places + pool->count;
-    memset(pool->counts, 0, pool->companies * sizeof *pool->counts);
-    for (struct place *place = first; place < end; place++)
-        if (suits(place, first, common))
-            pool->counts[company(place, common)]++;
-    for (struct place *place = first; place < end; place++)
-        if (suits(place, first, common) && pool->counts[company(place, common)] >= wanted)
-            return place;
-    return NULL;
-}
-
-/* Take as many as wanted (not more than are left), as near to each other as can be, in the
- * order of the pool. */
-static void take(struct pool *pool, unsigned wanted, struct pf_cpu_seat *seats)
-{
-    struct place *first = pool->places, *place = NULL;
-    while (first->taken)
-        first++;
-    int common = SAME_CACHE;
-    while (!(place = find(pool, first, wanted, (enum common)common)))
-        common++;
-    unsigned with = company(place, (enum common)common);
-    for (unsigned n = 0; n < wanted; place++) {
-        if (!suits(place, first, (enum common)common) ||
-            company(place, (enum common)common) != with)
-            continue;
-        place->taken = true;
-        seats[n++] = place->seat;
-    }
-    pool->left -= wanted;
-}
-
-static void refill(struct pool *pool)
-{
-    for (unsigned i = 0; i < pool->count; i++)
-        pool->places[i].taken = false;
-    pool->left = pool->count;
-}
-
-static void seat_worker(struct pool *pool, struct pf_cpu_seat *seats, unsigned threads)
-{
-    for (unsigned seated = 0; seated < threads;) {
-        if (pool->left == 0)
-            refill(pool);
-        unsigned wanted = at_most(pool->left, threads - seated);
-        take(pool, wanted, seats + seated);
-        seated += wanted;
-    }
-}
-
-static const struct place *place_of(const struct pool *pool, int cpu)
-{
-    for (unsigned i = 0; i < pool->count; i++)
-        if (pool->places[i].seat.cpu == cpu)
-            return &pool->places[i];
-    return NULL;
-}
-
-static void seat_by_list(const struct pf_plan_request *request, const struct pool *pool,
-                         struct pf_cpu_plan *plan)
+static void seat_by_list(const struct pf_plan_request *request,
+                         const struct pf__places *pool, struct pf_cpu_plan *plan)
 {
     for (unsigned lane = 0; lane < plan->lanes; lane++) {
         int cpu = request->list[lane % request->list_len];
-        const struct place *place = place_of(pool, cpu);
+        const struct pf__place *place = pf__places_find(pool, cpu);
         plan->seat[lane] =
             place ? place->seat : (struct pf_cpu_seat){cpu, -1, -1, -1, NULL};
     }
@@ -334,20 +76,19 @@ static void seat_nobody(struct pf_cpu_plan *plan)
  * The allowed CPUs around one, into `group`: of its last-level cache, of its node, of the
  * machine, whichever is the first to reach beyond its core. Returns 0 or -ENOMEM.
  */
-static int reach(const struct pf_plan_request *request, hwloc_obj_t pu,
+static int reach(const struct pf__place *place, hwloc_const_bitmap_t allowed,
                  hwloc_bitmap_t group)
 {
-    if (!pu)
-        return hwloc_bitmap_copy(group, request->allowed) < 0 ? -ENOMEM : 0;
-    hwloc_obj_t core =
-        hwloc_get_ancestor_obj_by_type(request->topology, HWLOC_OBJ_CORE, pu);
-    hwloc_obj_t cache = last_cache(pu);
-    for (hwloc_obj_t obj = cache ? cache : pu; obj; obj = obj->parent) {
-        if (obj != cache && obj->memory_arity == 0 && obj->parent)
+    if (!place->pu)
+        return hwloc_bitmap_copy(group, allowed) < 0 ? -ENOMEM : 0;
+    hwloc_const_bitmap_t core = (place->core ? place->core : place->pu)->cpuset;
+    for (hwloc_obj_t obj = place->cache ? place->cache : place->pu; obj;
+         obj = obj->parent) {
+        if (obj != place->cache && obj->memory_arity == 0 && obj->parent)
             continue;
-        if (hwloc_bitmap_and(group, obj->cpuset, request->allowed) < 0)
+        if (hwloc_bitmap_and(group, obj->cpuset, allowed) < 0)
             return -ENOMEM;
-        if (!hwloc_bitmap_isincluded(group, core ? core->cpuset : pu->cpuset))
+        if (!hwloc_bitmap_isincluded(group, core))
             break;
     }
     return 0;
@@ -365,14 +106,14 @@ static hwloc_const_bitmap_t keep_group(struct pf_cpu_plan *plan, hwloc_const_bit
     return kept;
 }
 
-static int group(const struct pf_plan_request *request, const struct pool *pool,
+static int group(const struct pf_plan_request *request, const struct pf__places *pool,
                  struct pf_cpu_plan *plan)
 {
     hwloc_bitmap_t set = hwloc_bitmap_alloc();
     int err = set ? 0 : -ENOMEM;
     for (unsigned lane = 0; lane < plan->lanes && !err; lane++) {
         struct pf_cpu_seat *seat = &plan->seat[lane];
-        err = reach(request, place_of(pool, seat->cpu)->pu, set);
+        err = reach(pf__places_find(pool, seat->cpu), request->allowed, set);
         if (!err && !(seat->group = keep_group(plan, set)))
             err = -ENOMEM;
     }
@@ -424,7 +165,7 @@ static int check(const struct pf_plan_request *request, unsigned workers, unsign
     return -EINVAL;
 }
 
-static int seat_all(const struct pf_plan_request *request, struct pool *pool,
+static int seat_all(const struct pf_plan_request *request, struct pf__places *pool,
                     struct pf_cpu_plan *plan)
 {
     switch (request->pin) {
@@ -439,7 +180,7 @@ static int seat_all(const struct pf_plan_request *request, struct pool *pool,
         break;
     }
     for (unsigned worker = 0; worker < plan->workers; worker++)
-        seat_worker(pool, plan->seat + worker * plan->threads, plan->threads);
+        pf__places_take(pool, plan->seat + worker * plan->threads, plan->threads);
     plan->wraps = plan->lanes > pool->count;
     return request->pin == PF_PIN_AUTO && is_short(request) ? group(request, pool, plan)
                                                             : 0;
@@ -460,15 +201,20 @@ int pf__plan_make(const struct pf_plan_request *request, char *why, size_t why_l
     plan->workers = workers;
     plan->threads = threads;
     plan->lanes = workers * threads;
-    struct pool pool = {0};
-    err = fill(&pool, request, plan);
-    if (!err)
+    struct pf__places pool = {0};
+    err = pf__places_fill(&pool, request);
+    if (!err) {
+        plan->cpus = pool.count;
+        plan->cores = pool.cores;
+        plan->caches = pool.caches;
+        plan->nodes = pool.nodes;
         err = seat_all(request, &pool, plan);
+    }
     if (err)
         pf__plan_fini(plan);
     else
         *out = *plan;
-    drain(&pool);
+    pf__places_fini(&pool);
     free(plan);
     return err;
 }

@@ -1,4 +1,5 @@
 /* test_plan.c - the CPU plan over synthetic machines: exact tables. */
+#include "tests/lib/alloc.h"
 #include "tests/lib/test.h"
 
 #include "master/plan.h"
@@ -503,6 +504,39 @@ static void an_impossible_plan_is_refused_with_a_reason_and_changes_nothing(void
     }
 }
 
+static void without_memory_there_is_no_plan_and_nothing_is_kept(void **state)
+{
+    (void)state;
+    pf_alloc_needed();
+    static struct pf_cpu_plan before;
+    memset(&before, 0x55, sizeof before);
+    hwloc_topology_t topology = machine(XML);
+    hwloc_bitmap_t allowed = cpus("0-15,70");
+    struct pf_plan_request request = {.topology = topology,
+                                      .allowed = allowed,
+                                      .workers = 10,
+                                      .threads = 2,
+                                      .quota_milli = 9000};
+    int err = -ENOMEM, failures = 0;
+    for (int n = 1; err; n++) {
+        size_t bytes = pf_alloc_bytes();
+        memset(&plan, 0x55, sizeof plan);
+        pf_alloc_fail(n);
+        err = pf__plan_make(&request, NULL, 0, &plan);
+        pf_alloc_stop();
+        if (!err)
+            break;
+        failures++;
+        assert_int_equal(err, -ENOMEM);
+        assert_memory_equal(&plan, &before, sizeof plan);
+        assert_int_equal(pf_alloc_bytes(), bytes);
+    }
+    assert_int_equal(failures, 3); /* ours; hwloc has its own way to memory */
+    pf__plan_fini(&plan);
+    hwloc_bitmap_free(allowed);
+    hwloc_topology_destroy(topology);
+}
+
 static void auto_is_what_both_cpus_and_quota_allow(void **state)
 {
     (void)state;
@@ -657,6 +691,7 @@ int main(void)
         pf_test(a_big_machine_gives_each_of_its_threads_once),
         pf_test(an_endless_set_of_cpus_ends_with_the_lanes),
         pf_test(an_impossible_plan_is_refused_with_a_reason_and_changes_nothing),
+        pf_test(without_memory_there_is_no_plan_and_nothing_is_kept),
         pf_test(auto_is_what_both_cpus_and_quota_allow),
         pf_test(auto_makes_up_whole_workers),
         pf_test(a_list_is_read_in_its_order),
