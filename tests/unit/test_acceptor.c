@@ -26,7 +26,8 @@
 static unsigned accepts;
 static int accept_error; /* what the next accept_failures calls answer */
 static int accept_failures;
-static int control_failures; /* so many epoll_ctl() calls answer ENOMEM */
+static int control_failures;    /* so many epoll_ctl() calls answer ENOMEM */
+static unsigned exclusive_adds; /* epoll_ctl() calls that ask to be woken exclusively */
 
 /* __SOCKADDR_ARG: the C library's declaration has a union of pointers here. */
 int accept4(int fd, __SOCKADDR_ARG peer, socklen_t *len, int flags)
@@ -47,6 +48,7 @@ int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
         errno = ENOMEM;
         return -1;
     }
+    exclusive_adds += op == EPOLL_CTL_ADD && (event->events & EPOLLEXCLUSIVE) != 0;
     return (int)syscall(SYS_epoll_ctl, epoll, op, fd, event);
 }
 
@@ -67,7 +69,9 @@ static int accepted_count;
 static struct pf_address last_peer;
 static enum pf_accept_mode mode; /* of the next stage; a test that sets it puts it back */
 static pf_accept_fn *refuse;
+static int refused_count;
 static void (*do_accept)(void);
+static void (*do_refuse)(void);
 static unsigned warnings;
 
 static int64_t test_clock(void *arg)
@@ -92,12 +96,27 @@ static void on_accept(pf_acceptor *from, int fd, const struct pf_address *peer, 
         do_accept();
 }
 
+/* "No" is all that it says. */
+static void refuse_client(pf_acceptor *from, int fd, const struct pf_address *peer,
+                          void *arg)
+{
+    (void)from;
+    assert_ptr_equal(arg, &accepted);
+    assert_true(pf_address_port(peer) > 0);
+    refused_count++;
+    assert_int_equal(send(fd, "no", 2, MSG_NOSIGNAL), 2);
+    close(fd);
+    if (do_refuse)
+        do_refuse();
+}
+
 static void open_stage(void)
 {
     accepts = 0;
     accept_failures = control_failures = 0;
-    client_count = accepted_count = 0;
-    do_accept = NULL;
+    client_count = accepted_count = refused_count = 0;
+    exclusive_adds = 0;
+    do_accept = do_refuse = NULL;
     warnings = 0;
     pf_log_set_sink(count_warning, NULL);
     now_ns = 1000 * PF_SECOND;
@@ -243,6 +262,195 @@ static void failure_that_never_ends_does_not_hold_the_loop(void **unused)
     close_stage();
 }
 
+/* ---- shared sockets -------------------------------------------------------------- */
+
+static void open_stage_in(enum pf_accept_mode wanted)
+{
+    mode = wanted;
+    open_stage();
+    mode = PF_ACCEPT_OWN;
+}
+
+static void from_a_shared_socket_comes_one_connection_a_wake(void **unused)
+{
+    (void)unused;
+    for (int i = PF_ACCEPT_SHARED; i <= PF_ACCEPT_EXCLUSIVE; i++) {
+        open_stage_in((enum pf_accept_mode)i);
+        connect_clients(40);
+        for (int taken = 1; taken <= 40; taken++) {
+            turn(1);
+            assert_int_equal(accepted_count, taken);
+        }
+        turn(3);
+        assert_int_equal(accepts, 40);
+        assert_int_equal(events_so_far(), 40);
+        close_stage();
+    }
+}
+
+static void exclusive_acceptor_queues_anew_after_every_sixteen(void **unused)
+{
+    (void)unused;
+    open_stage_in(PF_ACCEPT_EXCLUSIVE);
+    bool is_epoll = pf_backend()->ops == &pf_poller_epoll;
+    assert_int_equal(exclusive_adds, is_epoll ? 1 : 0);
+    connect_clients(50);
+    turn(50);
+    assert_int_equal(accepted_count, 50);
+    assert_int_equal(exclusive_adds, is_epoll ? 1 + 50 / PF_ACCEPTOR_READD : 0);
+    close_stage();
+    open_stage_in(PF_ACCEPT_SHARED);
+    connect_clients(20);
+    turn(20);
+    assert_int_equal(exclusive_adds, 0);
+    close_stage();
+}
+
+static void queueing_anew_without_memory_is_made_up_for(void **unused)
+{
+    (void)unused;
+    if (pf_backend()->ops != &pf_poller_epoll)
+        return;
+    open_stage_in(PF_ACCEPT_EXCLUSIVE);
+    connect_clients(PF_ACCEPTOR_READD + 1);
+    turn(PF_ACCEPTOR_READD - 1);
+    control_failures = 2; /* the removal is another's, whose failure nobody looks at */
+    turn(5);
+    assert_int_equal(control_failures, 0);
+    assert_int_equal(accepted_count, PF_ACCEPTOR_READD);
+    now_ns += PF_ACCEPTOR_REST_NS;
+    turn(5);
+    assert_int_equal(accepted_count, PF_ACCEPTOR_READD + 1);
+    close_stage();
+}
+
+/* Several loops of this thread, one socket: as several workers are. */
+static void exclusive_acceptors_all_get_some(void **unused)
+{
+    (void)unused;
+    enum {
+        LOOPS = 3
+    };
+    pf_loop *loops[LOOPS];
+    pf_acceptor *acceptors[LOOPS];
+    int got[LOOPS] = {0};
+    open_stage_in(PF_ACCEPT_EXCLUSIVE);
+    const struct pf_acceptor_options accepting = {
+        .mode = PF_ACCEPT_EXCLUSIVE, .fn = on_accept, .arg = &accepted};
+    loops[0] = loop;
+    acceptors[0] = acceptor;
+    for (int i = 1; i < LOOPS; i++) {
+        assert_int_equal(pf_loop_new(NULL, &loops[i]), 0);
+        assert_int_equal(pf_acceptor_new(loops[i], listener, &accepting, &acceptors[i]), 0);
+    }
+    for (int sent = 0; sent < 120; sent++) {
+        connect_clients(1);
+        for (int i = 0; i < LOOPS; i++) {
+            int before = accepted_count;
+            assert_true(pf_loop_turn(loops[i], 0) >= 0);
+            got[i] += accepted_count - before;
+        }
+    }
+    assert_int_equal(accepted_count, 120);
+    if (pf_backend()->ops ==
+        &pf_poller_epoll) /* nobody sleeps here: the kernel tells all */
+        assert_true(got[0] > 0);
+    for (int i = 1; i < LOOPS; i++) {
+        pf_acceptor_free(acceptors[i]);
+        assert_int_equal(pf_loop_close(loops[i], false), 0);
+        pf_loop_unref(loops[i]);
+    }
+    close_stage();
+}
+
+/* ---- pausing --------------------------------------------------------------------- */
+
+static void paused_acceptor_leaves_the_queue_until_it_is_resumed(void **unused)
+{
+    (void)unused;
+    for (int i = PF_ACCEPT_OWN; i <= PF_ACCEPT_EXCLUSIVE; i++) {
+        open_stage_in((enum pf_accept_mode)i);
+        connect_clients(3);
+        assert_int_equal(pf_acceptor_pause(acceptor), 0);
+        assert_int_equal(pf_acceptor_pause(acceptor), 0);
+        turn(5);
+        assert_int_equal(accepts, 0);
+        assert_int_equal(events_so_far(), 0);
+        assert_int_equal(pf_acceptor_resume(acceptor), 0);
+        assert_int_equal(pf_acceptor_resume(acceptor), 0);
+        turn(5);
+        assert_int_equal(accepted_count, 3);
+        close_stage();
+    }
+}
+
+static void pause_it(void)
+{
+    assert_int_equal(pf_acceptor_pause(acceptor), 0);
+}
+
+static void pausing_inside_the_function_ends_the_burst(void **unused)
+{
+    (void)unused;
+    open_stage();
+    connect_clients(40);
+    turn(3);
+    int before = accepted_count;
+    assert_in_range(before, 3, 39);
+    do_accept = pause_it;
+    turn(5);
+    assert_int_equal(accepted_count, before + 1);
+    do_accept = NULL;
+    assert_int_equal(pf_acceptor_drain(acceptor, 5), 5); /* which is asked for by name */
+    assert_int_equal(pf_acceptor_resume(acceptor), 0);
+    turn(40);
+    assert_int_equal(accepted_count, 40);
+    close_stage();
+}
+
+static void resuming_without_memory_is_made_up_for(void **unused)
+{
+    (void)unused;
+    if (pf_backend()->ops != &pf_poller_epoll)
+        return;
+    open_stage();
+    connect_clients(1);
+    assert_int_equal(pf_acceptor_pause(acceptor), 0);
+    control_failures = 1;
+    assert_int_equal(pf_acceptor_resume(acceptor), 0);
+    assert_int_equal(control_failures, 0);
+    turn(3);
+    assert_int_equal(accepted_count, 0);
+    now_ns += PF_ACCEPTOR_REST_NS;
+    turn(3);
+    assert_int_equal(accepted_count, 1);
+    close_stage();
+}
+
+static void pause_and_shortage_end_each_for_itself(void **unused)
+{
+    (void)unused;
+    for (int i = 0; i < 2; i++) {
+        open_stage();
+        accept_error = EMFILE;
+        accept_failures = 1;
+        connect_clients(1);
+        turn(1);
+        assert_int_equal(pf_acceptor_pause(acceptor), 0);
+        if (i == 0)
+            assert_int_equal(pf_acceptor_resume(acceptor), 0); /* it still rests */
+        turn(3);
+        assert_int_equal(accepts, 1);
+        now_ns += PF_ACCEPTOR_REST_NS;
+        turn(3);
+        assert_int_equal(accepted_count, i == 0 ? 1 : 0); /* it is still paused */
+        assert_int_equal(pf_acceptor_resume(acceptor), 0);
+        turn(3);
+        assert_int_equal(accepted_count, 1);
+        close_stage();
+    }
+}
+
 /* ---- shortage -------------------------------------------------------------------- */
 
 static void shortage_pauses_accepting_and_ends(void **unused)
@@ -308,18 +516,25 @@ static void pause_that_cannot_end_for_want_of_memory_is_tried_again(void **unuse
     close_stage();
 }
 
+/* Not one more from here on. Returns the limit to go back to. */
+static struct rlimit use_up_the_rest(void)
+{
+    struct rlimit before, limit;
+    int count = dup(0);
+    close(count);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    limit = before;
+    limit.rlim_cur = (rlim_t)count;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    return before;
+}
+
 static void use_up_descriptors(void *unused)
 {
     (void)unused;
     open_stage();
     connect_clients(2);
-    int first_free = dup(0);
-    close(first_free);
-    struct rlimit before, limit;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-    limit = before;
-    limit.rlim_cur = (rlim_t)first_free;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    struct rlimit before = use_up_the_rest();
     turn(20);
     assert_int_equal(accepted_count, 0);
     assert_int_equal(events_so_far(), 1);
@@ -338,6 +553,148 @@ static void process_without_descriptors_rests_and_then_goes_on(void **unused)
     (void)unused;
     pf_test_skip_under_valgrind(); /* it emulates RLIMIT_NOFILE */
     pf_test_in_child(use_up_descriptors, NULL);
+}
+
+static void open_refusing_stage(void)
+{
+    refuse = refuse_client;
+    open_stage();
+    refuse = NULL;
+}
+
+/* What a client has heard: "no", then the end; or nothing yet. */
+static bool was_refused(int client)
+{
+    char text[8];
+    ssize_t n = recv(client, text, sizeof text, MSG_DONTWAIT);
+    if (n == -1)
+        return false;
+    assert_int_equal(n, 2);
+    assert_memory_equal(text, "no", 2);
+    assert_int_equal(recv(client, text, sizeof text, MSG_DONTWAIT), 0);
+    return true;
+}
+
+static void refuse_without_descriptors(void *unused)
+{
+    (void)unused;
+    open_refusing_stage();
+    connect_clients(5);
+    struct rlimit before = use_up_the_rest();
+    for (int rests = 1; rests <= 3; rests++) {
+        turn(20);
+        assert_int_equal(refused_count, rests);
+        assert_int_equal(accepted_count, 0);
+        assert_int_equal(events_so_far(), (uint64_t)rests);
+        assert_true(was_refused(clients[rests - 1]));
+        assert_false(was_refused(clients[rests]));
+        now_ns += PF_ACCEPTOR_REST_NS;
+    }
+    assert_int_equal(warnings, 1);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    turn(20);
+    assert_int_equal(refused_count, 3);
+    assert_int_equal(accepted_count, 2);
+    close_stage();
+}
+
+static void without_descriptors_one_client_a_rest_hears_why(void **unused)
+{
+    (void)unused;
+    pf_test_skip_under_valgrind();
+    pf_test_in_child(refuse_without_descriptors, NULL);
+}
+
+static int thief; /* takes the descriptor that refuse() gave back */
+
+static void steal(void)
+{
+    thief = dup(0);
+    assert_true(thief >= 0);
+}
+
+static void lose_the_spare(void *unused)
+{
+    (void)unused;
+    open_refusing_stage();
+    connect_clients(5);
+    struct rlimit before = use_up_the_rest();
+    do_refuse = steal;
+    turn(5);
+    assert_int_equal(refused_count, 1);
+    do_refuse = NULL;
+    now_ns += PF_ACCEPTOR_REST_NS;
+    turn(5); /* no spare: only a rest */
+    assert_int_equal(refused_count, 1);
+    assert_int_equal(accepted_count, 0);
+    close(thief);
+    now_ns += PF_ACCEPTOR_REST_NS;
+    turn(5); /* one is free: it is a client's, and the next shortage finds no spare */
+    assert_int_equal(refused_count, 1);
+    assert_int_equal(accepted_count, 1);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    now_ns += PF_ACCEPTOR_REST_NS;
+    turn(5);
+    assert_int_equal(accepted_count, 4);
+    close_stage();
+}
+
+static void lost_spare_is_no_more_than_a_rest_without_an_answer(void **unused)
+{
+    (void)unused;
+    pf_test_skip_under_valgrind();
+    pf_test_in_child(lose_the_spare, NULL);
+}
+
+static void other_shortages_refuse_nobody(void **unused)
+{
+    (void)unused;
+    static const int shortages[] = {ENOBUFS, ENOMEM, EINVAL};
+    for (size_t i = 0; i < sizeof shortages / sizeof shortages[0]; i++) {
+        open_refusing_stage();
+        accept_error = shortages[i];
+        accept_failures = 1;
+        connect_clients(2);
+        turn(5);
+        assert_int_equal(accepts, 1);
+        assert_int_equal(refused_count, 0);
+        close_stage();
+    }
+}
+
+static void refusing_that_fails_too_is_a_rest_all_the_same(void **unused)
+{
+    (void)unused;
+    open_refusing_stage();
+    accept_error = ENFILE;
+    accept_failures = 2;
+    connect_clients(2);
+    turn(5);
+    assert_int_equal(accepts, 2);
+    assert_int_equal(refused_count, 0);
+    now_ns += PF_ACCEPTOR_REST_NS;
+    turn(5);
+    assert_int_equal(accepted_count, 2);
+    close_stage();
+}
+
+static void free_it(void);
+
+static void acceptor_may_be_freed_while_it_refuses(void **unused)
+{
+    (void)unused;
+    open_refusing_stage();
+    do_refuse = free_it;
+    accept_error = EMFILE;
+    accept_failures = 1;
+    connect_clients(2);
+    turn(5);
+    assert_int_equal(refused_count, 1);
+    assert_null(acceptor);
+    now_ns += PF_ACCEPTOR_REST_NS;
+    turn(5);
+    assert_int_equal(accepts, 2);
+    close_stage();
 }
 
 /* ---- ending, draining ------------------------------------------------------------ */
@@ -472,6 +829,19 @@ int main(void)
         pf_test(shortage_that_lasts_is_told_now_and_then),
         pf_test(pause_that_cannot_end_for_want_of_memory_is_tried_again),
         pf_test(process_without_descriptors_rests_and_then_goes_on),
+        pf_test(from_a_shared_socket_comes_one_connection_a_wake),
+        pf_test(exclusive_acceptor_queues_anew_after_every_sixteen),
+        pf_test(queueing_anew_without_memory_is_made_up_for),
+        pf_test(exclusive_acceptors_all_get_some),
+        pf_test(paused_acceptor_leaves_the_queue_until_it_is_resumed),
+        pf_test(pausing_inside_the_function_ends_the_burst),
+        pf_test(resuming_without_memory_is_made_up_for),
+        pf_test(pause_and_shortage_end_each_for_itself),
+        pf_test(without_descriptors_one_client_a_rest_hears_why),
+        pf_test(lost_spare_is_no_more_than_a_rest_without_an_answer),
+        pf_test(other_shortages_refuse_nobody),
+        pf_test(refusing_that_fails_too_is_a_rest_all_the_same),
+        pf_test(acceptor_may_be_freed_while_it_refuses),
         pf_test(acceptor_may_be_freed_inside_its_function),
         pf_test(freed_while_it_rests_it_does_not_come_back),
         pf_test(drain_takes_what_stands_in_the_queue),

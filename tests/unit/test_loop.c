@@ -774,7 +774,8 @@ static void bad_handlers_are_refused_and_nothing_changes(void **state)
     } rows[] = {
         {fds[0], PF_READ, NULL, -EINVAL},
         {fds[0], 0, do_handler, -EINVAL},
-        {fds[0], PF_ERROR, do_handler, -EINVAL}, /* always watched, so no interest */
+        {fds[0], PF_ERROR, do_handler, -EINVAL},     /* always watched, so no interest */
+        {fds[0], PF_EXCLUSIVE, do_handler, -EINVAL}, /* says how, not for what */
         {fds[0], PF_READ | 0x2, do_handler, -EINVAL},
         {fds[0], PF_READ | 1u << 31, do_handler, -EINVAL},
         {-1, PF_READ, do_handler, -EBADF},
@@ -874,6 +875,52 @@ static void an_update_asks_the_poller_only_if_the_events_differ(void **state)
     assert_int_equal(pf_loop_update_handler(loop, fd_a, 0), 0);
     assert_int_equal(pf_loop_update_handler(loop, fd_a, 0), 0);
     assert_int_equal(fake_poller.controls, before + 2);
+    drop(loop);
+}
+
+static void an_exclusive_registration_is_made_anew_and_a_failure_pauses_it(void **state)
+{
+    (void)state;
+    pf_loop *loop = make_fake();
+    struct deed deed = says("handler");
+    watch(loop, fd_a, PF_READ | PF_EXCLUSIVE, &deed);
+    unsigned before = fake_poller.controls;
+    assert_int_equal(pf_loop_update_handler(loop, fd_a, PF_READ | PF_EXCLUSIVE), 0);
+    assert_int_equal(fake_poller.controls, before);
+    assert_int_equal(pf_loop_update_handler(loop, fd_a, PF_READ), 0);
+    assert_int_equal(fake_poller.controls, before + 2);
+    assert_int_equal(pf_loop_update_handler(loop, fd_a, PF_READ | PF_EXCLUSIVE), 0);
+    assert_int_equal(fake_poller.controls, before + 4);
+    fake_poller.add_error = -ENOMEM;
+    assert_int_equal(pf_loop_update_handler(loop, fd_a, PF_READ), -ENOMEM);
+    ready(fd_a, PF_READ);
+    assert_int_equal(pf_loop_turn(loop, 0), 0); /* paused */
+    assert_int_equal(pf_loop_update_handler(loop, fd_a, PF_READ | PF_EXCLUSIVE), 0);
+    assert_int_equal(pf_loop_turn(loop, 0), 1);
+    assert_int_equal(pf_loop_remove_handler(loop, fd_a), 0);
+    drop(loop);
+}
+
+static void an_exclusive_registration_is_told_like_any_other(void **state)
+{
+    (void)state;
+    pf_loop *loop = make_real();
+    struct deed deed = says("handler");
+    int fds[2];
+    make_readable_pipe(fds);
+    watch(loop, fds[0], PF_READ | PF_EXCLUSIVE, &deed);
+    assert_int_equal(pf_loop_turn(loop, 0), 1);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pf_loop_update_handler(loop, fds[0], PF_READ), 0);
+        assert_int_equal(pf_loop_turn(loop, 0), 1);
+        assert_int_equal(pf_loop_update_handler(loop, fds[0], PF_READ | PF_EXCLUSIVE), 0);
+        assert_int_equal(pf_loop_turn(loop, 0), 1);
+    }
+    assert_int_equal(pf_loop_update_handler(loop, fds[0], 0), 0);
+    assert_int_equal(pf_loop_turn(loop, 0), 0);
+    assert_int_equal(pf_loop_update_handler(loop, fds[0], PF_EXCLUSIVE), -EINVAL);
+    assert_int_equal(pf_loop_remove_handler(loop, fds[0]), 0);
+    close_pipe(fds);
     drop(loop);
 }
 
@@ -2317,6 +2364,8 @@ int main(void)
         pf_test(a_second_registration_is_refused_and_the_first_stays),
         pf_test(bad_updates_are_refused_and_nothing_changes),
         pf_test(an_update_asks_the_poller_only_if_the_events_differ),
+        pf_test(an_exclusive_registration_is_made_anew_and_a_failure_pauses_it),
+        pf_test(an_exclusive_registration_is_told_like_any_other),
         pf_test(removing_twice_is_unknown_and_a_closed_descriptor_can_be_removed),
         pf_test(a_reader_hears_of_reading_only),
         pf_test(an_event_that_is_no_longer_asked_for_is_not_delivered),

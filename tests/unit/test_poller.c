@@ -187,6 +187,49 @@ static void adding_twice_or_changing_what_is_not_watched_takes_the_last_word(voi
     close_both(fds);
 }
 
+/* What epoll has registered, by /proc: events in hexadecimal; 0 if it does not know fd. */
+static unsigned registered(int fd)
+{
+    char path[64], line[256];
+    unsigned events = 0;
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", ops->fd(poller));
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        int number;
+        unsigned its;
+        if (sscanf(line, "tfd: %d events: %x", &number, &its) == 2 && number == fd)
+            events = its;
+    }
+    fclose(file);
+    return events;
+}
+
+static void to_be_woken_exclusively_is_epolls_and_the_others_ignore_it(void **state)
+{
+    (void)state;
+    int fds[2];
+    make_socket_pair(fds);
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    for (int i = 0; i < 2; i++) {
+        watch(fds[0], PF_READ | PF_EXCLUSIVE, 1);
+        assert_int_equal(assert_told(1, PF_READ), PF_READ);
+        if (ops == &pf_poller_epoll)
+            assert_true(registered(fds[0]) & 1u << 28); /* EPOLLEXCLUSIVE */
+        if (i == 0)
+            unwatch(fds[0]);
+    }
+    watch(fds[0], PF_READ, 2); /* takes the last word all the same */
+    assert_int_equal(assert_told(2, PF_READ), PF_READ);
+    if (ops == &pf_poller_epoll)
+        assert_false(registered(fds[0]) & 1u << 28);
+    watch(fds[0], PF_WRITE | PF_EXCLUSIVE, 3);
+    assert_int_equal(assert_told(3, PF_WRITE), PF_WRITE);
+    unwatch(fds[0]);
+    assert_nothing_is_told();
+    close_both(fds);
+}
+
 static void descriptors_come_and_go_in_any_order(void **state)
 {
     (void)state;
@@ -794,6 +837,7 @@ int main(void)
         ON_EACH(reading_and_writing_of_one_descriptor_are_one_event),
         ON_EACH(only_what_was_asked_for_is_told),
         ON_EACH(adding_twice_or_changing_what_is_not_watched_takes_the_last_word),
+        ON_EACH(to_be_woken_exclusively_is_epolls_and_the_others_ignore_it),
         ON_EACH(descriptors_come_and_go_in_any_order),
         ON_EACH(all_that_is_ready_gets_its_turn_however_few_are_told_at_once),
         ON_EACH(with_room_for_one_both_directions_are_told_in_the_end),
