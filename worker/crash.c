@@ -79,7 +79,7 @@ static bool interrupted_at(const ucontext_t *context, uint64_t *pc)
 #endif
 }
 
-/* Who called what is no code: the unwinder knows no frame there. May itself fault. */
+/* Who called what is no code: the unwinder would fault there. So may this. */
 static uint64_t caller_of(const ucontext_t *context)
 {
 #if defined(__x86_64__)
@@ -121,7 +121,7 @@ static void begin(struct pf_crash_record *record, enum pf_crash_cause cause,
 }
 
 /* The handler's own frames end where pc[0] is found, if that is known. */
-static void walk(struct pf_crash_record *record, const ucontext_t *context)
+static void walk(struct pf_crash_record *record)
 {
     void *frames[PF_CRASH_FRAMES_MAX + HANDLER_FRAMES];
     int count = backtrace(frames, sizeof frames / sizeof *frames), i = 0;
@@ -130,9 +130,6 @@ static void walk(struct pf_crash_record *record, const ucontext_t *context)
             continue;
     for (; i < count; i++)
         push(record, (uintptr_t)frames[i]);
-    if (record->count == 1 && record->cause == PF_CRASH_FATAL &&
-        record->address == record->pc[0])
-        push(record, caller_of(context));
 }
 
 static void send(const struct pf_crash_record *record)
@@ -148,7 +145,7 @@ static void tell(enum pf_crash_cause cause, const siginfo_t *info,
 {
     struct pf_crash_record record;
     begin(&record, cause, info, context);
-    walk(&record, context);
+    walk(&record);
     send(&record);
 }
 
@@ -224,7 +221,10 @@ static void on_fatal(int signo, siginfo_t *info, void *context)
     begin(&death.record, PF_CRASH_FATAL, info, context);
     thread.death = &death;
     atomic_signal_fence(memory_order_seq_cst);
-    walk(&death.record, context);
+    if (death.record.count == 1 && death.record.address == death.record.pc[0])
+        push(&death.record, caller_of(context));
+    else
+        walk(&death.record);
     die(&death);
 }
 
