@@ -165,6 +165,9 @@ $(B)/tests/%: $(B)/tests/%.o $(TEST_LIB) $(LIBRARY) $(TEST_EXTRA)
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $(filter %.o %.a,$^) $(LIBS) $(TEST_LIBS) -lcmocka
 
+# What is tested depends on what it was built with.
+$(B)/tests/unit/test_names.o: CPPFLAGS += $(BACKTRACE_FLAGS)
+
 # The histogram is bench's own; its unit test links it.
 $(B)/tests/unit/test_hdr: TEST_EXTRA := $(B)/bench/hdr.o
 $(B)/tests/unit/test_hdr: $(B)/bench/hdr.o

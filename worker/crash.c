@@ -29,18 +29,11 @@ enum {
 
 static const int fatal_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS};
 
-/* What a dying thread still has to do. */
-struct death {
-    int signo;
-    siginfo_t info;
-    struct pf_crash_record record;
-};
-
 struct thread {
     unsigned lane;
     bool has_lane;
-    void *stack; /* ours, of STACK_SIZE above a guard page; NULL: none */
-    struct death *death;
+    void *stack;                   /* ours, of STACK_SIZE above a guard page; NULL: none */
+    struct pf_crash_record *dying; /* being filled in by the fatal handler */
     timer_t timer;
     int64_t last_spin_ns; /* 0: none yet */
     uint64_t last_beat;   /* as of the last tick */
@@ -79,7 +72,7 @@ static bool interrupted_at(const ucontext_t *context, uint64_t *pc)
 #endif
 }
 
-/* Who called what is no code: the unwinder knows no frame there. May itself fault. */
+/* Who called what is no code: the unwinder would fault there. So may this. */
 static uint64_t caller_of(const ucontext_t *context)
 {
 #if defined(__x86_64__)
@@ -121,7 +114,7 @@ static void begin(struct pf_crash_record *record, enum pf_crash_cause cause,
 }
 
 /* The handler's own frames end where pc[0] is found, if that is known. */
-static void walk(struct pf_crash_record *record, const ucontext_t *context)
+static void walk(struct pf_crash_record *record)
 {
     void *frames[PF_CRASH_FRAMES_MAX + HANDLER_FRAMES];
     int count = backtrace(frames, sizeof frames / sizeof *frames), i = 0;
@@ -130,9 +123,6 @@ static void walk(struct pf_crash_record *record, const ucontext_t *context)
             continue;
     for (; i < count; i++)
         push(record, (uintptr_t)frames[i]);
-    if (record->count == 1 && record->cause == PF_CRASH_FATAL &&
-        record->address == record->pc[0])
-        push(record, caller_of(context));
 }
 
 static void send(const struct pf_crash_record *record)
@@ -148,7 +138,7 @@ static void tell(enum pf_crash_cause cause, const siginfo_t *info,
 {
     struct pf_crash_record record;
     begin(&record, cause, info, context);
-    walk(&record, context);
+    walk(&record);
     send(&record);
 }
 
@@ -202,30 +192,47 @@ static void on_tick(int signo, siginfo_t *info, void *context)
     errno = before;
 }
 
-/* Queued again as it was, for the core dump; of another thread than the first the kernel
- * takes no siginfo that looks like its own (rt_tgsigqueueinfo(2)). */
-static void die(struct death *death)
+/* Will the instruction fault again when the handler returns? Then the core dump is of the
+ * fault itself. */
+static bool comes_again(const siginfo_t *info)
+{
+    bool of_instruction = info->si_code > 0 && info->si_code != SI_KERNEL;
+    switch (info->si_signo) {
+    case SIGSEGV:
+    case SIGILL:
+    case SIGFPE:
+        return of_instruction;
+    case SIGBUS:
+        return of_instruction && info->si_code != BUS_MCEERR_AO;
+    default:
+        return false;
+    }
+}
+
+static void send_last_words(const struct pf_crash_record *record)
 {
     struct sigaction standard = {.sa_handler = SIG_DFL};
-    send(&death->record);
-    sigaction(death->signo, &standard, NULL);
-    if (syscall(SYS_rt_tgsigqueueinfo, getpid(), (pid_t)syscall(SYS_gettid), death->signo,
-                &death->info) != 0)
-        raise(death->signo);
+    send(record);
+    sigaction(record->signo, &standard, NULL);
 }
 
 static void on_fatal(int signo, siginfo_t *info, void *context)
 {
-    struct death death;
-    if (thread.death)
-        die(thread.death);
-    death.signo = signo;
-    death.info = *info;
-    begin(&death.record, PF_CRASH_FATAL, info, context);
-    thread.death = &death;
-    atomic_signal_fence(memory_order_seq_cst);
-    walk(&death.record, context);
-    die(&death);
+    struct pf_crash_record record;
+    if (thread.dying) {
+        send_last_words(thread.dying);
+        raise(thread.dying->signo);
+    }
+    begin(&record, PF_CRASH_FATAL, info, context);
+    thread.dying = &record;
+    atomic_signal_fence(memory_order_seq_cst); /* from here on it may be sent as it is */
+    if (record.count == 1 && record.address == record.pc[0])
+        push(&record, caller_of(context));
+    else
+        walk(&record);
+    send_last_words(&record);
+    if (!comes_again(info))
+        raise(signo);
 }
 
 /* ---- installation ---------------------------------------------------------------- */

@@ -31,8 +31,8 @@
  *   interrupts any of the threads that let it through, the first one as a rule; tgkill(2)
  *   picks one.
  * - SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT and SIGSYS send a record; then the default
- *   action is taken, with the first thread's siginfo as it was: the core dump and the wait
- *   status are those of the same fault without us. One that somebody else handles or
+ *   action is taken, a fault by letting the instruction fault again: the core dump and the
+ *   wait status are those of the same fault without us. One that somebody else handles or
  *   ignores already (the application, a sanitizer) is left to them.
  * - PF_CRASH_SIGNAL_TICK is for pf__crash_watch_cpu().
  *
