@@ -78,8 +78,8 @@ struct pf__master {
     unsigned slot_count;
     bool ever_ready;
     bool announced;        /* on_ready has been called */
-    int64_t started_ns;
     int64_t healthy_at_ns; /* when a worker was last known to be past PF__MIN_UPTIME_NS */
+    int64_t started_ns;
     pf_timer stop_timer;
 };
 
