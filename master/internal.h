@@ -80,6 +80,7 @@ struct pf__master {
     bool ever_ready;
     bool announced;        /* on_ready has been called */
     int64_t healthy_at_ns; /* when a worker was last known to be past PF__MIN_UPTIME_NS */
+    int64_t started_ns;
     pf_timer stop_timer;
 };
 

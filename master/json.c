@@ -2,6 +2,44 @@
 #include "master/json.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    FIRST_ROOM = 4096
+};
+
+static bool make_room(struct pf__json *to, size_t len)
+{
+    size_t room = to->room ? to->room : FIRST_ROOM;
+    while (room <= to->len + len)
+        room *= 2;
+    if (room == to->room)
+        return true;
+    char *grown = realloc(to->text, room);
+    if (!grown)
+        return false;
+    to->text = grown;
+    to->room = room;
+    return true;
+}
+
+static void put_bytes(struct pf__json *to, const void *bytes, size_t len)
+{
+    if (to->failed || !make_room(to, len)) {
+        to->failed = true;
+        return;
+    }
+    memcpy(to->text + to->len, bytes, len);
+    to->len += len;
+    to->text[to->len] = 0;
+}
+
+void pf__json_put(struct pf__json *to, const char *text)
+{
+    put_bytes(to, text, strlen(text));
+}
 
 /* How many bytes of `at` are one character of UTF-8; 0 if they are none. The bounds of the
  * second byte keep out long forms, surrogates, and what is beyond U+10FFFF. */
@@ -31,47 +69,56 @@ static size_t character(const unsigned char *at)
     return 0;
 }
 
-void pf__json_string(FILE *to, const char *text)
+static void put_escape(struct pf__json *to, unsigned code)
+{
+    char text[8];
+    snprintf(text, sizeof text, "\\u%04x", code);
+    pf__json_put(to, text);
+}
+
+void pf__json_string(struct pf__json *to, const char *text)
 {
     const unsigned char *at = (const unsigned char *)text;
     if (!at) {
-        fputs("null", to);
+        pf__json_put(to, "null");
         return;
     }
-    fputc('"', to);
+    pf__json_put(to, "\"");
     while (*at) {
         size_t len = character(at);
+        if (*at == '"' || *at == '\\')
+            pf__json_put(to, "\\");
         if (*at < 0x20)
-            fprintf(to, "\\u%04x", *at);
-        else if (*at == '"' || *at == '\\')
-            fprintf(to, "\\%c", *at);
+            put_escape(to, *at);
         else if (len)
-            fwrite(at, 1, len, to);
+            put_bytes(to, at, len);
         else
-            fputs("\\ufffd", to);
+            put_escape(to, 0xfffd);
         at += len ? len : 1;
     }
-    fputc('"', to);
+    pf__json_put(to, "\"");
 }
 
-void pf__json_seconds(FILE *to, int64_t ns)
+void pf__json_seconds(struct pf__json *to, int64_t ns)
 {
-    if (ns < 0)
-        fputs("null", to);
-    else
-        fprintf(to, "%" PRId64 ".%03" PRId64, ns / PF_SECOND,
-                ns % PF_SECOND / PF_MILLISECOND);
+    char text[40];
+    snprintf(text, sizeof text, "%" PRId64 ".%03" PRId64, ns / PF_SECOND,
+             ns % PF_SECOND / PF_MILLISECOND);
+    pf__json_put(to, ns < 0 ? "null" : text);
 }
 
-void pf__json_or_null(FILE *to, int64_t value)
+void pf__json_or_null(struct pf__json *to, int64_t value)
 {
     if (value < 0)
-        fputs("null", to);
+        pf__json_put(to, "null");
     else
-        fprintf(to, "%" PRId64, value);
+        pf__json_count(to, (uint64_t)value);
 }
 
-void pf__json_count(FILE *to, uint64_t value)
+void pf__json_count(struct pf__json *to, uint64_t value)
 {
-    fprintf(to, "%" PRIu64, value < INT64_MAX ? value : (uint64_t)INT64_MAX);
+    char text[24];
+    snprintf(text, sizeof text, "%" PRIu64,
+             value < INT64_MAX ? value : (uint64_t)INT64_MAX);
+    pf__json_put(to, text);
 }

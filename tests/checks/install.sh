@@ -16,4 +16,7 @@ LD_LIBRARY_PATH="$root/usr/lib" "$root/shared" --version | grep -q '^prefork '
 ${CC:-cc} -std=c11 $flags examples/hello.c -o "$root/static" -l:libprefork.a -lhwloc -lm
 "$root/static" --version | grep -q '^prefork '
 grep -q '^Version: [0-9]' "$root/usr/lib/pkgconfig/prefork.pc"
-[ -e "$root/usr/share/man/man1/prefork-server.1" ]
+for program in prefork-server preforkctl prefork-bench; do
+    [ -x "$root/usr/bin/$program" ]
+    [ -e "$root/usr/share/man/man1/$program.1" ]
+done

@@ -9,7 +9,7 @@ allowed() {
     worker) echo "worker ipc net loop" ;;
     http) echo "http net loop" ;;
     master) echo "master ipc net loop" ;;
-    server) echo "server master worker http ipc net loop" ;;
+    server | server/ctl) echo "server master worker http ipc net loop" ;;
     bench) echo "bench http net ipc loop" ;;
     esac
 }
@@ -22,7 +22,7 @@ floor_of() {
     esac
 }
 bad=0
-for folder in loop ipc net worker http master server bench; do
+for folder in loop ipc net worker http master server server/ctl bench; do
     for file in "$folder"/*.[ch]; do
         # Of worker/ the master may include the child's entry and the service, no more.
         for include in $(sed -n 's/^# *include [<"]\([a-z]*\/[a-z_]*\)\.h[>"].*/\1/p' "$file"); do

@@ -17,7 +17,7 @@ for name in $functions; do
     grep -qE "^\.(Nm|Fn|Fo) $name( |$)" docs/man/*.3 || missing "$name in docs/man/*.3"
 done
 
-for program in prefork-server prefork-bench; do
+for program in prefork-server preforkctl prefork-bench; do
     options=$("$BUILD/bin/$program" --help | grep -oE '(^|[ ,])--[a-z][a-z-]*' | tr -d ' ,')
     [ -n "$options" ] || missing "any option in $program --help"
     for option in $options; do

@@ -5,6 +5,8 @@
 #include <prefork/ipc.h>
 
 #include <errno.h>
+#include <limits.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -98,6 +100,63 @@ static void a_dead_worker_leaves_its_counters_and_not_its_gauges(void **state)
     pf_scoreboard_free(board);
 }
 
+/* A place has several rows: those of who leaves, and those of who comes. */
+static void a_sum_is_over_the_rows_that_are_asked_for(void **state)
+{
+    (void)state;
+    pf_scoreboard *board = make(8);
+    for (unsigned row = 0; row < 8; row++)
+        pf_count(pf_scoreboard_cell(board, row, 0), 1u << row);
+    assert_int_equal(pf_scoreboard_sum(board, 0, 0, 4), 0x0f);
+    assert_int_equal(pf_scoreboard_sum(board, 0, 4, 4), 0xf0);
+    assert_int_equal(pf_scoreboard_sum(board, 0, 3, 1), 0x08);
+    assert_int_equal(pf_scoreboard_sum(board, 0, 3, 0), 0);
+    assert_int_equal(pf_scoreboard_sum(board, 0, 6, 4), 0xc0); /* beyond: nothing */
+    assert_int_equal(pf_scoreboard_sum(board, 0, 8, 1), 0);
+    assert_int_equal(pf_scoreboard_sum(board, 0, 1, UINT_MAX), 0xfe);
+    assert_int_equal(pf_scoreboard_sum(board, 3, 0, 8), 0); /* no such column */
+    assert_int_equal(pf_scoreboard_total(board, 0), 0xff);
+    pf_scoreboard_free(board);
+}
+
+enum {
+    COUNTED = 200000
+};
+
+static void *count_on(void *cell)
+{
+    for (int i = 0; i < COUNTED; i++)
+        pf_count(cell, 1);
+    return NULL;
+}
+
+static void a_reader_never_sees_a_total_go_back(void **state)
+{
+    (void)state;
+    pf_scoreboard *board = make(4), *reader;
+    assert_int_equal(pf_scoreboard_open(pf_scoreboard_fd(board), &reader), 0);
+    pthread_t writers[4];
+    for (unsigned row = 0; row < 4; row++)
+        assert_int_equal(pthread_create(&writers[row], NULL, count_on,
+                                        pf_scoreboard_cell(board, row, 0)),
+                         0);
+    uint64_t last = 0;
+    while (last < 4 * COUNTED) {
+        uint64_t total = pf_scoreboard_total(reader, 0);
+        assert_true(total >= last);
+        assert_true(pf_scoreboard_sum(reader, 0, 0, 2) +
+                        pf_scoreboard_sum(reader, 0, 2, 2) >=
+                    total);
+        pf_scoreboard_clear_gauges(board, 0); /* the master's, meanwhile */
+        last = total;
+    }
+    for (unsigned row = 0; row < 4; row++)
+        assert_int_equal(pthread_join(writers[row], NULL), 0);
+    assert_int_equal(pf_scoreboard_total(board, 0), 4 * COUNTED);
+    pf_scoreboard_free(reader);
+    pf_scoreboard_free(board);
+}
+
 static void a_wild_write_into_the_table_misleads_nobody_who_has_read_it(void **state)
 {
     (void)state;
@@ -183,6 +242,8 @@ int main(void)
         pf_test(writers_share_no_cache_line_pair),
         pf_test(another_process_reads_the_columns_and_the_cells_by_name),
         pf_test(a_dead_worker_leaves_its_counters_and_not_its_gauges),
+        pf_test(a_sum_is_over_the_rows_that_are_asked_for),
+        pf_test(a_reader_never_sees_a_total_go_back),
         pf_test(a_wild_write_into_the_table_misleads_nobody_who_has_read_it),
         pf_test(wrong_tables_are_refused),
         pf_test(memory_that_is_no_scoreboard_is_refused),

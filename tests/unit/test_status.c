@@ -1,6 +1,8 @@
 /* test_status.c - the status as JSON: every fact at its key, valid whatever is in it. */
 #include "tests/lib/test.h"
 
+#include "tests/lib/alloc.h"
+
 #include "master/control.h"
 #include "master/json.h"
 #include "master/status.h"
@@ -198,14 +200,12 @@ static void strings_are_escaped_and_made_utf_8(void **state)
         {"\xff", "\"\\ufffd\""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char *text = NULL;
-        size_t len = 0;
-        FILE *to = open_memstream(&text, &len);
-        assert_non_null(to);
-        pf__json_string(to, rows[i].text);
-        fclose(to);
-        assert_string_equal(text, rows[i].expected);
-        free(text);
+        struct pf__json to = {0};
+        pf__json_string(&to, rows[i].text);
+        assert_false(to.failed);
+        assert_int_equal(to.len, strlen(rows[i].expected));
+        assert_string_equal(to.text, rows[i].expected);
+        free(to.text);
     }
 }
 
@@ -269,6 +269,33 @@ static void as_many_lanes_as_there_may_be_fit_the_answer(void **state)
     free(text);
 }
 
+static void without_memory_there_is_no_text_and_nothing_is_lost(void **state)
+{
+    (void)state;
+    pf_alloc_needed();
+    static struct pf__status_lane lanes[200];
+    struct pf__status_worker worker = {.lanes = lanes, .lane_count = 200};
+    struct pf__status_view view = {.slots = &worker, .slot_count = 1};
+    char *text = NULL;
+    size_t len = 0, before = pf_alloc_bytes();
+    int failures = 0, err;
+    for (int n = 1;; n++) {
+        pf_alloc_fail(n);
+        err = pf__status_write(&view, &text, &len);
+        pf_alloc_stop();
+        if (!err)
+            break;
+        failures++;
+        assert_int_equal(err, -ENOMEM);
+        assert_null(text);
+        assert_int_equal(len, 0);
+        assert_int_equal(pf_alloc_bytes(), before);
+    }
+    assert_true(failures > 1);
+    assert_int_equal(strlen(text), len);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +305,7 @@ int main(void)
         pf_test(any_bytes_give_valid_json),
         pf_test(counts_beyond_what_readers_take_are_clipped),
         pf_test(as_many_lanes_as_there_may_be_fit_the_answer),
+        pf_test(without_memory_there_is_no_text_and_nothing_is_lost),
     };
     return cmocka_run_group_tests_name("status", tests, NULL, NULL);
 }
