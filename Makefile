@@ -46,6 +46,8 @@ TEST_KINDS := unit conformance integration
 TEST_SRC := $(wildcard $(TEST_KINDS:%=tests/%/test_*.c))
 TEST_LIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c)) $(B)/tests/lib/kqueue.o
 TESTS    := $(TEST_SRC:%.c=$(B)/%)
+# Servers that tests start: they do what prefork-server does not.
+APPS     := $(patsubst %.c,$(B)/%,$(wildcard tests/apps/*.c))
 # Programs whose loops use whichever poller they are told run once for each: backend.h.
 ON_LOOPS := $(patsubst %.c,$(B)/%,$(shell grep -l 'pf_backend_configure()' $(TEST_SRC)))
 POLLERS  := epoll kqueue select
@@ -143,6 +145,13 @@ $(B)/tests/%: $(B)/tests/%.o $(TEST_LIB) $(LIBRARY) $(TEST_EXTRA)
 	@mkdir -p $(@D)
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $(filter %.o %.a,$^) $(LIBS) -lcmocka
+
+$(B)/tests/apps/%: $(B)/tests/apps/%.o $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call say,link   $@)
+	$(Q)$(LINK) -o $@ $^ $(LIBS)
+
+$(filter $(B)/tests/integration/%,$(TESTS)): | $(APPS) $(PROGRAMS)
 
 # The histogram is bench's own; its unit test links it.
 $(B)/tests/unit/test_hdr: TEST_EXTRA := $(B)/bench/hdr.o
