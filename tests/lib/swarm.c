@@ -284,17 +284,18 @@ static void turn(pf_swarm *swarm, int ms)
     }
 }
 
-void pf_swarm_run(pf_swarm *swarm, int ms)
+unsigned pf_swarm_run(pf_swarm *swarm, int ms)
 {
     long long end = now_us() + ms * 1000LL, now;
     while ((now = now_us()) < end && (swarm->open || may_begin(swarm)))
         turn(swarm, (int)((end - now + 999) / 1000));
+    return swarm->open;
 }
 
 unsigned pf_swarm_finish(pf_swarm *swarm)
 {
     swarm->finishing = true;
-    pf_swarm_run(swarm, PF_TEST_DEADLINE_S * 1000);
+    (void)pf_swarm_run(swarm, PF_TEST_DEADLINE_S * 1000);
     for (unsigned i = 0; i < swarm->options.connections; i++)
         if (swarm->clients[i].fd != -1 && !swarm->clients[i].heard)
             note_wait(swarm, &swarm->clients[i]);

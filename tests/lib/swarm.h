@@ -73,8 +73,9 @@ void pf_swarm_records_end(void);
 /* options is copied. Fails the test if there is no memory. */
 pf_swarm *pf_swarm_new(const struct pf_swarm_options *options);
 
-/* Go on for so many milliseconds, or until `total` connections have ended. */
-void pf_swarm_run(pf_swarm *swarm, int ms);
+/* Go on for so many milliseconds, or until `total` connections have ended. Returns how many
+ * are open now. */
+unsigned pf_swarm_run(pf_swarm *swarm, int ms);
 
 /* Begin no connection any more, and wait until all open ones have ended, at most
  * PF_TEST_DEADLINE_S. Returns how many are still open: those nobody serves. */
