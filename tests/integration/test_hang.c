@@ -42,8 +42,8 @@ static pid_t expect_pid(size_t from, const char *what)
     char words[64];
     snprintf(words, sizeof words, "faulty: %s pid=", what);
     pf_test_server_expect(&server, from, words);
-    pf_test_server_expect(&server, (size_t)(strstr(server.text, words) - server.text),
-                          "\n");
+    pf_test_server_expect(&server,
+                          (size_t)(strstr(server.text + from, words) - server.text), "\n");
     return (pid_t)strtol(strstr(server.text + from, words) + strlen(words), NULL, 10);
 }
 
@@ -182,7 +182,7 @@ static void a_worker_in_a_debugger_is_not_killed(void **state)
                           ARGS("-b", "127.0.0.1:0", "-w", "1", "--hang-soft", "100ms",
                                "--hang-hard", "200ms"));
     /* Stopped in the middle of a handler, as at a breakpoint. */
-    int fd = ask("/block?ms=100");
+    int fd = ask("/block?ms=1000");
     pid_t pid = expect_pid(0, "blocks");
     assert_int_equal(kill(pid, SIGSTOP), 0);
     (void)poll(NULL, 0, 1500); /* time for a mistake */
