@@ -34,7 +34,7 @@ LLHTTP_FLAGS := -I/usr/share/include -DLLHTTP_STRICT_MODE=1
 MAINS    := server/prefork_server.c
 SOURCES  := $(filter-out $(MAINS),$(wildcard $(FOLDERS:%=%/*.c)))
 LIB_OBJ  := $(filter-out $(B)/http/parser.o,$(SOURCES:%.c=$(B)/%.o)) $(B)/http/parser-llhttp.o
-BENCH    := $(filter-out bench/bare_%.c bench/loop_%.c,$(wildcard bench/*.c))
+BENCH    := $(filter-out bench/bare_%.c bench/loop_%.c bench/process_%.c,$(wildcard bench/*.c))
 GLIB     := $(shell pkg-config --cflags glib-2.0 2>/dev/null)
 EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(filter-out \
               $(if $(GLIB),,examples/glib_%),$(wildcard examples/*.c)))
@@ -118,6 +118,10 @@ $(B)/bench/bare_epoll: $(B)/bench/bare_epoll.o
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $^
 
+$(B)/bench/process_probe: $(B)/bench/process_probe.o
+	$(call say,link   $@)
+	$(Q)$(LINK) -o $@ $^
+
 # The loop's benchmark: one program for ours, one for each library in bench/peers/ whose
 # headers are there; bench/peers/libX.c is linked with -lX.
 LOOP_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out bench/loop_prefork.c,$(wildcard bench/loop_*.c)))
@@ -188,6 +192,8 @@ bench: all $(B)/bench/bare_epoll ## a short run of the load tool against the ser
 
 bench-loop: $(B)/bench/loop_prefork $(PEERS:%=$(B)/bench/loop_%) ## the event loop against the others that are installed
 	sh bench/loop.sh $(B) prefork $(PEERS)
+bench-process: all $(B)/bench/process_probe $(APPS) ## respawn, pinning, steering, idle connections
+	sh bench/process.sh $(B)
 bench-deps: ; sh .ci/deps peers ## install the libraries that bench-loop compares with
 
 # What is missing is installed before anything else is looked at: the stamps are makefiles,
@@ -242,7 +248,7 @@ help: ## this list
 	@sed -n 's/^\([a-z][a-z_. -]*\):[^#]*## *\(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
 	    while IFS='|' read -r t d; do printf '  %-24s %s\n' "$$t" "$$d"; done
 
-.PHONY: all run test asan tsan valgrind macos bench bench-loop bench-deps deps install \
+.PHONY: all run test asan tsan valgrind macos bench bench-loop bench-process bench-deps deps install \
         format format-check lint tags clean help
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -29,6 +29,9 @@ enum {
 };
 
 static _Atomic uint32_t *records;
+/* By descriptor: the CPU that received the connection, asked before a byte is sent. What
+ * answers our own bytes on loopback is received on our own CPU. */
+static int incoming[PORTS];
 
 static int map_records(void *arg)
 {
@@ -48,19 +51,20 @@ static int map_records(void *arg)
     return err;
 }
 
-static int incoming_cpu(int fd)
+static void note_incoming(int fd)
 {
     int cpu = -1;
     socklen_t len = sizeof cpu;
     (void)getsockopt(fd, SOL_SOCKET, SO_INCOMING_CPU, &cpu, &len); /* or -1 */
-    return cpu;
+    if (fd < PORTS)
+        incoming[fd] = cpu;
 }
 
 static void answer(int fd)
 {
     char text[64];
     int len = snprintf(text, sizeof text, "%d %d %d %d\n", getpid(), gettid(),
-                       sched_getcpu(), incoming_cpu(fd));
+                       sched_getcpu(), fd < PORTS ? incoming[fd] : -1);
     (void)send(fd, text, (size_t)len, MSG_NOSIGNAL); /* the client counts what is missing */
 }
 
@@ -88,6 +92,7 @@ static void on_connection(pf_lane *lane, int fd, const struct sockaddr *peer,
         memcpy(&in, peer, sizeof in);
         atomic_fetch_add(&records[ntohs(in.sin_port)], 1);
     }
+    note_incoming(fd);
     (void)send(fd, "A", 1, MSG_NOSIGNAL);
     if (pf_loop_add_handler(pf_lane_loop(lane), fd, PF_READ, on_line, lane) == 0)
         return;
