@@ -655,7 +655,7 @@ static void datagrams_are_answered_from_the_address_they_came_to(void **state)
         /* Connected: what comes from elsewhere is not received. */
         assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
         for (int i = 0; i < DATAGRAMS; i++) {
-            char text[32];
+            char text[64];
             snprintf(text, sizeof text, "datagram %d of %d", i, source);
             assert_echoed(fd, text);
         }
