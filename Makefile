@@ -43,7 +43,7 @@ JOINED   := $(B)/http/parser-llhttp.o $(if $(BACKTRACE),$(B)/master/names-backtr
 LIB_OBJ  := $(filter-out $(B)/http/parser.o $(if $(BACKTRACE),$(B)/master/names.o), \
               $(SOURCES:%.c=$(B)/%.o)) $(JOINED)
 CTL      := server/preforkctl.c $(wildcard server/ctl/*.c)
-BENCH    := $(filter-out bench/bare_%.c bench/loop_%.c,$(wildcard bench/*.c))
+BENCH    := $(filter-out bench/bare_%.c bench/loop_%.c bench/process_%.c,$(wildcard bench/*.c))
 GLIB     := $(shell pkg-config --cflags glib-2.0 2>/dev/null)
 EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(filter-out \
               $(if $(GLIB),,examples/glib_%),$(wildcard examples/*.c)))
@@ -55,6 +55,8 @@ TEST_KINDS := unit conformance integration
 TEST_SRC := $(wildcard $(TEST_KINDS:%=tests/%/test_*.c))
 TEST_LIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c)) $(B)/tests/lib/kqueue.o
 TESTS    := $(TEST_SRC:%.c=$(B)/%)
+# Servers that tests start: they do what prefork-server does not.
+APPS     := $(patsubst %.c,$(B)/%,$(wildcard tests/apps/*.c))
 # Programs whose loops use whichever poller they are told run once for each: backend.h.
 ON_LOOPS := $(patsubst %.c,$(B)/%,$(shell grep -l 'pf_backend_configure()' $(TEST_SRC)))
 POLLERS  := epoll kqueue select
@@ -137,6 +139,10 @@ $(B)/bench/bare_epoll: $(B)/bench/bare_epoll.o
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $^
 
+$(B)/bench/process_probe: $(B)/bench/process_probe.o
+	$(call say,link   $@)
+	$(Q)$(LINK) -o $@ $^
+
 # The loop's benchmark: one program for ours, one for each library in bench/peers/ whose
 # headers are there; bench/peers/libX.c is linked with -lX.
 LOOP_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out bench/loop_prefork.c,$(wildcard bench/loop_*.c)))
@@ -167,6 +173,13 @@ $(B)/tests/%: $(B)/tests/%.o $(TEST_LIB) $(LIBRARY) $(TEST_EXTRA)
 
 # What is tested depends on what it was built with.
 $(B)/tests/unit/test_names.o: CPPFLAGS += $(BACKTRACE_FLAGS)
+
+$(B)/tests/apps/%: $(B)/tests/apps/%.o $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call say,link   $@)
+	$(Q)$(LINK) -o $@ $^ $(LIBS)
+
+$(filter $(B)/tests/integration/%,$(TESTS)): | $(APPS) $(PROGRAMS)
 
 # The histogram is bench's own; its unit test links it.
 $(B)/tests/unit/test_hdr: TEST_EXTRA := $(B)/bench/hdr.o
@@ -208,6 +221,8 @@ bench: all $(B)/bench/bare_epoll ## a short run of the load tool against the ser
 
 bench-loop: $(B)/bench/loop_prefork $(PEERS:%=$(B)/bench/loop_%) ## the event loop against the others that are installed
 	sh bench/loop.sh $(B) prefork $(PEERS)
+bench-process: all $(B)/bench/process_probe $(APPS) ## respawn, pinning, steering, idle connections
+	sh bench/process.sh $(B)
 bench-deps: ; sh .ci/deps peers ## install the libraries that bench-loop compares with
 
 # What is missing is installed before anything else is looked at: the stamps are makefiles,
@@ -264,7 +279,7 @@ help: ## this list
 	@sed -n 's/^\([a-z][a-z_. -]*\):[^#]*## *\(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
 	    while IFS='|' read -r t d; do printf '  %-24s %s\n' "$$t" "$$d"; done
 
-.PHONY: all run test asan tsan valgrind macos bench bench-loop bench-deps deps install \
+.PHONY: all run test asan tsan valgrind macos bench bench-loop bench-process bench-deps deps install \
         format format-check lint tags clean help
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

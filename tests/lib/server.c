@@ -23,13 +23,15 @@ static long long now_ms(void)
     return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static const char *program(void)
+static const char *path_of(const char *program)
 {
     static char path[256];
     const char *build = getenv("BUILD");
-    snprintf(path, sizeof path, "%s/bin/prefork-server", build ? build : "build/release");
+    snprintf(path, sizeof path, "%s/%s", build ? build : "build/release", program);
     return path;
 }
+
+static const char prefork_server[] = "bin/prefork-server";
 
 enum {
     ARGS_MAX = 48
@@ -49,15 +51,19 @@ static size_t wrap(const char **argv)
     return n;
 }
 
-static void spawn(struct pf_test_server *server, const char *const before[],
-                  const char *const args[])
+static void spawn(struct pf_test_server *server, const char *const under[],
+                  const char *program, const char *const before[], const char *const args[])
 {
     *server = (struct pf_test_server){.port = -1};
     snprintf(server->directory, sizeof server->directory, "/tmp/prefork-test-XXXXXX");
     assert_non_null(mkdtemp(server->directory));
     const char *argv[ARGS_MAX] = {0};
-    size_t n = wrap(argv);
-    argv[n++] = program();
+    size_t n = 0;
+    if (!under)
+        n = wrap(argv);
+    for (; under && *under; under++)
+        argv[n++] = *under;
+    argv[n++] = path_of(program);
     for (; before && *before; before++)
         argv[n++] = *before;
     for (; *args && n < ARGS_MAX - 1; args++)
@@ -101,6 +107,13 @@ static bool read_more(struct pf_test_server *server, long long deadline)
     return true;
 }
 
+void pf_test_server_listen(struct pf_test_server *server)
+{
+    struct pollfd wait = {.fd = server->output, .events = POLLIN};
+    while (poll(&wait, 1, 0) == 1 && read_more(server, now_ms() + 1000))
+        ;
+}
+
 void pf_test_server_expect(struct pf_test_server *server, size_t from, const char *text)
 {
     long long deadline = now_ms() + PF_TEST_DEADLINE_S * 1000;
@@ -114,8 +127,8 @@ static void read_banner(struct pf_test_server *server)
 {
     pf_test_server_expect(server, 0, "  stop ");
     const char *on = strstr(server->text, "127.0.0.1:");
-    assert_non_null(on);
-    server->port = (int)strtol(on + strlen("127.0.0.1:"), NULL, 10);
+    if (on) /* or it is on a socket that has no port */
+        server->port = (int)strtol(on + strlen("127.0.0.1:"), NULL, 10);
     const char *line = strstr(server->text, "\n  worker ");
     for (; line && server->worker_count < 64; line = strstr(line + 1, "\n  worker ")) {
         int slot, pid, cpu = -1;
@@ -132,7 +145,25 @@ static void read_banner(struct pf_test_server *server)
 void pf_test_server_start(struct pf_test_server *server, const char *const args[])
 {
     static const char *const bind[] = {"--bind", "127.0.0.1:0", NULL};
-    spawn(server, bind, args);
+    spawn(server, NULL, prefork_server, bind, args);
+    read_banner(server);
+}
+
+void pf_test_program_spawn(struct pf_test_server *server, const char *const under[],
+                           const char *program, const char *const args[])
+{
+    spawn(server, under, program, NULL, args);
+}
+
+void pf_test_program_start(struct pf_test_server *server, const char *program,
+                           const char *const args[])
+{
+    spawn(server, NULL, program, NULL, args);
+    read_banner(server);
+}
+
+void pf_test_server_read_banner(struct pf_test_server *server)
+{
     read_banner(server);
 }
 
@@ -174,7 +205,7 @@ int pf_test_server_stop(struct pf_test_server *server, int signal_number)
 
 int pf_test_server_run(struct pf_test_server *server, const char *const args[])
 {
-    spawn(server, NULL, args);
+    spawn(server, NULL, prefork_server, NULL, args);
     return pf_test_server_wait(server);
 }
 

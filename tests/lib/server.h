@@ -21,7 +21,7 @@ struct pf_test_server {
     unsigned worker_count;
     char control[128];
     char directory[64];
-    char text[65536]; /* what it has said so far */
+    char text[1 << 20]; /* what it has said so far */
     size_t text_len;
 };
 
@@ -29,12 +29,29 @@ struct pf_test_server {
  * 127.0.0.1:0 in front; returns when its banner is complete. */
 void pf_test_server_start(struct pf_test_server *server, const char *const args[]);
 
+/* Start another program of the build, such as "tests/apps/faulty", with these arguments and
+ * no others; returns when its banner is complete. */
+void pf_test_program_start(struct pf_test_server *server, const char *program,
+                           const char *const args[]);
+
+/* The same without waiting for the banner, and, if `under` is not NULL, under a program
+ * with arguments of its own (NULL-terminated), which WRAP gives way to. */
+void pf_test_program_spawn(struct pf_test_server *server, const char *const under[],
+                           const char *program, const char *const args[]);
+
+/* Wait for the banner of a program that was spawned. */
+void pf_test_server_read_banner(struct pf_test_server *server);
+
 /* Run it to its end, with no address of ours; returns its exit status. Its words are in
  * server->text. For command lines that are wrong. */
 int pf_test_server_run(struct pf_test_server *server, const char *const args[]);
 
 /* Read what it says until `text` is in it, from byte `from` of server->text on. */
 void pf_test_server_expect(struct pf_test_server *server, size_t from, const char *text);
+
+/* Read what it has said by now, without waiting: one that is never read from would block.
+ */
+void pf_test_server_listen(struct pf_test_server *server);
 
 /* Wait for its end; returns the exit status, or 128 + signal. Then no worker may remain. */
 int pf_test_server_wait(struct pf_test_server *server);

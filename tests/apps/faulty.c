@@ -1,0 +1,145 @@
+/*
+ * faulty.c - an HTTP server that does what one should not, when it is asked to.
+ *
+ *     /pid            the worker's process id
+ *     /block?ms=N     blocks in a handler
+ *     /spin?ms=N      computes in a handler
+ *     /crash          abort(3)
+ *     /exit?status=N  leaves
+ *
+ * The first three write a line to standard error when they begin. PF_FAULTY_BOOT makes
+ * workers fail at boot: "error" (worker_init returns one), "crash" or "exit". With
+ * PF_FAULTY_SLOT only the worker of that slot, in lane_init. With PF_FAULTY_IF only while
+ * that file exists.
+ */
+#include <prefork.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static long long now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The number behind NAME= in the query, or 0. */
+static long parameter(pf_http_request *request, const char *name)
+{
+    char text[128];
+    size_t len;
+    const char *query = pf_http_get_query(request, &len);
+    snprintf(text, sizeof text, "%.*s", (int)len, query ? query : "");
+    const char *at = strstr(text, name);
+    return at && at[strlen(name)] == '=' ? strtol(at + strlen(name) + 1, NULL, 10) : 0;
+}
+
+static int respond(pf_http_request *request)
+{
+    char text[32];
+    int len = snprintf(text, sizeof text, "pid=%d\n", getpid());
+    return pf_http_respond(request, 200, "text/plain", text, (size_t)len);
+}
+
+static int on_pid(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    return respond(request);
+}
+
+/* Static, and looked for by name in backtraces: never inlined, its calls no tail calls. */
+__attribute__((noinline)) static int block_for_long(long ms)
+{
+    long long end = now_ms() + ms, left;
+    while ((left = end - now_ms()) > 0)
+        (void)poll(NULL, 0, (int)left);
+    return (int)left;
+}
+
+__attribute__((noinline)) static unsigned spin_for_long(long ms)
+{
+    volatile unsigned n = 0;
+    for (long long end = now_ms() + ms; now_ms() < end;)
+        for (int i = 0; i < 1000; i++)
+            n++;
+    return n;
+}
+
+static int on_block(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    fprintf(stderr, "faulty: blocks pid=%d\n", getpid());
+    if (block_for_long(parameter(request, "ms")) > 0)
+        return -EIO;
+    return respond(request);
+}
+
+static int on_spin(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    fprintf(stderr, "faulty: spins pid=%d\n", getpid());
+    if (spin_for_long(parameter(request, "ms")) == 1)
+        return -EIO;
+    return respond(request);
+}
+
+static int on_crash(pf_http_request *request, void *arg)
+{
+    (void)request, (void)arg;
+    abort();
+}
+
+static int on_exit_request(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    _exit((int)parameter(request, "status"));
+}
+
+static int fail_at_boot(void)
+{
+    const char *how = getenv("PF_FAULTY_BOOT"), *file = getenv("PF_FAULTY_IF");
+    if (!how || (file && access(file, F_OK) != 0))
+        return 0;
+    fprintf(stderr, "faulty: there is no database here\n");
+    if (strcmp(how, "crash") == 0)
+        abort();
+    if (strcmp(how, "exit") == 0)
+        _exit(3);
+    return -ENOENT;
+}
+
+static int worker_init(void *arg)
+{
+    (void)arg;
+    return getenv("PF_FAULTY_SLOT") ? 0 : fail_at_boot();
+}
+
+static int lane_init(pf_lane *lane, void *arg)
+{
+    (void)arg;
+    const char *slot = getenv("PF_FAULTY_SLOT");
+    return slot && (unsigned)strtol(slot, NULL, 10) == pf_lane_slot(lane) ? fail_at_boot()
+                                                                          : 0;
+}
+
+static const struct pf_http_route routes[] = {
+    {.method = "GET", .path = "/pid", .handler = on_pid},
+    {.method = "GET", .path = "/block", .handler = on_block},
+    {.method = "GET", .path = "/spin", .handler = on_spin},
+    {.method = "GET", .path = "/crash", .handler = on_crash},
+    {.method = "GET", .path = "/exit", .handler = on_exit_request},
+    {0}};
+
+static const struct pf_app app = {PF_APP, .name = "faulty", .routes = routes,
+                                  .worker_init = worker_init, .lane_init = lane_init};
+
+int main(int argc, char **argv)
+{
+    return pf_main(argc, argv, &app);
+}
