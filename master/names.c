@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifdef PF__HAVE_LIBBACKTRACE
@@ -26,6 +27,7 @@
 struct object {
     uint64_t base;       /* where its first byte is */
     uint64_t start, end; /* of the mapping that the address is in */
+    uint64_t inode;
     char path[PATH_MAX]; /* as the kernel tells it: perhaps with " (deleted)" */
 };
 
@@ -62,8 +64,8 @@ static const char *tail(const char *path, int parts)
 static bool parse_mapping(const char *line, struct object *object, uint64_t *offset)
 {
     int path_at = 0;
-    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64 " %*s %*s %n", &object->start,
-               &object->end, offset, &path_at) != 3 ||
+    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64 " %*s %" SCNu64 " %n",
+               &object->start, &object->end, offset, &object->inode, &path_at) != 4 ||
         path_at == 0)
         return false;
     snprintf(object->path, sizeof object->path, "%.*s", (int)strcspn(line + path_at, "\n"),
@@ -170,20 +172,21 @@ static struct backtrace_state *state_of(const char *file)
     return state;
 }
 
-/* What is mapped can be opened even when its name is gone, given the right (proc(5)). */
-static void choose_file(pid_t pid, const struct object *object, char *name, size_t size)
+/* By its name it may be another file meanwhile; the right one can be opened even when it
+ * has no name any more, given the capability (proc(5)). */
+static bool choose_file(pid_t pid, const struct object *object, char *name, size_t size)
 {
     struct object first;
+    struct stat status;
     if (find_mapped(pid, object->base, &first)) {
         snprintf(name, size, "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)pid,
                  first.start, first.end);
-        FILE *file = fopen(name, "re");
-        if (file) {
-            fclose(file);
-            return;
-        }
+        if (stat(name, &status) == 0)
+            return true;
     }
     snprintf(name, size, "%s", object->path);
+    return stat(name, &status) == 0 && status.st_ino == object->inode &&
+           access(name, R_OK) == 0;
 }
 
 /*
@@ -197,7 +200,8 @@ static struct backtrace_state *open_object(pid_t pid, const struct object *objec
 {
     char name[PATH_MAX];
     uint64_t program = 0;
-    choose_file(pid, object, name, sizeof name);
+    if (!choose_file(pid, object, name, sizeof name))
+        return NULL; /* or libbacktrace would take this program instead */
     dl_iterate_phdr(on_first_object, &program);
     *shift = program - object->base;
     return state_of(name);
@@ -225,7 +229,7 @@ static void add_own_names(struct text *text, uint64_t pc, uint64_t within)
 static void add_foreign_names(struct text *text, pid_t pid, const struct object *object,
                               uint64_t pc, uint64_t within)
 {
-    uint64_t shift;
+    uint64_t shift = 0;
     struct backtrace_state *state = open_object(pid, object, &shift);
     add_names(text, state, pc + shift, within + shift);
 }
