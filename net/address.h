@@ -35,10 +35,10 @@ struct pf_address {
  *     unix:@name                one in Linux's abstract name space, without a file: every
  *                               user may connect to it
  *
- * Port 0 is allowed: the kernel picks. Returns how many were stored (at least 1), or
- * -EINVAL with a phrase in `why` (why_len bytes) that says what is wrong and what would be
- * right, without repeating the text. Blocks only for a name that needs a look-up. Source:
- * unix(7), getaddrinfo(3).
+ * A host whose name is "udp" or "unix" is to be given by its address. Port 0 is allowed:
+ * the kernel picks. Returns how many were stored (at least 1), or -EINVAL with a phrase in
+ * `why` (why_len bytes) that says what is wrong and what would be right, without repeating
+ * the text. Blocks only for a name that needs a look-up. Source: unix(7), getaddrinfo(3).
  */
 int pf_address_parse(const char *text, struct pf_address *out, char *why, size_t why_len);
 

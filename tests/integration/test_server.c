@@ -575,7 +575,7 @@ static void a_wrong_command_line_gets_one_line_that_names_it_and_the_remedy(void
         {{"--bind", "1.2.3:80"}, 64, {"--bind", "1.2.3:80", ""}},
         {{"--bind", "8080"}, 64, {"--bind", "8080", ":"}},
         {{"--bind", "[::1:80"}, 64, {"--bind", "[::1:80", ""}},
-        {{"--bind", "unix:/tmp/x"}, 64, {"--bind", "unix:/tmp/x", ""}},
+        {{"--bind", "unix:tmp/x"}, 64, {"--bind", "unix:tmp/x", "absolute"}},
         {{"--bind", "192.0.2.1:8099"}, 69, {"--bind", "192.0.2.1:8099", "machine"}},
         {{"--frobnicate"}, 64, {"--frobnicate", "--help", ""}},
         {{"-Z"}, 64, {"-Z", "--help", ""}},

@@ -394,6 +394,10 @@ static void second_server_is_refused_and_told_who_has_it(void **unused)
     assert_int_equal(holder, getpid());
     assert_int_equal(other.lock_fd, -1);
     assert_served_by(fd);
+    assert_int_equal(unlink(path), 0); /* the lock says so, not the socket */
+    holder = -1;
+    assert_int_equal(open_file(&other, &holder), -EADDRINUSE);
+    assert_int_equal(holder, getpid());
     pf_listener_file_release(&file);
     close(fd);
     remove_directory();

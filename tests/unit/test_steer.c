@@ -261,6 +261,15 @@ static void program_for_the_most_members_always_fits(void **unused)
     assert_in_range(longest, 3000, PF_STEER_PROGRAM_MAX);
 }
 
+static void members_that_are_not_pinned_cost_no_instructions(void **unused)
+{
+    (void)unused;
+    struct pf_steer_member members[16];
+    unsigned count = read_members("- - - - - -", members);
+    /* load, modulo, return */
+    assert_int_equal(pf_steer_program(PF_STEER_CPU, members, count, program, 100), 3);
+}
+
 static void program_without_room_or_members_is_refused(void **unused)
 {
     (void)unused;
@@ -508,6 +517,7 @@ int main(void)
         pf_test(thousand_members_on_few_cpus_share_them),
         pf_test(chance_reaches_each_of_the_thousand_alike),
         pf_test(program_for_the_most_members_always_fits),
+        pf_test(members_that_are_not_pinned_cost_no_instructions),
         pf_test(program_without_room_or_members_is_refused),
         pf_test(client_on_a_cpu_reaches_the_member_that_is_pinned_there),
         pf_test(excluded_members_get_nothing_and_the_others_all),
