@@ -29,6 +29,7 @@ struct pf__http_message {
 struct pf_http_server {
     pf_loop *loop;
     pf_conns *conns;
+    pf_conns *refused; /* refuse.c's; NULL: none so far */
     struct pf__http_routes *routes;
     struct pf_http_observer observer;
     void *observer_arg;

@@ -292,12 +292,12 @@ static void on_close(pf_conn *conn, int reason)
     drop_message(pf_conn_arg(conn), client->unfinished);
 }
 
-static void on_gone(pf_conns *conns, void *arg)
+static void on_gone(pf_conns *conns, int fd, void *arg)
 {
     (void)conns;
     const pf_http_server *server = arg;
     if (server->observer.on_gone)
-        server->observer.on_gone(server->observer_arg);
+        server->observer.on_gone(server->observer_arg, fd);
 }
 
 static const struct pf_conn_protocol protocol = {
@@ -406,6 +406,7 @@ void pf_http_server_free(pf_http_server *server)
     if (!server)
         return;
     pf_conns_free(server->conns);
+    pf_conns_free(server->refused);
     while (server->unfinished) /* in a child, where no connection was told */
         drop_message(server, server->unfinished);
     free(server->routes);

@@ -30,7 +30,7 @@ typedef struct pf_http_server pf_http_server;
 /* What the server tells whoever runs it; each may be NULL. */
 struct pf_http_observer {
     void (*on_response)(void *arg, int status, size_t bytes); /* one answer queued */
-    void (*on_gone)(void *arg);                               /* one connection ended */
+    void (*on_gone)(void *arg, int fd); /* one connection ended, its socket is closed */
 };
 
 struct pf_http_server_options {
@@ -54,6 +54,15 @@ int pf_http_server_new(pf_loop *loop, const struct pf_http_server_options *optio
 /* Serve a connected socket: ours from now on. Returns 0, or a negative errno (fd closed).
  */
 int pf_http_server_adopt(pf_http_server *server, int fd);
+
+/*
+ * Answer 503 over a connected socket, which is ours from now on, and end it: the observer
+ * is told nothing. Up to PF_HTTP_REFUSING_MAX at a time are closed lingering, so that the
+ * answer is not lost to a reset; beyond that, and if `scarce`, fd is closed before this
+ * returns.
+ */
+#define PF_HTTP_REFUSING_MAX 64
+void pf_http_server_refuse(pf_http_server *server, int fd, bool scarce);
 
 /*
  * Say good-bye: each connection answers the requests that have come, the last of them with

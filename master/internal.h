@@ -1,21 +1,29 @@
 /*
  * internal.h - the master's inside: one struct, and who does what with it.
  *
- *     master.c   start-up, the two state machines, what messages and signals mean
- *     slots.c    the workers' places: spawn, reap, replace, stop
- *     spawn.c    the fork itself, and what a child does first
+ *     master.c    the master's states, what signals mean, what is put in order when
+ *     start.c     everything before the first fork, and after the last worker
+ *     slots.c     the workers' places: who is in them, who comes next
+ *     workers.c   one worker process: forked, talked to, killed
+ *     reap.c      its end: why, and what it means for its slot
+ *     lanes.c     who watches whose listeners: adoption and steering
+ *     hang.c      the beats: lanes that are stuck, workers that are hung
+ *     wear.c      what a worker has used up: when it is replaced
+ *     spawn.c     the fork itself, and what a child does first
  *     policy.c, plan.c   decisions without system calls
- *     listeners.c, cpus.c, control.c, signals.c   one kind of kernel object each
- *     places.c, cgroup.c, nic.c, plan_table.c   what the plan is made from, and how it is
- * shown
+ *     places.c, cgroup.c, nic.c, plan_table.c   what the plan is made from, and shown as
+ *     listeners.c, cpus.c, control.c, signals.c, ear.c   one kind of kernel object each
+ *     view.c      what it tells of itself: view -> status.c -> json.c
  */
 #ifndef PREFORK_MASTER_INTERNAL_H
 #define PREFORK_MASTER_INTERNAL_H
 
 #include "ipc/catalogue.h"
 #include "master/control.h"
+#include "master/ear.h"
 #include "master/listeners.h"
 #include "master/plan.h"
+#include "master/policy.h"
 
 #include <prefork/master.h>
 #include <signal.h>
@@ -39,6 +47,16 @@ enum pf__stop {
     PF__STOP_KILL,     /* SIGKILL */
 };
 
+/* A draining worker ends itself at its limit; one that does not is stuck, and is killed
+ * this long after. The same for one that was told to drop everything. */
+#define PF__STOP_GRACE_NS (2 * PF_SECOND)
+
+/* How often the master looks at the beats, and at what has no event of its own. */
+#define PF__TICK_NS (250 * PF_MILLISECOND)
+
+/* Backtraces that are named at the same time. */
+#define PF__NAMERS_MAX 4
+
 /* What the program had before: given back at the end, and the mask to the workers. */
 struct pf__signals {
     int fd; /* -1: not open */
@@ -47,19 +65,54 @@ struct pf__signals {
 };
 
 struct pf__master;
+struct pf__slot;
 
-/* A worker's place. It outlives the process in it. */
+/* One worker process; its memory is a seat of its slot. */
+struct pf__worker {
+    struct pf__slot *slot;
+    unsigned seat;              /* which rows of the scoreboard are its */
+    pid_t pid;                  /* 0: nobody is here */
+    enum pf_worker_state state; /* by its messages */
+    enum pf__fate fate;         /* what we have in mind with it */
+    bool was_ready;
+    int64_t born_ns;
+    pf_channel *channel;
+    pf_timer timer; /* the boot limit; later, the next step of killing it */
+    unsigned kills; /* steps so far: see hang.c */
+    struct pf__ear ear;
+    struct pf__wear wear;     /* its limits */
+    uint64_t requests_before; /* its rows' total at its birth */
+    unsigned over_memory;     /* times in a row that it was */
+};
+
+/* A worker's place. It outlives the processes in it; of two, one is the current. */
 struct pf__slot {
     struct pf__master *master;
     unsigned number;
-    pid_t pid;                  /* 0: nobody is here */
-    enum pf_worker_state state; /* the worker's, by its messages */
-    bool was_ready;
-    bool commanded; /* told to leave */
+    struct pf__worker seats[2];
+    unsigned current;
     unsigned failures;
-    int64_t born_ns;
-    pf_channel *channel;
-    pf_timer timer; /* empty: when to fill it; booting: the boot limit */
+    enum pf__end last_end;
+    bool ever_ended;
+    int64_t due_ns;         /* not filled before */
+    int64_t empty_since_ns; /* nobody has accepted here since */
+    pf_timer refill;        /* at due_ns */
+};
+
+/* A lane, as slots and threads count them: slot * threads + thread. */
+struct pf__lane {
+    bool full; /* it has paused; there may be none to take over, which it was told: */
+    bool overflow;
+    bool stuck;
+    bool excluded;           /* from what is steered to it */
+    int adopter;             /* lane; PF__NOBODY */
+    int64_t unable_until_ns; /* it could not adopt a moment ago */
+    struct pf__pulse pulse;
+};
+
+/* Counted since the start, for the status. */
+struct pf__tally {
+    uint64_t crashes, adoptions, stuck, hung, recycled, undead;
 };
 
 struct pf__master {
@@ -70,6 +123,7 @@ struct pf__master {
     pf_loop *loop;
     struct pf__signals signals;
     int death_pipe[2]; /* workers watch [0]; [1] is held here alone */
+    int crash_pipe[2]; /* workers write [1]: records of ipc/crash.h */
     struct pf__listeners listeners;
     struct pf__control control;
     pf_scoreboard *board;
@@ -77,33 +131,148 @@ struct pf__master {
     struct pf_cpu_plan plan;
     struct pf__slot *slots;
     unsigned slot_count;
+    struct pf__lane *lanes;
+    unsigned threads, lane_count;
     bool ever_ready;
-    bool announced;        /* on_ready has been called */
-    int64_t healthy_at_ns; /* when a worker was last known to be past PF__MIN_UPTIME_NS */
+    bool is_reaper; /* of what workers leave behind; not if it was before */
     int64_t started_ns;
-    pf_timer stop_timer;
+    int64_t healthy_at_ns;  /* when a worker was last known to be past PF__MIN_UPTIME_NS */
+    int64_t fork_window_ns; /* forks are counted from here */
+    unsigned forks;
+    int64_t oom_kills, throttled; /* as the cgroup counted them last; -1: not known */
+    bool is_throttled;
+    pf_timer stop_timer, tick_timer;
+    int64_t ticked_ns, worn_ns, drift_ns;
+    hwloc_bitmap_t allowed; /* CPUs, when they were planned; and the quota */
+    unsigned quota_milli;
+    unsigned worn_next; /* whose memory is looked at next */
+    unsigned ticks;
+    bool steered;                 /* the groups have had a program for the first time */
+    pid_t namers[PF__NAMERS_MAX]; /* processes that name backtraces; 0: none */
+    struct pf__tally tally;
+    char last_words[PF__EAR_TAIL]; /* of the worker that failed to boot last */
 };
+
+#define PF__MASTER_INIT                                                                    \
+    {                                                                                      \
+        .signals = {.fd = -1}, .death_pipe = {-1, -1}, .crash_pipe = {-1, -1},             \
+        .control = PF__CONTROL_NONE, .oom_kills = -1, .throttled = -1                      \
+    }
+
+/* ---- start.c --------------------------------------------------------------------- */
+
+/* The options with their defaults, and the service as far as the program knows it, which
+ * *out borrows. Returns 0 or -EINVAL. */
+int pf__start_options(const struct pf_master_options *given, struct pf_master_options *out,
+                      struct pf_service *service);
+
+/* Everything that can fail before the first fork. Returns an exit status; what was made is
+ * given back by pf__end(), whatever it is. */
+int pf__start(struct pf__master *master);
+void pf__end(struct pf__master *master);
+
+/* "cannot start: WHAT: why" into options->error; returns PF_EXIT_SOFTWARE. */
+int pf__start_failed(const struct pf__master *master, const char *what, int err);
 
 /* ---- slots.c --------------------------------------------------------------------- */
 
-/* Fill an empty slot. If the fork fails, it is tried again later; returns why, or 0. */
-int pf__slot_fill(struct pf__slot *slot);
+static inline struct pf__worker *pf__slot_worker(struct pf__slot *slot)
+{
+    return &slot->seats[slot->current];
+}
 
-/* Reap every child that has ended; a worker's slot is filled again if policy says so. */
-void pf__slots_reap(struct pf__master *master);
+static inline struct pf__worker *pf__slot_other(struct pf__slot *slot)
+{
+    return &slot->seats[!slot->current];
+}
+
+/* Do what policy wants with each slot now. Returns 0, or why a fork failed. */
+int pf__slots_review(struct pf__master *master);
 
 /* Tell all workers to leave, as urgently as master->stop says. */
 void pf__slots_stop(struct pf__master *master);
 
-/* Workers that live; workers that accept. */
+/* Worker processes that live; slots whose current worker accepts. */
 unsigned pf__slots_alive(const struct pf__master *master);
 unsigned pf__slots_accepting(const struct pf__master *master);
 
+/* The slot is to be filled again, so much later. */
+void pf__slot_refill(struct pf__slot *slot, int64_t delay_ns);
+
+/* ---- workers.c ------------------------------------------------------------------- */
+
+/* Fork one into its seat, which is empty. Returns 0 or a negative errno. */
+int pf__worker_start(struct pf__worker *worker);
+
+/* Send a message to a worker; one that does not arrive is only noted. */
+void pf__worker_tell(struct pf__worker *worker, enum pf_ipc_type type, const void *payload,
+                     size_t len, const int *fds, size_t fd_count);
+
+/* Let it leave; `last`: nobody else accepts from its listeners. */
+void pf__worker_drain(struct pf__worker *worker, bool last);
+
+/* It is leaving, told by us or by a signal: if it has not by its limit, it is killed. */
+void pf__worker_limit_leaving(struct pf__worker *worker);
+
+void pf__worker_kill(struct pf__worker *worker, int signal_number, const char *why);
+
+/* Its process is reaped: forget all about it. */
+void pf__worker_clear(struct pf__worker *worker);
+
+bool pf__worker_accepts(const struct pf__worker *worker);
+
+/* Its lane's cell in the scoreboard. */
+uint64_t pf__worker_get(const struct pf__worker *worker, unsigned thread,
+                        enum pf__column column);
+
+/* ---- reap.c ---------------------------------------------------------------------- */
+
+/* Reap every child that has ended. */
+void pf__reap(struct pf__master *master);
+
+/* ---- lanes.c --------------------------------------------------------------------- */
+
+static inline struct pf__worker *pf__lane_worker(struct pf__master *master, unsigned lane)
+{
+    return pf__slot_worker(&master->slots[lane / master->threads]);
+}
+
+/* Who watches whose listeners: put in order what policy and facts say now. */
+void pf__lanes_review(struct pf__master *master);
+
+/* A worker said that this lane of its cannot adopt; a worker's lanes watch nobody's any
+ * more, for it has ended or is leaving. */
+void pf__lanes_unable(struct pf__master *master, unsigned adopter, unsigned owner);
+void pf__lanes_forget(struct pf__worker *worker);
+
+/* ---- hang.c ---------------------------------------------------------------------- */
+
+/* Begin to look at the beats, every PF__TICK_NS. Returns 0 or a negative errno. */
+int pf__tick_start(struct pf__master *master);
+
+/* What a worker's crash handler wrote. */
+int pf__crash_on_record(pf_loop *loop, int fd, unsigned events, void *arg);
+
+/* ---- wear.c ---------------------------------------------------------------------- */
+
+/* Why the worker is to be replaced; NULL: it is not. Reads at most one worker's memory from
+ * /proc each PF__WEAR_NS. */
+const char *pf__worker_worn(struct pf__worker *worker);
+
 /* ---- spawn.c --------------------------------------------------------------------- */
 
-/* Fork a worker into the slot. Returns its pid, in the master only, and the master's end of
- * its channel in *channel_fd; or a negative errno. */
-int pf__spawn(struct pf__slot *slot, int *channel_fd);
+/* What the master and a worker it forked talk through, the master's ends. */
+struct pf__lines {
+    int channel_fd;
+    int stderr_fd;
+};
+
+/* Fork a worker. Returns its pid, in the master only; or a negative errno. */
+int pf__spawn(struct pf__worker *worker, struct pf__lines *lines);
+
+/* In a child: let go of everything of the master's but the listeners of one slot (none:
+ * slot_count), the death pipe's reading end, and what is for all. arg: the master. */
+void pf__let_go(struct pf__master *master, unsigned kept_slot);
 
 /* ---- signals.c ------------------------------------------------------------------- */
 
@@ -119,7 +288,12 @@ void pf__signals_close(struct pf__signals *signals);
 
 /* ---- master.c -------------------------------------------------------------------- */
 
-/* A worker's slot has changed: is everything up, or over, or hopeless? */
+pf_io_fn pf__master_on_signal;
+
+int64_t pf__master_now(const struct pf__master *master);
+
+/* Something has changed: fill slots, adopt, steer; is everything up, or over, or hopeless?
+ */
 void pf__master_review(struct pf__master *master);
 
 #endif

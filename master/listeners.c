@@ -2,51 +2,112 @@
 #include "master/listeners.h"
 
 #include "net/listener.h"
+#include "net/steer.h"
+
+#include <prefork/log.h>
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+/* How often an address is tried that a dead server's worker holds. */
+#define TRY_NS (20 * PF_MILLISECOND)
+
+static int *cell(const struct pf__listeners *listeners, unsigned lane, size_t at)
+{
+    return &listeners->fds[lane * PF__ADDRESSES_MAX + at];
+}
+
+/* ---- what to say of a bind that failed ------------------------------------------- */
+
+static PF_PRINTF(3, 4) int say(const struct pf_master_options *options, int status,
+                               const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (options->error && options->error_len)
+        vsnprintf(options->error, options->error_len, format, args);
+    va_end(args);
+    return status;
+}
+
+static int refuse(const struct pf_master_options *options, const char *text,
+                  const char *why)
+{
+    return say(options, PF_EXIT_USAGE, "--bind %s: %s", text, why);
+}
 
 /* Does an address before this one have the same port? */
 static bool is_our_port(const struct pf__listeners *listeners, size_t at)
 {
-    for (size_t i = 0; i < at; i++)
-        if (pf_address_port(&listeners->addresses[i]) ==
-            pf_address_port(&listeners->addresses[at]))
+    const struct pf_address *wanted = &listeners->addresses[at];
+    for (size_t i = 0; i < at; i++) {
+        const struct pf_address *other = &listeners->addresses[i];
+        if (!pf_address_is_unix(other) && other->datagram == wanted->datagram &&
+            pf_address_port(other) == pf_address_port(wanted))
             return true;
+    }
     return false;
 }
 
-/* What to say of a bind that failed, and what would help. */
-static void explain(const struct pf__listeners *listeners, size_t at, const char *text,
-                    int err, char *error, size_t error_len)
+static int explain_in_use(const struct pf__listeners *listeners, size_t at,
+                          const char *text, int holder_pid,
+                          const struct pf_master_options *options)
 {
     const struct pf_address *address = &listeners->addresses[at];
     char holder[64];
-    if (err == -EADDRINUSE && is_our_port(listeners, at))
-        snprintf(error, error_len, "--bind %s: overlaps with another --bind; leave one out",
-                 text);
-    else if (err == -EADDRINUSE && pf_listener_holder(address, holder, sizeof holder) == 0)
-        snprintf(error, error_len, "--bind %s: in use by %s; stop it or use another port",
-                 text, holder);
-    else if (err == -EADDRINUSE)
-        snprintf(error, error_len, "--bind %s: in use by another server; use another port",
-                 text);
-    else if (err == -EACCES)
-        snprintf(error, error_len,
-                 "--bind %s: not allowed; ports below 1024 need root or "
-                 "CAP_NET_BIND_SERVICE: use a higher one",
-                 text);
-    else if (err == -EADDRNOTAVAIL)
-        snprintf(error, error_len,
-                 "--bind %s: not an address of this machine; use one of its own, or :PORT "
-                 "for all",
-                 text);
-    else
-        snprintf(error, error_len, "--bind %s: %s", text, strerror(-err));
+    if (pf_address_is_unix(address) && holder_pid)
+        return say(options, PF_EXIT_UNAVAILABLE,
+                   "--bind %s: in use by another server (pid %d); stop it", text,
+                   holder_pid);
+    if (pf_address_is_unix(address))
+        return say(options, PF_EXIT_UNAVAILABLE,
+                   "--bind %s: in use by another server; stop it", text);
+    if (is_our_port(listeners, at))
+        return say(options, PF_EXIT_UNAVAILABLE,
+                   "--bind %s: overlaps with another --bind; leave one out", text);
+    if (pf_listener_holder(address, holder, sizeof holder) == 0)
+        return say(options, PF_EXIT_UNAVAILABLE,
+                   "--bind %s: in use by %s; stop it or use another port", text, holder);
+    return say(options, PF_EXIT_UNAVAILABLE,
+               "--bind %s: in use by another server; use another port", text);
 }
+
+static bool is_scarcity(int err)
+{
+    return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS;
+}
+
+static int explain(const struct pf__listeners *listeners, size_t at, const char *text,
+                   int err, int holder_pid, const struct pf_master_options *options)
+{
+    bool file = pf_address_is_unix(&listeners->addresses[at]);
+    if (err == -EADDRINUSE)
+        return explain_in_use(listeners, at, text, holder_pid, options);
+    if (err == -EEXIST)
+        return say(options, PF_EXIT_UNAVAILABLE,
+                   "--bind %s: what stands there is no socket of a server; move it away",
+                   text);
+    if (err == -EACCES && !file)
+        return say(options, PF_EXIT_UNAVAILABLE,
+                   "--bind %s: not allowed; ports below 1024 need root or "
+                   "CAP_NET_BIND_SERVICE: use a higher one",
+                   text);
+    if (err == -EADDRNOTAVAIL)
+        return say(options, PF_EXIT_UNAVAILABLE,
+                   "--bind %s: not an address of this machine; use one of its own, or "
+                   ":PORT for all",
+                   text);
+    return say(options, is_scarcity(err) ? PF_EXIT_SOFTWARE : PF_EXIT_UNAVAILABLE,
+               "--bind %s: %s%s", text, strerror(-err),
+               file ? "; name a path in a directory of yours" : "");
+}
+
+/* ---- opening --------------------------------------------------------------------- */
 
 static bool is_known(const struct pf__listeners *listeners,
                      const struct pf_address *address)
@@ -57,122 +118,248 @@ static bool is_known(const struct pf__listeners *listeners,
     return false;
 }
 
-static int refuse(char *error, size_t error_len, const char *text, const char *why)
+/* How lanes accept from an address: datagrams have no queue of connections to share, and
+ * unix sockets know no groups. */
+static enum pf_accept_mode mode_of(const struct pf_address *address,
+                                   enum pf_distribution distribution)
 {
-    snprintf(error, error_len, "--bind %s: %s", text, why);
-    return PF_EXIT_USAGE;
+    if (address->datagram)
+        return PF_ACCEPT_OWN;
+    if (distribution == PF_DISTRIBUTE_SHARED)
+        return PF_ACCEPT_SHARED;
+    if (distribution == PF_DISTRIBUTE_EXCLUSIVE || pf_address_is_unix(address))
+        return PF_ACCEPT_EXCLUSIVE;
+    return PF_ACCEPT_OWN;
+}
+
+/* Can the service take what comes there? */
+static const char *misfit(const struct pf_address *address,
+                          const struct pf_service *service)
+{
+    if (address->datagram && !service->on_datagram)
+        return "the application takes no datagrams; leave \"udp:\" out";
+    if (!address->datagram && !service->on_connection)
+        return "the application takes datagrams only; write udp:HOST:PORT";
+    return NULL;
 }
 
 /* Append what the text stands for to the table. */
-static int resolve(struct pf__listeners *listeners, const char *text, char *error,
-                   size_t error_len)
+static int resolve(struct pf__listeners *listeners, const char *text,
+                   const struct pf_master_options *options)
 {
     struct pf_address found[PF_ADDRESSES_MAX];
     char why[128];
     int n = pf_address_parse(text, found, why, sizeof why);
     if (n < 0)
-        return refuse(error, error_len, text, why);
+        return refuse(options, text, why);
     for (int i = 0; i < n; i++) {
+        const char *wrong = misfit(&found[i], options->service);
+        if (wrong)
+            return refuse(options, text, wrong);
         if (is_known(listeners, &found[i]))
-            return refuse(error, error_len, text, "given twice; leave one out");
+            return refuse(options, text, "given twice; leave one out");
         if (listeners->count == PF__ADDRESSES_MAX)
-            return refuse(error, error_len, text, "too many addresses; leave some out");
+            return refuse(options, text, "too many addresses; leave some out");
+        listeners->modes[listeners->count] = mode_of(&found[i], options->distribution);
+        listeners->files[listeners->count] = (struct pf_listener_file)PF_LISTENER_FILE_NONE;
         listeners->addresses[listeners->count++] = found[i];
     }
     return PF_EXIT_OK;
 }
 
-static bool is_scarcity(int err)
+static int open_one(struct pf__listeners *listeners, size_t at, enum pf_listener_role role,
+                    const struct pf_listener_options *options, int *holder)
 {
-    return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS;
+    struct pf_address *address = &listeners->addresses[at];
+    const char *path = pf_address_path(address);
+    if (path)
+        return pf_listener_file_open(&listeners->files[at], path, options, holder);
+    return pf_listener_open(address, options, role);
 }
 
-/* One address for every lane. Returns 0 or a negative errno; what is open stays open. */
-static int open_lanes(struct pf__listeners *listeners, size_t at, int backlog)
+/* Is it a worker of a server like this one that has the address? Then it may have lost its
+ * master, and is about to let go. */
+static bool may_be_let_go(const struct pf_address *address)
 {
-    for (unsigned lane = 0; lane < listeners->lanes; lane++) {
-        int fd = pf_listener_open(&listeners->addresses[at],
-                                  &(struct pf_listener_options){.backlog = backlog},
-                                  lane == 0 ? PF_LISTENER_FIRST : PF_LISTENER_JOINS);
+    char holder[64];
+    if (pf_address_is_unix(address) ||
+        pf_listener_holder(address, holder, sizeof holder) != 0)
+        return false;
+    size_t len = strlen(program_invocation_short_name);
+    if (len > 15) /* as the kernel cuts names */
+        len = 15;
+    return strncmp(holder, program_invocation_short_name, len) == 0 && holder[len] == ' ';
+}
+
+static int open_first(struct pf__listeners *listeners, size_t at,
+                      const struct pf_listener_options *options, int *holder)
+{
+    enum pf_listener_role role =
+        listeners->modes[at] == PF_ACCEPT_OWN ? PF_LISTENER_FIRST : PF_LISTENER_ALONE;
+    int fd = open_one(listeners, at, role, options, holder);
+    if (fd != -EADDRINUSE || is_our_port(listeners, at) ||
+        !may_be_let_go(&listeners->addresses[at]))
+        return fd;
+    struct timespec pause = {.tv_nsec = TRY_NS};
+    for (int64_t waited = 0; fd == -EADDRINUSE && waited < PF__LISTENERS_WAIT_NS;
+         waited += TRY_NS) {
+        (void)nanosleep(&pause, NULL); /* no event tells of it */
+        fd = open_one(listeners, at, role, options, holder);
+    }
+    return fd;
+}
+
+/* One address, for every lane if need be. Returns 0 or a negative errno; what is open stays
+ * open. */
+static int open_address(struct pf__listeners *listeners, size_t at,
+                        const struct pf_listener_options *options, int *holder)
+{
+    int fd = open_first(listeners, at, options, holder);
+    if (fd < 0)
+        return fd;
+    *cell(listeners, 0, at) = fd;
+    for (unsigned lane = 1;
+         listeners->modes[at] == PF_ACCEPT_OWN && lane < listeners->lanes; lane++) {
+        fd = open_one(listeners, at, PF_LISTENER_JOINS, options, holder);
         if (fd < 0)
             return fd;
-        listeners->fds[lane * PF__ADDRESSES_MAX + at] = fd;
+        *cell(listeners, lane, at) = fd;
     }
     return 0;
 }
 
+static void leave_out(struct pf__listeners *listeners, size_t at)
+{
+    size_t behind = --listeners->count - at;
+    memmove(&listeners->addresses[at], &listeners->addresses[at + 1],
+            behind * sizeof *listeners->addresses);
+    memmove(&listeners->modes[at], &listeners->modes[at + 1],
+            behind * sizeof *listeners->modes);
+}
+
 /* All addresses of one text. A port that the kernel picks for the first is everybody's; of
  * the two families of ":PORT" one may be missing on this machine: then serve the other. */
-static int open_text(struct pf__listeners *listeners, const char *text, int backlog,
-                     char *error, size_t error_len)
+static int open_text(struct pf__listeners *listeners, const char *text,
+                     const struct pf_master_options *options)
 {
+    const struct pf_listener_options made = {
+        .backlog = options->backlog,
+        .defer_accept_s = (int)((options->defer_accept_ns + PF_SECOND - 1) / PF_SECOND),
+        .fastopen = (int)options->fast_open,
+        .unix_mode = options->unix_mode};
     size_t first = listeners->count;
-    int status = resolve(listeners, text, error, error_len);
+    int status = resolve(listeners, text, options);
     for (size_t i = first; status == PF_EXIT_OK && i < listeners->count; i++) {
         struct pf_address *address = &listeners->addresses[i];
         if (i > first && pf_address_port(address) == 0)
             pf_address_set_port(address, pf_address_port(&listeners->addresses[first]));
-        int err = open_lanes(listeners, i, backlog);
-        if (err == -EAFNOSUPPORT && listeners->count - first > 1) {
-            listeners->count--;
-            memmove(address, address + 1, (listeners->count - i) * sizeof *address);
-            i--;
-        } else if (err) {
-            explain(listeners, i, text, err, error, error_len);
-            status = is_scarcity(err) ? PF_EXIT_SOFTWARE : PF_EXIT_UNAVAILABLE;
-        }
+        int holder = 0;
+        int err = open_address(listeners, i, &made, &holder);
+        if (err == -EAFNOSUPPORT && listeners->count - first > 1)
+            leave_out(listeners, i--);
+        else if (err)
+            status = explain(listeners, i, text, err, holder, options);
     }
     return status;
 }
 
-int pf__listeners_open(struct pf__listeners *listeners, const char *const *binds,
-                       size_t bind_count, unsigned lanes, int backlog, char *error,
-                       size_t error_len)
+static void warn_if_clipped(int backlog)
+{
+    int clipped = pf_listener_clipped(backlog);
+    if (clipped < backlog)
+        pf_log(PF_LOG_WARN, "backlog-clipped",
+               "wanted=%d net.core.somaxconn=%d; raise it with sysctl(8)", backlog,
+               clipped);
+}
+
+int pf__listeners_open(struct pf__listeners *listeners, unsigned lanes,
+                       const struct pf_master_options *options)
 {
     *listeners = (struct pf__listeners){.lanes = lanes};
     size_t cells = (size_t)lanes * PF__ADDRESSES_MAX;
     listeners->fds = malloc(cells * sizeof *listeners->fds);
-    if (!listeners->fds) {
-        snprintf(error, error_len, "out of memory for %u listeners", lanes);
-        return PF_EXIT_SOFTWARE;
-    }
+    if (!listeners->fds)
+        return say(options, PF_EXIT_SOFTWARE, "out of memory for %u listeners", lanes);
     for (size_t i = 0; i < cells; i++)
         listeners->fds[i] = -1;
     int status = PF_EXIT_OK;
-    for (size_t i = 0; i < bind_count && status == PF_EXIT_OK; i++)
-        status = open_text(listeners, binds[i], backlog, error, error_len);
+    for (size_t i = 0; i < options->bind_count && status == PF_EXIT_OK; i++)
+        status = open_text(listeners, options->binds[i], options);
     if (status != PF_EXIT_OK)
         pf__listeners_fini(listeners);
+    else
+        warn_if_clipped(options->backlog);
     return status;
 }
 
-const int *pf__listeners_of(const struct pf__listeners *listeners, unsigned lane)
+/* ---- use ------------------------------------------------------------------------- */
+
+int pf__listeners_fd(const struct pf__listeners *listeners, unsigned lane, size_t address)
 {
-    return &listeners->fds[lane * PF__ADDRESSES_MAX];
+    return *cell(listeners, listeners->modes[address] == PF_ACCEPT_OWN ? lane : 0, address);
 }
 
-void pf__listeners_close_lane(struct pf__listeners *listeners, unsigned lane)
+size_t pf__listeners_own(const struct pf__listeners *listeners, unsigned lane, int *fds)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < listeners->count; i++)
+        if (listeners->modes[i] == PF_ACCEPT_OWN)
+            fds[count++] = *cell(listeners, lane, i);
+    return count;
+}
+
+bool pf__listeners_wait(const struct pf__listeners *listeners, unsigned lane)
+{
+    for (size_t i = 0; i < listeners->count; i++)
+        if (listeners->modes[i] == PF_ACCEPT_OWN &&
+            pf_listener_has_queue(*cell(listeners, lane, i)))
+            return true;
+    return false;
+}
+
+void pf__listeners_steer(const struct pf__listeners *listeners,
+                         const struct sock_filter *program, unsigned count)
 {
     for (size_t i = 0; i < listeners->count; i++) {
-        int *fd = &listeners->fds[lane * PF__ADDRESSES_MAX + i];
-        if (*fd != -1)
-            close(*fd);
-        *fd = -1;
+        if (listeners->modes[i] != PF_ACCEPT_OWN || listeners->lanes < 2)
+            continue;
+        int err = pf_steer_attach(*cell(listeners, 0, i), program, count);
+        if (err)
+            pf_log(PF_LOG_WARN, "not-steered", "error=%s", strerror(-err));
     }
 }
 
-void pf__listeners_close_others(struct pf__listeners *listeners, unsigned kept_lane)
+/* ---- closing --------------------------------------------------------------------- */
+
+static void close_cell(int *fd)
 {
-    for (unsigned lane = 0; lane < listeners->lanes; lane++)
-        if (lane != kept_lane)
-            pf__listeners_close_lane(listeners, lane);
+    if (*fd != -1)
+        close(*fd);
+    *fd = -1;
+}
+
+void pf__listeners_keep(struct pf__listeners *listeners, unsigned first, unsigned count)
+{
+    for (size_t i = 0; i < listeners->count; i++) {
+        pf_listener_file_release(&listeners->files[i]);
+        if (listeners->modes[i] != PF_ACCEPT_OWN && count > 0)
+            continue;
+        for (unsigned lane = 0; lane < listeners->lanes; lane++)
+            if (lane < first || lane >= first + count)
+                close_cell(cell(listeners, lane, i));
+    }
+}
+
+void pf__listeners_close(struct pf__listeners *listeners)
+{
+    pf__listeners_keep(listeners, 0, 0);
 }
 
 void pf__listeners_fini(struct pf__listeners *listeners)
 {
     if (!listeners->fds)
         return;
-    pf__listeners_close_others(listeners, listeners->lanes);
+    pf__listeners_close(listeners);
     free(listeners->fds);
     *listeners = (struct pf__listeners){0};
 }

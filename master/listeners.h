@@ -1,37 +1,66 @@
 /*
  * listeners.h - the master's listening sockets: a row of addresses, a column for each lane.
+ *
+ * An address has a socket for each lane, all in one group, or one that all lanes share. As
+ * long as the server runs, none of them is closed: what stands in a queue waits there for
+ * whoever comes next.
  */
 #ifndef PREFORK_MASTER_LISTENERS_H
 #define PREFORK_MASTER_LISTENERS_H
 
+#include "net/acceptor.h"
 #include "net/address.h"
+#include "net/listener_file.h"
+
+#include <linux/filter.h>
+#include <prefork/master.h>
 
 /* Addresses in all; one --bind may stand for several. */
 #define PF__ADDRESSES_MAX 64
 
 struct pf__listeners {
     size_t count;   /* addresses */
-    unsigned lanes; /* sockets for each address */
+    unsigned lanes; /* columns */
     struct pf_address addresses[PF__ADDRESSES_MAX];
-    int *fds; /* [lane * PF__ADDRESSES_MAX + address]; -1: closed */
+    enum pf_accept_mode modes[PF__ADDRESSES_MAX]; /* PF_ACCEPT_OWN: a socket for each lane;
+                                                     else the first lane's is everybody's */
+    struct pf_listener_file files[PF__ADDRESSES_MAX]; /* of unix sockets that have one */
+    int *fds; /* [lane * PF__ADDRESSES_MAX + address]; -1: none, or closed */
 };
 
 /*
- * Bind and listen on each of the texts, once for each lane; only if nobody else does.
+ * Bind and listen on each of options->binds; only if nobody else does. A socket that a dead
+ * server's worker is about to close is waited for, PF__LISTENERS_WAIT_NS at the most.
  *
  * Returns PF_EXIT_OK, or PF_EXIT_USAGE, PF_EXIT_UNAVAILABLE or PF_EXIT_SOFTWARE with one
- * line in error[error_len]; then nothing is open.
+ * line in options->error; then nothing is open.
  */
-int pf__listeners_open(struct pf__listeners *listeners, const char *const *binds,
-                       size_t bind_count, unsigned lanes, int backlog, char *error,
-                       size_t error_len);
+#define PF__LISTENERS_WAIT_NS (500 * PF_MILLISECOND)
+int pf__listeners_open(struct pf__listeners *listeners, unsigned lanes,
+                       const struct pf_master_options *options);
 
-/* The sockets of one lane: `count` of them. */
-const int *pf__listeners_of(const struct pf__listeners *listeners, unsigned lane);
+/* The socket that a lane accepts from at an address, be it everybody's; -1: closed. */
+int pf__listeners_fd(const struct pf__listeners *listeners, unsigned lane, size_t address);
 
-/* Close those of one lane; of all lanes but one (lanes: none is kept); free the memory. */
-void pf__listeners_close_lane(struct pf__listeners *listeners, unsigned lane);
-void pf__listeners_close_others(struct pf__listeners *listeners, unsigned kept_lane);
+/* The sockets that are this lane's alone, in the order of the addresses, into fds[]; how
+ * many. */
+size_t pf__listeners_own(const struct pf__listeners *listeners, unsigned lane, int *fds);
+
+/* Does something wait on the lane's own sockets? A system call for each. */
+bool pf__listeners_wait(const struct pf__listeners *listeners, unsigned lane);
+
+/* Steer all groups by this program (0 instructions: by the kernel's hash). */
+void pf__listeners_steer(const struct pf__listeners *listeners,
+                         const struct sock_filter *program, unsigned count);
+
+/* Close the sockets of the lanes that are not among `count` from `first` on, those of all
+ * lanes excepted, and give up the files' locks: for a worker, with its own lanes. */
+void pf__listeners_keep(struct pf__listeners *listeners, unsigned first, unsigned count);
+
+/* Close them all, and remove what is in the file system (not in a child). */
+void pf__listeners_close(struct pf__listeners *listeners);
+
+/* The same, and free the memory. */
 void pf__listeners_fini(struct pf__listeners *listeners);
 
 #endif

@@ -11,11 +11,6 @@
 #include <hwloc.h>
 #include <prefork/master.h>
 
-/* The limits of --workers and --threads, and of their product. */
-#define PF_WORKERS_MAX 1024
-#define PF_THREADS_MAX 256
-#define PF_LANES_MAX   1024
-
 /* No quota: all allowed CPUs may be used all the time. */
 #define PF_QUOTA_NONE 0
 

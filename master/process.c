@@ -250,19 +250,12 @@ static enum pf__how how_of(const siginfo_t *info)
     return info->si_status == SIGKILL ? PF__HOW_KILL : PF__HOW_OTHER;
 }
 
-/* 0.5 to 1.5: see slots.c. */
-static double spread(int64_t now)
-{
-    enum {
-        STEPS = 1000003
-    };
-    return 0.5 + (double)(now % STEPS) / STEPS;
-}
-
 static void child_ended(struct family *family, int number, const siginfo_t *info)
 {
     struct child *child = &family->children[number];
-    enum pf__end end = pf__policy_classify(family->stop != STOP_NOT, true, how_of(info));
+    enum pf__end end =
+        pf__policy_classify(family->stop != STOP_NOT ? PF__FATE_LEAVE : PF__FATE_LIVE, true,
+                            how_of(info), false);
     int64_t now = now_ns(), uptime = now - child->born_ns;
     char what[96];
     snprintf(what, sizeof what, "pid=%ld cause=%s %s=%d uptime=%.1fs", (long)child->pid,
@@ -275,7 +268,7 @@ static void child_ended(struct family *family, int number, const siginfo_t *info
     else
         restart(family, number, "child-ended", what,
                 pf__policy_delay(child->failures, true, has_others(family, child),
-                                 spread(now)));
+                                 pf__policy_spread(now)));
 }
 
 static void reap(struct family *family)

@@ -1,26 +1,23 @@
 /*
- * slots.c - the workers' places: filled, watched, emptied, filled again.
+ * slots.c - the workers' places: filled, and filled anew before a worker leaves.
  *
- * Two things end a worker's time in its slot, in either order: SIGCHLD, after which it is
- * reaped here, and the end of its channel, which is only noted. The slot is free when the
- * process is reaped, never before, so its pid cannot be anybody else's.
+ * What a slot wants is decided by pf__policy_slot(); here it is done. A slot has two seats,
+ * so that a successor can be ready, and accept, before its predecessor stops.
  */
 #include "master/internal.h"
-#include "master/policy.h"
 
 #include <prefork/log.h>
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 unsigned pf__slots_alive(const struct pf__master *master)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < master->slot_count; i++)
-        n += master->slots[i].pid != 0;
+        for (unsigned seat = 0; seat < 2; seat++)
+            n += master->slots[i].seats[seat].pid != 0;
     return n;
 }
 
@@ -28,256 +25,191 @@ unsigned pf__slots_accepting(const struct pf__master *master)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < master->slot_count; i++)
-        n += master->slots[i].pid != 0 && master->slots[i].state == PF_WORKER_ACCEPTING;
+        n += pf__worker_accepts(&master->slots[i].seats[master->slots[i].current]);
     return n;
 }
 
-/* The worker's state as its messages tell it; it has checked its own moves, so a wrong one
- * here means a message of a worker that is not right in its head. */
-static bool set_state(struct pf__slot *slot, enum pf_worker_state to)
-{
-    if (!pf__worker_may_move(slot->state, to)) {
-        pf_log(PF_LOG_WARN, "worker-out-of-order", "worker=%u %s->%s ignored", slot->number,
-               pf__worker_state_name(slot->state), pf__worker_state_name(to));
-        return false;
-    }
-    slot->state = to;
-    return true;
-}
+/* ---- when it is due -------------------------------------------------------------- */
 
-static void tell(struct pf__slot *slot, enum pf_ipc_type type)
-{
-    int err = pf_channel_send(slot->channel, (uint16_t)type, NULL, 0, NULL, 0);
-    if (err)
-        pf_log(PF_LOG_DEBUG, "message-not-sent", "worker=%u type=%d error=%s", slot->number,
-               (int)type, strerror(-err));
-}
-
-static void kill_worker(const struct pf__slot *slot, const char *why)
-{
-    pf_log(PF_LOG_WARN, "worker-killed", "worker=%u pid=%ld why=%s", slot->number,
-           (long)slot->pid, why);
-    kill(slot->pid, SIGKILL); /* ours until reaped: it cannot be another process */
-}
-
-static void clear_timer(struct pf__slot *slot)
-{
-    (void)pf_loop_remove_timeout(slot->master->loop, slot->timer);
-    slot->timer = (pf_timer){0};
-}
-
-/* ---- filling --------------------------------------------------------------------- */
-
-static int slot_on_refill(pf_loop *loop, void *arg)
+static int slot_on_due(pf_loop *loop, void *arg)
 {
     (void)loop;
     struct pf__slot *slot = arg;
-    slot->timer = (pf_timer){0};
-    (void)pf__slot_fill(slot); /* tried again if it fails */
+    slot->refill = (pf_timer){0};
+    pf__master_review(slot->master);
     return 0;
 }
 
-static int slot_on_boot_limit(pf_loop *loop, void *arg)
+void pf__slot_refill(struct pf__slot *slot, int64_t delay_ns)
 {
-    (void)loop;
-    struct pf__slot *slot = arg;
-    slot->timer = (pf_timer){0};
-    kill_worker(slot, "boot-limit");
-    return 0;
-}
-
-static void refill_later(struct pf__slot *slot, int64_t delay_ns)
-{
-    int err = pf_loop_call_later(slot->master->loop, delay_ns, slot_on_refill, slot,
-                                 &slot->timer);
-    if (err) /* the table of timers has one place for each slot: see reserve in master.c */
-        pf_log(PF_LOG_ERROR, "slot-not-refilled", "worker=%u error=%s", slot->number,
+    struct pf__master *master = slot->master;
+    slot->due_ns = pf__master_now(master) + delay_ns;
+    (void)pf_loop_remove_timeout(master->loop, slot->refill);
+    slot->refill = (pf_timer){0};
+    if (delay_ns == 0)
+        return;
+    int err = pf_loop_call_later(master->loop, delay_ns, slot_on_due, slot, &slot->refill);
+    if (err) /* each slot has a place reserved: see master.c; the tick looks as well */
+        pf_log(PF_LOG_ERROR, "slot-not-timed", "worker=%u error=%s", slot->number,
                strerror(-err));
 }
 
-static void slot_on_message(pf_channel *channel, const struct pf_message *message,
-                            void *arg)
+/* One fork more in this window? If not, when. */
+static bool may_fork(struct pf__master *master, int64_t *wait_ns)
 {
-    (void)channel;
-    struct pf__slot *slot = arg;
-    if (message->type == PF_IPC_READY) {
-        if (!set_state(slot, PF_WORKER_READY))
-            return;
-        slot->was_ready = true;
-        slot->master->ever_ready = true;
-        if (!slot->commanded)
-            tell(slot, PF_IPC_GO);
-    } else if (message->type == PF_IPC_ACCEPTING) {
-        if (!set_state(slot, PF_WORKER_ACCEPTING))
-            return;
-        clear_timer(slot);
-        pf_log(PF_LOG_INFO, "worker-accepts", "worker=%u pid=%ld cpu=%d", slot->number,
-               (long)slot->pid, slot->master->plan.seat[slot->number].cpu);
-        pf__master_review(slot->master);
+    int64_t now = pf__master_now(master);
+    if (now - master->fork_window_ns >= PF__FORKS_WINDOW_NS) {
+        master->fork_window_ns = now;
+        master->forks = 0;
     }
+    *wait_ns = master->fork_window_ns + PF__FORKS_WINDOW_NS - now;
+    return master->forks < master->slot_count + PF__FORKS_SPARE;
 }
 
-static void slot_on_closed(pf_channel *channel, int reason, void *arg)
+/* ---- doing what policy wants ----------------------------------------------------- */
+
+static enum pf__seat_kind kind_of(const struct pf__worker *worker)
 {
-    struct pf__slot *slot = arg;
-    slot->channel = NULL;
-    pf_channel_free(channel);
-    if (reason == -EPROTO)
-        kill_worker(slot, "broken-message");
+    if (!worker->pid)
+        return PF__SEAT_EMPTY;
+    if (worker->fate != PF__FATE_LIVE || worker->state >= PF_WORKER_DRAINING)
+        return PF__SEAT_LEAVING;
+    return worker->state == PF_WORKER_ACCEPTING ? PF__SEAT_ACCEPTING : PF__SEAT_BOOTING;
 }
 
-static void score(struct pf__slot *slot)
+/* Is another slot replacing its worker? One at a time. */
+static bool replaces_elsewhere(const struct pf__slot *slot)
 {
     const struct pf__master *master = slot->master;
-    pf_score(pf_scoreboard_cell(master->board, slot->number, PF__COLUMN_SLOT),
-             slot->number);
-    pf_score(pf_scoreboard_cell(master->board, slot->number, PF__COLUMN_PID),
-             (uint64_t)slot->pid);
-    pf_score(pf_scoreboard_cell(master->board, slot->number, PF__COLUMN_CPU),
-             (uint64_t)(int64_t)master->plan.seat[slot->number].cpu);
+    for (unsigned i = 0; i < master->slot_count; i++) {
+        const struct pf__slot *other = &master->slots[i];
+        enum pf__seat_kind kind = kind_of(&other->seats[!other->current]);
+        if (other != slot && (kind == PF__SEAT_BOOTING || kind == PF__SEAT_ACCEPTING))
+            return true;
+    }
+    return false;
 }
 
-int pf__slot_fill(struct pf__slot *slot)
+static enum pf__slot_action wanted(struct pf__slot *slot, const char **worn)
 {
     struct pf__master *master = slot->master;
-    int channel_fd;
-    int pid = pf__spawn(slot, &channel_fd);
-    if (pid < 0) {
-        pf_log(PF_LOG_ERROR, "fork-failed", "worker=%u error=%s", slot->number,
-               strerror(-pid));
-        slot->failures++;
-        refill_later(slot, pf__policy_delay(slot->failures, false, false, 1.0));
-        pf__master_review(master);
-        return pid;
-    }
-    slot->pid = pid;
-    slot->state = PF_WORKER_BOOT;
-    slot->was_ready = slot->commanded = false;
-    (void)pf_loop_time(master->loop, &slot->born_ns);
-    pf_count(pf_scoreboard_cell(master->board, slot->number, PF__COLUMN_STARTS), 1);
-    score(slot);
+    struct pf__slot_view view = {.current = kind_of(pf__slot_worker(slot)),
+                                 .other = kind_of(pf__slot_other(slot)),
+                                 .stopping = master->stop != PF__STOP_NOT,
+                                 .due = pf__master_now(master) >= slot->due_ns};
+    if (view.current == PF__SEAT_ACCEPTING)
+        *worn = pf__worker_worn(pf__slot_worker(slot));
+    view.worn = *worn != NULL;
+    view.turn = view.worn && !replaces_elsewhere(slot);
+    return pf__policy_slot(&view);
+}
 
-    struct pf_channel_options channel = {PF_CHANNEL_OPTIONS, .on_message = slot_on_message,
-                                         .on_closed = slot_on_closed, .arg = slot};
-    int err = pf_channel_new(master->loop, channel_fd, &channel, &slot->channel);
-    if (err) {
-        close(channel_fd);
-        kill_worker(slot, "no-channel");
+/* Fork, unless too much has been forked; if that fails, later. */
+static int start(struct pf__worker *worker)
+{
+    struct pf__slot *slot = worker->slot;
+    int64_t wait_ns;
+    if (!may_fork(slot->master, &wait_ns)) {
+        pf__slot_refill(slot, wait_ns);
+        pf_log(PF_LOG_WARN, "fork-limit", "worker=%u next-in=%.1fs", slot->number,
+               (double)wait_ns / 1e9);
+        return 0;
     }
-    (void)pf_loop_call_later(master->loop, master->options->boot_ns, slot_on_boot_limit,
-                             slot, &slot->timer);
+    slot->master->forks++;
+    int err = pf__worker_start(worker);
+    if (!err)
+        return 0;
+    slot->failures++;
+    int64_t delay =
+        pf__policy_delay(slot->failures, false, pf__slots_accepting(slot->master) > 0, 1);
+    pf_log(PF_LOG_WARN, "fork-failed", "worker=%u error=%s next-in=%.1fs", slot->number,
+           strerror(-err), (double)delay / 1e9);
+    pf__slot_refill(slot, delay);
+    return err;
+}
+
+/* The lanes are the new worker's: what was known of the old one's is past. */
+static void promote(struct pf__slot *slot)
+{
+    struct pf__master *master = slot->master;
+    pf__lanes_forget(pf__slot_worker(slot));
+    slot->current = !slot->current;
+    for (unsigned i = 0; i < master->threads; i++) {
+        struct pf__lane *lane = &master->lanes[slot->number * master->threads + i];
+        lane->full = lane->overflow = lane->stuck = false;
+        lane->pulse = (struct pf__pulse){0};
+    }
+}
+
+static void swap(struct pf__slot *slot)
+{
+    struct pf__worker *old = pf__slot_worker(slot);
+    promote(slot);
+    old->fate = PF__FATE_RECYCLE;
+    slot->master->tally.recycled++;
+    pf__worker_drain(old, false);
+    pf__worker_limit_leaving(old);
+}
+
+static int act(struct pf__slot *slot)
+{
+    const char *worn = NULL;
+    switch (wanted(slot, &worn)) {
+    case PF__SLOT_WAIT:
+    case PF__SLOT_ACTIONS:
+        return 0;
+    case PF__SLOT_START:
+        return start(pf__slot_worker(slot));
+    case PF__SLOT_REPLACE:
+        if (worn)
+            pf_log(PF_LOG_INFO, "recycling", "worker=%u pid=%ld why=%s", slot->number,
+                   (long)pf__slot_worker(slot)->pid, worn);
+        return start(pf__slot_other(slot));
+    case PF__SLOT_PROMOTE:
+        promote(slot);
+        return 0;
+    case PF__SLOT_SWAP:
+        swap(slot);
+        return 0;
+    }
     return 0;
 }
 
-/* ---- reaping --------------------------------------------------------------------- */
-
-/* 0.5 to 1.5: the low digits of a moment in nanoseconds are chance enough, and the
- * program's random(3) stays the program's. */
-static double spread(int64_t now_ns)
+int pf__slots_review(struct pf__master *master)
 {
-    enum {
-        STEPS = 1000003
-    };
-    return 0.5 + (double)(now_ns % STEPS) / STEPS;
-}
-
-static void log_end(const struct pf__slot *slot, const siginfo_t *info, enum pf__end end,
-                    int64_t uptime_ns, int64_t delay_ns)
-{
-    bool by_signal = info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED;
-    char next[48] = "";
-    if (delay_ns > 0)
-        snprintf(next, sizeof next, " next-in=%.1fs", (double)delay_ns / 1e9);
-    else if (delay_ns == 0)
-        snprintf(next, sizeof next, " next=now");
-    pf_log(end == PF__END_COMMANDED || end == PF__END_CLEAN ? PF_LOG_INFO : PF_LOG_WARN,
-           "worker-ended", "worker=%u pid=%ld cause=%s %s=%d%s uptime=%.1fs%s",
-           slot->number, (long)slot->pid, pf__end_name(end),
-           by_signal ? "signal" : "status", info->si_status,
-           info->si_code == CLD_DUMPED ? " core=yes" : "", (double)uptime_ns / 1e9, next);
-}
-
-static enum pf__how how_of(const siginfo_t *info)
-{
-    if (info->si_code == CLD_EXITED && info->si_status == 0)
-        return PF__HOW_ZERO;
-    bool killed = info->si_code == CLD_KILLED && info->si_status == SIGKILL;
-    return killed ? PF__HOW_KILL : PF__HOW_OTHER;
-}
-
-static void slot_ended(struct pf__slot *slot, const siginfo_t *info)
-{
-    struct pf__master *master = slot->master;
-    enum pf__end end = pf__policy_classify(slot->commanded, slot->was_ready, how_of(info));
-    int64_t now = 0;
-    (void)pf_loop_time(master->loop, &now);
-    int64_t uptime = now - slot->born_ns, delay = -1;
-    if (slot->was_ready && uptime >= PF__MIN_UPTIME_NS)
-        master->healthy_at_ns = now;
-
-    (void)set_state(slot, PF_WORKER_EXITING); /* it does not accept any more */
-    slot->failures = pf__policy_failures(slot->failures, end, uptime);
-    if (master->stop == PF__STOP_NOT)
-        delay = pf__policy_delay(slot->failures, slot->was_ready,
-                                 pf__slots_accepting(master) > 0, spread(now));
-    log_end(slot, info, end, uptime, delay);
-    clear_timer(slot);
-    pf_channel_free(slot->channel);
-    slot->channel = NULL;
-    slot->pid = 0;
-    pf_scoreboard_clear_gauges(master->board, slot->number);
-    score(slot);
-
-    pf__master_review(master); /* which may decide to stop */
-    if (master->stop != PF__STOP_NOT)
-        return;
-    if (delay == 0)
-        (void)pf__slot_fill(slot);
-    else
-        refill_later(slot, delay);
-}
-
-static struct pf__slot *slot_of(struct pf__master *master, pid_t pid)
-{
-    for (unsigned i = 0; i < master->slot_count; i++)
-        if (master->slots[i].pid == pid)
-            return &master->slots[i];
-    return NULL;
-}
-
-void pf__slots_reap(struct pf__master *master)
-{
-    for (;;) { /* one SIGCHLD may stand for many: signal(7) */
-        siginfo_t info = {0};
-        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
-            return;
-        struct pf__slot *slot = slot_of(master, info.si_pid);
-        if (slot)
-            slot_ended(slot, &info);
-        else
-            pf_log(PF_LOG_DEBUG, "stranger-reaped", "child=%ld", (long)info.si_pid);
+    int err = 0;
+    for (unsigned i = 0; i < master->slot_count; i++) {
+        int failed = act(&master->slots[i]);
+        err = err ? err : failed;
     }
+    return err;
 }
 
 /* ---- stopping -------------------------------------------------------------------- */
 
-static void stop_one(struct pf__slot *slot, enum pf__stop how)
+static void stop_one(struct pf__worker *worker, enum pf__stop how)
 {
-    if (slot->pid == 0) {
-        clear_timer(slot); /* no refill any more; a boot limit still holds */
+    if (!worker->pid)
         return;
-    }
-    slot->commanded = true;
+    if (worker->fate != PF__FATE_HANG)
+        worker->fate = PF__FATE_LEAVE;
     if (how == PF__STOP_KILL)
-        kill_worker(slot, "stop");
-    else if (slot->channel)
-        tell(slot, how == PF__STOP_GRACEFUL ? PF_IPC_DRAIN : PF_IPC_STOP);
+        pf__worker_kill(worker, SIGKILL, "stop");
+    else if (!worker->channel)
+        kill(worker->pid, how == PF__STOP_GRACEFUL ? SIGTERM : SIGINT);
+    else if (how == PF__STOP_GRACEFUL)
+        pf__worker_drain(worker, true);
     else
-        kill(slot->pid, how == PF__STOP_GRACEFUL ? SIGTERM : SIGINT);
+        pf__worker_tell(worker, PF_IPC_STOP, NULL, 0, NULL, 0);
 }
 
 void pf__slots_stop(struct pf__master *master)
 {
-    for (unsigned i = 0; i < master->slot_count; i++)
-        stop_one(&master->slots[i], master->stop);
+    for (unsigned i = 0; i < master->slot_count; i++) {
+        struct pf__slot *slot = &master->slots[i];
+        (void)pf_loop_remove_timeout(master->loop, slot->refill);
+        slot->refill = (pf_timer){0};
+        for (unsigned seat = 0; seat < 2; seat++)
+            stop_one(&slot->seats[seat], master->stop);
+    }
 }

@@ -166,11 +166,12 @@ static void check_deadline(pf_conn *conn)
 static void release(pf_conn *conn)
 {
     pf_conns *conns = conn->conns;
+    int fd = ~conn->fd; /* as end() left it */
     free(conn->in);
     free(conn->out);
     free(conn);
     if (conns->options.on_gone)
-        conns->options.on_gone(conns, conns->options.arg);
+        conns->options.on_gone(conns, fd, conns->options.arg);
 }
 
 static void end(pf_conn *conn, int reason)
@@ -183,7 +184,7 @@ static void end(pf_conn *conn, int reason)
     }
     if (pf_loop_remove_and_close(conns->loop, conn->fd) != 0)
         close(conn->fd);
-    conn->fd = -1;
+    conn->fd = ~conn->fd; /* negative: closed, and its number is still to be told */
     unlist(conn);
     conns->count--;
     conn->busy++;
@@ -796,7 +797,7 @@ pf_conns *pf_conn_owner(pf_conn *conn)
 
 int pf_conn_fd(const pf_conn *conn)
 {
-    return conn->fd;
+    return conn->fd >= 0 ? conn->fd : -1;
 }
 
 enum pf_conn_state pf_conn_get_state(const pf_conn *conn)

@@ -83,9 +83,9 @@ struct pf_conns_options {
     size_t output_max; /* 0: PF_CONN_OUTPUT_MAX; bytes that may wait to be sent */
     int64_t timeouts_ns[PF_CONN_CLASSES_MAX]; /* per deadline class; 0: class not used */
 
-    /* Called after each connection ended, its state freed; NULL: nobody cares. For a drain
-     * that waits for the last one. */
-    void (*on_gone)(pf_conns *conns, void *arg);
+    /* Called after each connection ended, its state freed and `fd` closed (the number tells
+     * which it was); NULL: nobody cares. For a drain that waits for the last one. */
+    void (*on_gone)(pf_conns *conns, int fd, void *arg);
 };
 
 /* Make the shared part, on this thread's `loop`. Returns 0 or -ENOMEM. */

@@ -58,11 +58,11 @@ static void echo_on_deadline(pf_conn *conn)
     pf_conn_close(conn, false);
 }
 
-static void echo_on_gone(pf_conns *conns, void *arg)
+static void echo_on_gone(pf_conns *conns, int fd, void *arg)
 {
     (void)conns;
     const struct echo *echo = arg;
-    (void)pf_lane_closed(echo->lane);
+    (void)pf_lane_closed(echo->lane, fd);
 }
 
 static const struct pf_conn_protocol echo_protocol = {
@@ -100,7 +100,17 @@ static void echo_on_connection(pf_lane *lane, int fd, const struct sockaddr *pee
         return;
     }
     pf_log(PF_LOG_WARN, "connection-dropped", "error=%s", strerror(-err));
-    (void)pf_lane_closed(lane);
+    (void)pf_lane_closed(lane, fd);
+}
+
+/* Back to where it came from; what the socket does not take is lost, as datagrams may be.
+ */
+static void echo_on_datagram(pf_lane *lane, int fd, const void *data, size_t len,
+                             const struct sockaddr *peer, socklen_t peer_len, void *arg)
+{
+    (void)arg;
+    if (sendto(fd, data, len, 0, peer, peer_len) == (ssize_t)len)
+        (void)pf_lane_answered(lane, len);
 }
 
 static void drain_one(pf_conn *conn, void *arg)
@@ -127,8 +137,10 @@ static void echo_lane_exit(pf_lane *lane, void *arg)
 
 static const struct pf_app echo = {PF_APP,
                                    .name = "echo",
-                                   .summary = "TCP; sends back what it gets",
+                                   .summary =
+                                       "TCP, UDP, unix sockets; sends back what it gets",
                                    .on_connection = echo_on_connection,
+                                   .on_datagram = echo_on_datagram,
                                    .lane_init = echo_lane_init,
                                    .on_drain = echo_on_drain,
                                    .lane_exit = echo_lane_exit};

@@ -21,9 +21,9 @@ static void http_on_response(void *arg, int status, size_t bytes)
     (void)pf_lane_answered(arg, bytes);
 }
 
-static void http_on_gone(void *arg)
+static void http_on_gone(void *arg, int fd)
 {
-    (void)pf_lane_closed(arg);
+    (void)pf_lane_closed(arg, fd);
 }
 
 static const struct pf_http_observer observer = {http_on_response, http_on_gone};
@@ -61,7 +61,7 @@ static void http_on_connection(pf_lane *lane, int fd, const struct sockaddr *pee
     if (!err)
         return;
     pf_log(PF_LOG_WARN, "connection-dropped", "error=%s", strerror(-err));
-    (void)pf_lane_closed(lane);
+    (void)pf_lane_closed(lane, fd);
 }
 
 static void http_on_drain(pf_lane *lane, void *arg)
@@ -80,6 +80,15 @@ static void http_lane_exit(pf_lane *lane, void *arg)
     pf_http_server_free(lane->host_data);
 }
 
+static void http_on_refused(pf_lane *lane, int fd, bool scarce, void *arg)
+{
+    const struct pf__hosted *hosted = arg;
+    if (hosted->app->on_refused)
+        hosted->app->on_refused(lane, fd, scarce, hosted->app->arg);
+    else
+        pf_http_server_refuse(lane->host_data, fd, scarce);
+}
+
 static int http_worker_init(void *arg)
 {
     const struct pf__hosted *hosted = arg;
@@ -91,6 +100,26 @@ static void http_worker_exit(void *arg)
     const struct pf__hosted *hosted = arg;
     if (hosted->app->worker_exit)
         hosted->app->worker_exit(hosted->app->arg);
+}
+
+static int http_pre_fork(void *arg)
+{
+    const struct pf__hosted *hosted = arg;
+    return hosted->app->pre_fork ? hosted->app->pre_fork(hosted->app->arg) : 0;
+}
+
+static void http_on_ready(void *arg)
+{
+    const struct pf__hosted *hosted = arg;
+    if (hosted->app->on_ready)
+        hosted->app->on_ready(hosted->app->arg);
+}
+
+static void http_on_crash(const struct pf_crash *crash, void *arg)
+{
+    const struct pf__hosted *hosted = arg;
+    if (hosted->app->on_crash)
+        hosted->app->on_crash(crash, hosted->app->arg);
 }
 
 /* ---- either ---------------------------------------------------------------------- */
@@ -108,6 +137,10 @@ static void host_http(const struct pf__hosted *hosted, struct pf_service *servic
         .on_drain = http_on_drain,
         .lane_exit = http_lane_exit,
         .worker_exit = http_worker_exit,
+        .pre_fork = http_pre_fork,
+        .on_ready = http_on_ready,
+        .on_refused = http_on_refused,
+        .on_crash = http_on_crash,
     };
 }
 
@@ -123,13 +156,18 @@ static void host_raw(const struct pf_app *app, struct pf_service *service)
         .on_drain = app->on_drain,
         .lane_exit = app->lane_exit,
         .worker_exit = app->worker_exit,
+        .pre_fork = app->pre_fork,
+        .on_ready = app->on_ready,
+        .on_datagram = app->on_datagram,
+        .on_refused = app->on_refused,
+        .on_crash = app->on_crash,
     };
 }
 
 int pf__host(const struct pf__hosted *hosted, struct pf_service *service)
 {
     const struct pf_app *app = hosted->app;
-    if (!app || !app->name || !app->routes == !app->on_connection)
+    if (!app || !app->name || !app->routes == !(app->on_connection || app->on_datagram))
         return -EINVAL;
     if (app->routes)
         host_http(hosted, service);

@@ -1,7 +1,6 @@
 /*
  * main.c - pf_main(): from a command line to a running server.
  */
-#include "master/plan.h"
 #include "server/internal.h"
 
 #include <prefork/log.h>
@@ -22,14 +21,24 @@
 
 struct settings {
     unsigned workers; /* 0: auto */
+    int64_t threads;
     struct pf_option_list binds;
-    int pin;
-    int64_t backlog;
+    int accept, steer;
+    struct pin {
+        enum pf_pin how;
+        const char *list;
+    } pin;
+    const char *nic;
+    int64_t backlog, defer_accept_ns, fast_open;
+    unsigned unix_mode;
+    int64_t connections_soft, connections_max, connections_per_client;
+    int64_t drain_ns, boot_ns, hang_soft_ns, hang_hard_ns, spin_ns;
+    int64_t recycle_requests, recycle_after_ns, recycle_memory;
+    int orphan, all_failing;
     const char *control;
-    int64_t drain_ns, boot_ns;
     struct pf__http_settings http;
     int log_level;
-    bool help, version;
+    bool print_plan, help, version;
 };
 
 static int parse_workers(const char *value, void *field, char *why, size_t why_len)
@@ -50,10 +59,62 @@ static int parse_workers(const char *value, void *field, char *why, size_t why_l
     return 0;
 }
 
-static const char *const pins[] = {"auto", "none", NULL};
+/* A list of CPUs is looked at when the plan is made: it depends on what is allowed. */
+static int parse_pin(const char *value, void *field, char *why, size_t why_len)
+{
+    static const char *const words[] = {
+        [PF_PIN_AUTO] = "auto", [PF_PIN_NONE] = "none", [PF_PIN_STRICT] = "strict"};
+    struct pin *pin = field;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(value, words[i]) == 0) {
+            *pin = (struct pin){.how = (enum pf_pin)i};
+            return 0;
+        }
+    if (!*value || value[strspn(value, "0123456789,-")]) {
+        snprintf(why, why_len, "must be auto, none, strict, or CPUs such as 0,2-5");
+        return -EINVAL;
+    }
+    *pin = (struct pin){.how = PF_PIN_LIST, .list = value};
+    return 0;
+}
+
+static int parse_mode(const char *value, void *field, char *why, size_t why_len)
+{
+    unsigned *mode = field;
+    char *end;
+    long n = *value ? strtol(value, &end, 8) : -1;
+    if (n < 1 || n > 0777 || *end || value[strspn(value, "01234567")]) {
+        snprintf(why, why_len, "must be octal permissions, 1 to 777, such as 660");
+        return -EINVAL;
+    }
+    *mode = (unsigned)n;
+    return 0;
+}
+
+static const char *const accepts[] = {"reuseport", "exclusive", "shared", NULL};
+static const char *const steers[] = {"hash", "cpu", NULL};
+static const char *const orphans[] = {"drain", "die", NULL};
+static const char *const all_failing[] = {"exit", "stay", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 
 #define AT(field) .at = offsetof(struct settings, field)
+#define TIME(option, field, text)                                                          \
+    {                                                                                      \
+        .name = (option), .type = PF_OPTION_DURATION, AT(field), .min = PF_MILLISECOND,    \
+        .max = 86400 * PF_SECOND, .argument = "TIME", .help = (text)                       \
+    }
+#define COUNT(option, field, most, text)                                                   \
+    {                                                                                      \
+        .name = (option), .type = PF_OPTION_INT, AT(field), .min = 1, .max = (most),       \
+        .argument = "N", .help = (text)                                                    \
+    }
+#define CHOICE(option, field, words, word, text)                                           \
+    {                                                                                      \
+        .name = (option), .type = PF_OPTION_CHOICE, AT(field), .choices = (words),         \
+        .argument = (word), .help = (text)                                                 \
+    }
+#define CONNECTIONS_MAX 100000000
+
 static const struct pf_option options[] = {
     {.name = "workers",
      .letter = 'w',
@@ -62,67 +123,107 @@ static const struct pf_option options[] = {
      .parse = parse_workers,
      .argument = "N",
      .help = "worker processes, or auto: as many as the CPUs this process may use (auto)"},
+    COUNT("threads", threads, PF_THREADS_MAX,
+          "event loops of each worker, each on a thread and with sockets of its own (1)"),
     {.name = "bind",
      .letter = 'b',
      .type = PF_OPTION_LIST,
      AT(binds),
      .argument = "ADDR",
      .help = "HOST:PORT to listen on; :PORT is every interface, IPv4 and IPv6; port 0 lets "
-             "the kernel pick; repeatable (" DEFAULT_BIND ")"},
+             "the kernel pick; unix:/PATH, unix:@NAME, udp:HOST:PORT; repeatable "
+             "(" DEFAULT_BIND ")"},
+    CHOICE(
+        "accept", accept, accepts, "HOW",
+        "reuseport: each loop has a socket of its own; exclusive: one for all, few wake; "
+        "shared: one for all, all wake (reuseport)"),
+    CHOICE(
+        "steer", steer, steers, "HOW",
+        "which loop gets a connection, with reuseport: hash, evenly; cpu, the one on the "
+        "CPU that took it in (hash)"),
     {.name = "pin",
-     .type = PF_OPTION_CHOICE,
+     .type = PF_OPTION_CUSTOM,
      AT(pin),
-     .choices = pins,
+     .parse = parse_pin,
      .argument = "HOW",
      .help =
-         "auto: a CPU for each worker, unless a CPU quota makes that harmful; none (auto)"},
-    {.name = "backlog",
-     .type = PF_OPTION_INT,
-     AT(backlog),
-     .min = 1,
-     .max = 1000000,
-     .argument = "N",
-     .help = "connections that may wait to be accepted, per worker and address (4096)"},
-    {.name = "drain-timeout",
+         "auto: a CPU for each loop, a group of CPUs if the quota pays for fewer; none; "
+         "strict: a CPU for each, whatever the quota; or CPUs in order, such as 0,2-5 "
+         "(auto)"},
+    {.name = "nic",
+     .type = PF_OPTION_STRING,
+     AT(nic),
+     .argument = "IF",
+     .help = "network interface whose CPUs are preferred"},
+    {.name = "print-plan",
+     .type = PF_OPTION_FLAG,
+     AT(print_plan),
+     .help = "show which loop would run on which CPU, and exit"},
+    COUNT("backlog", backlog, 1000000,
+          "connections that may wait to be accepted, per loop and address (4096)"),
+    {.name = "defer-accept",
      .type = PF_OPTION_DURATION,
-     AT(drain_ns),
-     .min = PF_MILLISECOND,
-     .max = 86400 * PF_SECOND,
+     AT(defer_accept_ns),
+     .min = PF_SECOND,
+     .max = 3600 * PF_SECOND,
      .argument = "TIME",
-     .help = "how long open connections may take to finish at a graceful stop (30s)"},
-    {.name = "boot-timeout",
+     .help = "accept a connection when its first bytes have come, or after so long (off)"},
+    COUNT("fast-open", fast_open, 1000000,
+          "TCP fast open, with so many unfinished handshakes at the most (off)"),
+    {.name = "unix-mode",
+     .type = PF_OPTION_CUSTOM,
+     AT(unix_mode),
+     .parse = parse_mode,
+     .argument = "MODE",
+     .help = "permissions of unix sockets' files, such as 660 (by umask)"},
+    COUNT("soft-connections", connections_soft, CONNECTIONS_MAX,
+          "connections of a worker at which the others take the new ones (no limit)"),
+    COUNT("max-connections", connections_max, CONNECTIONS_MAX,
+          "connections of a worker at which new ones are refused (no limit)"),
+    COUNT("client-connections", connections_per_client, CONNECTIONS_MAX,
+          "connections of one client address on one loop, further ones are refused (no "
+          "limit)"),
+    TIME("drain-timeout", drain_ns,
+         "how long open connections may take to finish at a graceful stop (30s)"),
+    TIME("boot-timeout", boot_ns, "how long a worker may take to get ready (30s)"),
+    TIME("hang-soft", hang_soft_ns,
+         "a loop this long in one handler is stuck: others serve its queue (2s)"),
+    TIME("hang-hard", hang_hard_ns,
+         "a loop this long in one handler is hung: its worker is replaced (30s)"),
+    TIME("spin-warning", spin_ns,
+         "CPU time in one handler after which the log says where it is (1s)"),
+    COUNT("recycle-requests", recycle_requests, INT64_MAX,
+          "replace a worker after so many requests (never)"),
+    {.name = "recycle-after",
      .type = PF_OPTION_DURATION,
-     AT(boot_ns),
-     .min = PF_MILLISECOND,
-     .max = 86400 * PF_SECOND,
+     AT(recycle_after_ns),
+     .min = PF_SECOND,
+     .max = 366 * 86400 * PF_SECOND,
      .argument = "TIME",
-     .help = "how long a worker may take to get ready (30s)"},
-    {.name = "head-timeout",
-     .type = PF_OPTION_DURATION,
-     AT(http.head_timeout_ns),
-     .min = PF_MILLISECOND,
-     .max = 86400 * PF_SECOND,
-     .argument = "TIME",
-     .help = "how long the head of an HTTP request may take to arrive (10s)"},
-    {.name = "idle-timeout",
-     .type = PF_OPTION_DURATION,
-     AT(http.idle_timeout_ns),
-     .min = PF_MILLISECOND,
-     .max = 86400 * PF_SECOND,
-     .argument = "TIME",
-     .help = "how long an HTTP connection may stay open between requests (75s)"},
+     .help = "replace a worker after so long (never)"},
+    {.name = "recycle-memory",
+     .type = PF_OPTION_SIZE,
+     AT(recycle_memory),
+     .min = 1024 * 1024,
+     .max = INT64_MAX,
+     .argument = "SIZE",
+     .help = "replace a worker that has so much memory of its own, such as 512M (never)"},
+    CHOICE(
+        "on-all-failing", all_failing, all_failing, "WHAT",
+        "when all workers keep failing for a minute: exit, with status 75, or stay (exit)"),
+    CHOICE("orphan", orphan, orphans, "WHAT",
+           "workers whose master was killed: drain, finish what is open; die (drain)"),
+    TIME("head-timeout", http.head_timeout_ns,
+         "how long the head of an HTTP request may take to arrive (10s)"),
+    TIME("idle-timeout", http.idle_timeout_ns,
+         "how long an HTTP connection may stay open between requests (75s)"),
     {.name = "ctl",
      .type = PF_OPTION_STRING,
      AT(control),
      .argument = "PATH",
      .help = "control socket (named by the address, in $RUNTIME_DIRECTORY, "
              "$XDG_RUNTIME_DIR/prefork, /run/prefork or /tmp/prefork-UID)"},
-    {.name = "log",
-     .type = PF_OPTION_CHOICE,
-     AT(log_level),
-     .choices = levels,
-     .argument = "LEVEL",
-     .help = "debug, info, warn or error (info)"},
+    CHOICE("log", log_level, levels, "LEVEL", "debug, info, warn or error (info)"),
     {.name = "help", .letter = 'h', .type = PF_OPTION_FLAG, AT(help), .help = "this text"},
     {.name = "version",
      .letter = 'V',
@@ -207,7 +308,12 @@ static void write_banner(FILE *to, const struct pf_master_status *status,
                 status->addresses[i]);
     fprintf(to, "\n");
     for (unsigned i = 0; i < status->worker_count; i++) {
-        fprintf(to, "  worker %-4u pid %d", i, status->workers[i].pid);
+        fprintf(to, "  worker %-4u ", i);
+        if (!status->workers[i].pid) {
+            fprintf(to, "does not run; see the log\n");
+            continue;
+        }
+        fprintf(to, "pid %d", status->workers[i].pid);
         if (status->workers[i].cpu >= 0)
             fprintf(to, "  cpu %d\n", status->workers[i].cpu);
         else
@@ -240,31 +346,56 @@ static void print_banner(const struct pf_master_status *status, void *arg)
     free(text);
 }
 
+static void take_settings(const struct settings *settings, struct pf_master_options *master)
+{
+    static const char *const default_bind[] = {DEFAULT_BIND};
+    master->binds = settings->binds.count ? settings->binds.values : default_bind;
+    master->bind_count = settings->binds.count ? settings->binds.count : 1;
+    master->workers = settings->workers;
+    master->threads = (unsigned)settings->threads;
+    master->distribution = (enum pf_distribution)settings->accept;
+    master->steering = (enum pf_steering)settings->steer;
+    master->pin = settings->pin.how;
+    master->pin_list = settings->pin.list;
+    master->nic = settings->nic;
+    master->backlog = (int)settings->backlog;
+    master->defer_accept_ns = settings->defer_accept_ns;
+    master->fast_open = (unsigned)settings->fast_open;
+    master->unix_mode = settings->unix_mode;
+    master->connections_soft = (size_t)settings->connections_soft;
+    master->connections_max = (size_t)settings->connections_max;
+    master->connections_per_client = (size_t)settings->connections_per_client;
+    master->drain_ns = settings->drain_ns;
+    master->boot_ns = settings->boot_ns;
+    master->hang_soft_ns = settings->hang_soft_ns;
+    master->hang_hard_ns = settings->hang_hard_ns;
+    master->spin_ns = settings->spin_ns;
+    master->recycle_requests = (uint64_t)settings->recycle_requests;
+    master->recycle_after_ns = settings->recycle_after_ns;
+    master->recycle_memory = (uint64_t)settings->recycle_memory;
+    master->stay = settings->all_failing == 1;
+    master->die_with_master = settings->orphan == 1;
+    master->control = settings->control;
+}
+
 static int serve(const char *program, const struct settings *settings,
                  const struct pf_app *app)
 {
     struct pf__hosted hosted = {.app = app, .http = settings->http};
     struct pf_service service;
     if (pf__host(&hosted, &service) != 0)
-        return complain(program, "the application has neither routes nor on_connection, or "
-                                 "both: give it one");
-    static const char *const default_bind[] = {DEFAULT_BIND};
-    char error[512] = "";
+        return complain(program, "the application has neither routes nor a function for "
+                                 "connections or datagrams, or both: give it one");
+    char error[1536] = "";
     struct pf_master_options master = PF_MASTER_OPTIONS_INIT;
+    take_settings(settings, &master);
     master.service = &service;
-    master.binds = settings->binds.count ? settings->binds.values : default_bind;
-    master.bind_count = settings->binds.count ? settings->binds.count : 1;
-    master.workers = settings->workers;
-    master.pin = (enum pf_pin)settings->pin;
-    master.backlog = (int)settings->backlog;
-    master.drain_ns = settings->drain_ns;
-    master.boot_ns = settings->boot_ns;
-    master.control = settings->control;
     master.on_ready = print_banner;
     master.arg = (void *)(uintptr_t)app; /* print_banner only reads it */
     master.error = error;
     master.error_len = sizeof error;
-    int status = pf_master_run(&master);
+    int status = settings->print_plan ? pf_master_print_plan(&master, stdout)
+                                      : pf_master_run(&master);
     if (error[0])
         complain(program, error);
     else if (status < 0)

@@ -3,91 +3,259 @@
 
 #include "loop/assert.h"
 
+#include <prefork/log.h>
+
 #include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-/* Connections taken from one queue when accepting ends: as many as the longest --backlog,
- * for new ones may join as fast as they are taken. */
+/* Taken from one queue when accepting ends for good: as many as the longest --backlog, for
+ * new ones may join as fast as they are taken. */
 enum {
     DRAIN_MAX = 1000000
 };
 
-void pf__lane_init(struct pf_lane *lane, pf_loop *loop, const struct pf_service *service,
-                   const pf_scoreboard *board, unsigned row, unsigned slot)
+/* Of so many connections the CPU that received one is looked at: a system call each. */
+enum {
+    SAMPLE_EVERY = 64
+};
+
+/* ---- state ----------------------------------------------------------------------- */
+
+static void set_state(struct pf_lane *lane, enum pf_worker_state to)
 {
-    *lane = (struct pf_lane){.loop = loop, .service = service, .slot = slot};
-    for (unsigned column = 0; column < PF__COLUMNS; column++)
-        lane->cells[column] = pf_scoreboard_cell(board, row, column);
-    (void)pf_loop_set_beat(loop, lane->cells[PF__COLUMN_BEAT]);
+    pf_assert(pf__worker_may_move(lane->state, to));
+    pf_log(PF_LOG_DEBUG, "state", "lane=%u.%u %s->%s", lane->slot, lane->thread,
+           pf__worker_state_name(lane->state), pf__worker_state_name(to));
+    lane->state = to;
+    pf_score(lane->cells[PF__COLUMN_STATE], to);
+    lane->on_state(lane, lane->on_state_arg);
 }
 
-int pf__lane_start(struct pf_lane *lane)
+static bool is_open(const struct pf_lane *lane)
 {
-    const struct pf_service *service = lane->service;
-    int err = service->lane_init ? service->lane_init(lane, service->arg) : 0;
-    lane->started = err == 0;
-    return err > 0 ? -err : err;
+    return lane->state == PF_WORKER_ACCEPTING || lane->state == PF_WORKER_PAUSED;
 }
 
-static void acceptor_on_accept(pf_acceptor *acceptor, int fd, const struct pf_address *peer,
-                               void *arg)
+/* ---- limits ---------------------------------------------------------------------- */
+
+static void pause_at_soft_limit(struct pf_lane *lane)
+{
+    size_t soft = lane->limits.soft;
+    if (!soft || lane->connections < soft || lane->state != PF_WORKER_ACCEPTING)
+        return;
+    pf__doors_pause(&lane->doors);
+    set_state(lane, PF_WORKER_PAUSED);
+}
+
+/* A tenth below, or a server at its limit would pause and resume with each connection. */
+static void resume_below_soft_limit(struct pf_lane *lane)
+{
+    size_t soft = lane->limits.soft;
+    if (lane->state != PF_WORKER_PAUSED || lane->connections >= soft - soft / 10)
+        return;
+    lane->overflow = false;
+    pf__doors_resume(&lane->doors);
+    set_state(lane, PF_WORKER_ACCEPTING);
+}
+
+void pf__lane_overflow(struct pf_lane *lane)
+{
+    if (lane->state != PF_WORKER_PAUSED || lane->overflow)
+        return;
+    lane->overflow = true;
+    pf__doors_resume(&lane->doors);
+}
+
+static void refuse(struct pf_lane *lane, int fd, bool scarce)
+{
+    pf_count(lane->cells[PF__COLUMN_REFUSED], 1);
+    if (lane->service->on_refused)
+        lane->service->on_refused(lane, fd, scarce, lane->service->arg);
+    else
+        close(fd);
+}
+
+static bool may_enter(struct pf_lane *lane, int fd, const struct pf_address *peer)
+{
+    if (lane->limits.hard && lane->connections >= lane->limits.hard)
+        return false;
+    return !lane->clients ||
+           pf__clients_enter(lane->clients, fd, (const struct sockaddr *)&peer->storage);
+}
+
+/* ---- what comes in --------------------------------------------------------------- */
+
+/* Does the CPU that received this connection belong to another lane? SO_INCOMING_CPU in
+ * socket(7); what has none says -1. */
+static void sample(struct pf_lane *lane, int fd)
+{
+    int cpu = -1;
+    socklen_t len = sizeof cpu;
+    if (getsockopt(fd, SOL_SOCKET, SO_INCOMING_CPU, &cpu, &len) != 0 || cpu < 0)
+        return;
+    pf_count(lane->cells[PF__COLUMN_SAMPLED], 1);
+    pf_count(lane->cells[PF__COLUMN_AWAY], cpu != sched_getcpu());
+}
+
+void pf__lane_on_accept(pf_acceptor *acceptor, int fd, const struct pf_address *peer,
+                        void *arg)
 {
     (void)acceptor;
     struct pf_lane *lane = arg;
+    if (!may_enter(lane, fd, peer)) {
+        refuse(lane, fd, false);
+        return;
+    }
+    uint64_t *accepted = lane->cells[PF__COLUMN_ACCEPTED];
+    if (*accepted % SAMPLE_EVERY == 0)
+        sample(lane, fd);
     lane->connections++;
-    pf_count(lane->cells[PF__COLUMN_ACCEPTED], 1);
+    pf_count(accepted, 1);
     pf_score(lane->cells[PF__COLUMN_CONNECTIONS], lane->connections);
     lane->service->on_connection(lane, fd, (const struct sockaddr *)&peer->storage,
                                  peer->len, lane->service->arg);
+    pause_at_soft_limit(lane);
 }
 
-static void free_acceptors(struct pf_lane *lane)
+void pf__lane_on_shortage(pf_acceptor *acceptor, int fd, const struct pf_address *peer,
+                          void *arg)
 {
-    while (lane->acceptor_count)
-        pf_acceptor_free(lane->acceptors[--lane->acceptor_count]);
+    (void)acceptor, (void)peer;
+    refuse(arg, fd, true);
 }
 
-int pf__lane_accept(struct pf_lane *lane, const int *listen_fds, size_t count)
+void pf__lane_on_datagram(pf_receiver *receiver, int fd, const void *data, size_t len,
+                          const struct pf_address *peer, void *arg)
 {
-    pf_assert(count <= PF_LANE_LISTENERS_MAX);
-    struct pf_acceptor_options options = {.fn = acceptor_on_accept, .arg = lane};
-    for (size_t i = 0; i < count; i++) {
-        int err = pf_acceptor_new(lane->loop, listen_fds[i], &options, &lane->acceptors[i]);
-        if (err) {
-            free_acceptors(lane);
-            return err;
-        }
-        lane->acceptor_count++;
-    }
+    (void)receiver;
+    struct pf_lane *lane = arg;
+    pf_count(lane->cells[PF__COLUMN_DATAGRAMS], 1);
+    lane->service->on_datagram(lane, fd, data, len, (const struct sockaddr *)&peer->storage,
+                               peer->len, lane->service->arg);
+}
+
+/* ---- life ------------------------------------------------------------------------ */
+
+static void nobody_asked(struct pf_lane *lane, void *arg)
+{
+    (void)lane, (void)arg;
+}
+
+int pf__lane_init(struct pf_lane *lane, const struct pf__lane_setup *setup)
+{
+    *lane = (struct pf_lane){.service = setup->service,
+                             .slot = setup->slot,
+                             .thread = setup->thread,
+                             .state = PF_WORKER_BOOT,
+                             .limits = setup->limits,
+                             .drain_ns = setup->drain_ns,
+                             .on_state = nobody_asked};
+    for (unsigned column = 0; column < PF__COLUMNS; column++)
+        lane->cells[column] = pf_scoreboard_cell(setup->board, setup->row, column);
+    if (!setup->limits.per_client)
+        return 0;
+    return pf__clients_new(setup->limits.per_client, &lane->clients);
+}
+
+void pf__lane_fini(struct pf_lane *lane)
+{
+    pf__clients_free(lane->clients);
+    lane->clients = NULL;
+}
+
+int pf__lane_start(struct pf_lane *lane, pf_loop *loop)
+{
+    const struct pf_service *service = lane->service;
+    lane->loop = loop;
+    pf_score(lane->cells[PF__COLUMN_TID], (uint64_t)gettid());
+    (void)pf_loop_set_beat(loop, lane->cells[PF__COLUMN_BEAT]);
+    int err = service->lane_init ? service->lane_init(lane, service->arg) : 0;
+    lane->started = err == 0;
+    set_state(lane, err ? PF_WORKER_EXITING : PF_WORKER_READY);
+    return err > 0 ? -err : err;
+}
+
+int pf__lane_go(struct pf_lane *lane, unsigned owner, const struct pf__listener *listeners,
+                size_t count)
+{
+    if (lane->state != PF_WORKER_READY)
+        return 0;
+    int err = pf__doors_open(lane, owner, listeners, count);
+    set_state(lane, err ? PF_WORKER_EXITING : PF_WORKER_ACCEPTING);
+    return err;
+}
+
+int pf__lane_adopt(struct pf_lane *lane, unsigned owner,
+                   const struct pf__listener *listeners, size_t count)
+{
+    if (!is_open(lane))
+        return -ESHUTDOWN;
+    if (pf__doors_have(&lane->doors, owner))
+        return -EEXIST;
+    return pf__doors_open(lane, owner, listeners, count);
+}
+
+void pf__lane_release(struct pf_lane *lane, unsigned owner)
+{
+    pf__doors_close(&lane->doors, owner);
+}
+
+static void leave_if_empty(struct pf_lane *lane)
+{
+    if (lane->connections == 0 && lane->state == PF_WORKER_DRAINING)
+        set_state(lane, PF_WORKER_EXITING);
+}
+
+static int lane_on_drain_limit(pf_loop *loop, void *arg)
+{
+    (void)loop;
+    struct pf_lane *lane = arg;
+    if (lane->state == PF_WORKER_DRAINING)
+        pf_log(PF_LOG_WARN, "drain-limit", "connections=%zu closing-them",
+               lane->connections);
+    pf__lane_stop(lane);
     return 0;
 }
 
-/*
- * The listener is taken out of the loop before it is closed: its description lives on in
- * the master, and would go on sending events (epoll(7), questions and answers, 6).
- */
-void pf__lane_stop_accepting(struct pf_lane *lane, const int *listen_fds, size_t count)
+void pf__lane_drain(struct pf_lane *lane, bool last)
 {
-    for (size_t i = 0; i < lane->acceptor_count; i++)
-        (void)pf_acceptor_drain(lane->acceptors[i], DRAIN_MAX);
-    free_acceptors(lane);
-    for (size_t i = 0; i < count; i++)
-        close(listen_fds[i]);
+    if (!is_open(lane)) {
+        if (lane->state != PF_WORKER_DRAINING)
+            pf__lane_stop(lane);
+        return;
+    }
+    if (last) {
+        lane->limits.soft = 0; /* what is taken now, nobody else takes */
+        pf__doors_empty(&lane->doors, DRAIN_MAX);
+    }
+    pf__doors_close_all(&lane->doors);
+    set_state(lane, PF_WORKER_DRAINING); /* now the last connection ends it */
+    if (pf_loop_call_later(lane->loop, lane->drain_ns, lane_on_drain_limit, lane, NULL) !=
+        0)
+        pf__lane_stop(lane); /* no memory for a limit: better an end than none */
+    else if (lane->service->on_drain)
+        lane->service->on_drain(lane, lane->service->arg);
+    leave_if_empty(lane);
 }
 
-void pf__lane_drain(struct pf_lane *lane)
+void pf__lane_stop(struct pf_lane *lane)
 {
-    if (lane->service->on_drain)
-        lane->service->on_drain(lane, lane->service->arg);
+    if (lane->state != PF_WORKER_EXITING)
+        set_state(lane, PF_WORKER_EXITING);
 }
 
 void pf__lane_end(struct pf_lane *lane)
 {
-    free_acceptors(lane);
+    pf__doors_close_all(&lane->doors);
     if (lane->started && lane->service->lane_exit)
         lane->service->lane_exit(lane, lane->service->arg);
     lane->started = false;
 }
+
+/* ---- for the service ------------------------------------------------------------- */
 
 pf_loop *pf_lane_loop(pf_lane *lane)
 {
@@ -97,6 +265,11 @@ pf_loop *pf_lane_loop(pf_lane *lane)
 unsigned pf_lane_slot(const pf_lane *lane)
 {
     return lane->slot;
+}
+
+unsigned pf_lane_thread(const pf_lane *lane)
+{
+    return lane->thread;
 }
 
 void pf_lane_set_data(pf_lane *lane, void *data)
@@ -109,7 +282,7 @@ void *pf_lane_get_data(const pf_lane *lane)
     return lane->data;
 }
 
-int pf_lane_closed(pf_lane *lane)
+int pf_lane_closed(pf_lane *lane, int fd)
 {
     int err = pf_loop_check(lane->loop);
     if (!err && lane->connections == 0)
@@ -118,8 +291,10 @@ int pf_lane_closed(pf_lane *lane)
         return err;
     lane->connections--;
     pf_score(lane->cells[PF__COLUMN_CONNECTIONS], lane->connections);
-    if (lane->connections == 0 && lane->on_empty)
-        lane->on_empty(lane, lane->on_empty_arg);
+    if (lane->clients)
+        pf__clients_leave(lane->clients, fd);
+    resume_below_soft_limit(lane);
+    leave_if_empty(lane);
     return 0;
 }
 
@@ -130,5 +305,17 @@ int pf_lane_answered(pf_lane *lane, size_t bytes)
         return err;
     pf_count(lane->cells[PF__COLUMN_REQUESTS], 1);
     pf_count(lane->cells[PF__COLUMN_BYTES_OUT], bytes);
+    return 0;
+}
+
+int pf_lane_busy(pf_lane *lane, int64_t for_ns)
+{
+    if (for_ns < 0 || for_ns > PF_LANE_BUSY_MAX_NS)
+        return -EINVAL;
+    int64_t now;
+    int err = pf_loop_time(lane->loop, &now);
+    if (err)
+        return err;
+    pf_score(lane->cells[PF__COLUMN_BUSY_UNTIL], for_ns ? (uint64_t)(now + for_ns) : 0);
     return 0;
 }

@@ -15,6 +15,7 @@
 #define PREFORK_MASTER_H
 
 #include <prefork/worker.h>
+#include <stdio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,9 +28,22 @@ enum pf_pin {
     PF_PIN_LIST,   /* the CPUs that are listed, lane by lane */
 };
 
+/* Which lane gets a new connection. */
+enum pf_distribution {
+    PF_DISTRIBUTE_REUSEPORT, /* each lane has a socket of its own: the kernel chooses */
+    PF_DISTRIBUTE_EXCLUSIVE, /* one socket; the kernel wakes few (EPOLLEXCLUSIVE) */
+    PF_DISTRIBUTE_SHARED,    /* one socket, and all wake */
+};
+
+/* How the kernel chooses among lanes with sockets of their own. */
+enum pf_steering {
+    PF_STEERING_HASH, /* evenly, by addresses and ports */
+    PF_STEERING_CPU,  /* the lane on the CPU that took the connection in */
+};
+
 struct pf_worker_status {
-    int pid;
-    int cpu; /* operating system's number; -1: not pinned */
+    int pid; /* 0: it does not run yet */
+    int cpu; /* operating system's number, of its first lane; -1: not pinned */
 };
 
 /* Facts about a server that has begun to serve; borrowed for the call. */
@@ -59,24 +73,60 @@ struct pf_master_options {
     bool allow_threads;  /* fork although other threads run, with a warning; they must block
                             the master's signals */
 
-    /* Runs in the master, once, when all workers accept; prints a banner. May be NULL. */
+    /* Runs in the master, once, when all workers accept, or have been tried and at least
+     * one does; prints a banner. May be NULL. */
     void (*on_ready)(const struct pf_master_status *status, void *arg);
     void *arg;
 
     /* If start-up fails, one line that names the option, the value and the remedy. */
     char *error;
     size_t error_len;
+
+    unsigned threads;     /* lanes of each worker; 0: 1 */
+    const char *pin_list; /* PF_PIN_LIST: "4,2,0-1", the CPUs of the lanes in order */
+    const char *nic;      /* network interface to be near to; NULL: none in particular */
+    enum pf_distribution distribution;
+    enum pf_steering steering;
+    int64_t defer_accept_ns; /* TCP_DEFER_ACCEPT, in whole seconds; 0: not */
+    unsigned fast_open;      /* TCP_FASTOPEN, length of its queue; 0: not */
+    unsigned unix_mode;      /* permissions of unix sockets' files; 0: by umask(2) */
+
+    /* A loop that has been in one handler for so long is stuck: neighbours take its
+     * connections. For hang_hard_ns: it is killed, and replaced. 0: the defaults. */
+    int64_t hang_soft_ns, hang_hard_ns;
+    int64_t spin_ns; /* CPU time in one handler that is worth a backtrace in the log; 0: the
+                        default, negative: none is */
+
+    /* Connections of each worker at which it takes no more (others do), and at which each
+     * more is refused; and of each client's address on one lane. 0: no limit. */
+    size_t connections_soft, connections_max, connections_per_client;
+
+    /* A worker is replaced when it has answered so many requests, lived so long, or has so
+     * many bytes of its own in memory; one at a time. 0: never. */
+    uint64_t recycle_requests;
+    int64_t recycle_after_ns;
+    uint64_t recycle_memory;
+
+    bool stay;            /* all workers failing does not end a server that has served */
+    bool die_with_master; /* workers drop what is open when the master was killed */
 };
 #define PF_MASTER_OPTIONS_INIT                                                             \
     {                                                                                      \
         .size = sizeof(struct pf_master_options)                                           \
     }
 
-#define PF_MASTER_BACKLOG  4096
-#define PF_MASTER_DRAIN_NS (30 * PF_SECOND)
-#define PF_MASTER_BOOT_NS  (30 * PF_SECOND)
-/* The longest drain_ns and boot_ns. */
+#define PF_MASTER_BACKLOG      4096
+#define PF_MASTER_DRAIN_NS     (30 * PF_SECOND)
+#define PF_MASTER_BOOT_NS      (30 * PF_SECOND)
+#define PF_MASTER_HANG_SOFT_NS (2 * PF_SECOND)
+#define PF_MASTER_HANG_HARD_NS (30 * PF_SECOND)
+#define PF_MASTER_SPIN_NS      PF_SECOND
+/* The longest of the times above. */
 #define PF_MASTER_LIMIT_NS (366 * 86400 * PF_SECOND)
+/* The most workers, threads of each, and lanes in all. */
+#define PF_WORKERS_MAX 1024
+#define PF_THREADS_MAX 256
+#define PF_LANES_MAX   1024
 
 /*
  * Bind, fork, supervise, until told to stop. Workers never return from here: they leave
@@ -97,6 +147,13 @@ struct pf_master_options {
  * afterwards. Children that are not workers are reaped silently.
  */
 PF_API int pf_master_run(const struct pf_master_options *options);
+
+/*
+ * Print what runs on which CPU with these options, as a table to be read, and start
+ * nothing. Returns the exit status, like pf_master_run(): PF_EXIT_OK, PF_EXIT_USAGE,
+ * PF_EXIT_SOFTWARE, or -EINVAL.
+ */
+PF_API int pf_master_print_plan(const struct pf_master_options *options, FILE *to);
 
 #ifdef __cplusplus
 }

@@ -17,9 +17,10 @@ extern "C" {
 #endif
 
 /*
- * An application, at one of two heights: HTTP, if it has routes; raw connections, if it has
- * on_connection. Begin the initialiser with PF_APP; fields are only ever added at the end,
- * and what is not wanted is NULL. All functions run in the workers: see prefork/worker.h.
+ * An application, at one of two heights: HTTP, if it has routes; raw, if it has
+ * on_connection, on_datagram or both. Begin the initialiser with PF_APP; fields are only
+ * ever added at the end, and what is not wanted is NULL. What the functions are for, and
+ * where each runs, is told in prefork/worker.h.
  */
 struct pf_app {
     size_t size;
@@ -36,6 +37,14 @@ struct pf_app {
     void (*on_drain)(pf_lane *lane, void *arg);
     void (*lane_exit)(pf_lane *lane, void *arg);
     void (*worker_exit)(void *arg);
+
+    int (*pre_fork)(void *arg);
+    void (*on_ready)(void *arg);
+    void (*on_datagram)(pf_lane *lane, int fd, const void *data, size_t len,
+                        const struct sockaddr *peer, socklen_t peer_len, void *arg);
+    void (*on_refused)(pf_lane *lane, int fd, bool scarce,
+                       void *arg); /* with routes: 503 */
+    void (*on_crash)(const struct pf_crash *crash, void *arg);
 };
 #define PF_APP .size = sizeof(struct pf_app)
 

@@ -79,7 +79,7 @@ static int on_line(pf_loop *loop, int fd, unsigned events, void *arg)
         answer(fd);
     (void)pf_loop_remove_handler(loop, fd);
     close(fd);
-    (void)pf_lane_closed(arg);
+    (void)pf_lane_closed(arg, fd);
     return 0;
 }
 
@@ -97,7 +97,7 @@ static void on_connection(pf_lane *lane, int fd, const struct sockaddr *peer,
     if (pf_loop_add_handler(pf_lane_loop(lane), fd, PF_READ, on_line, lane) == 0)
         return;
     close(fd);
-    (void)pf_lane_closed(lane);
+    (void)pf_lane_closed(lane, fd);
 }
 
 static const struct pf_app app = {PF_APP, .name = "greeter", .worker_init = map_records,

@@ -21,7 +21,7 @@ static void drop(pf_lane *lane, int fd, const struct sockaddr *peer, socklen_t l
 {
     (void)peer, (void)len, (void)arg;
     close(fd);
-    (void)pf_lane_closed(lane);
+    (void)pf_lane_closed(lane, fd);
 }
 
 static void stop_self(const struct pf_master_status *status, void *arg)

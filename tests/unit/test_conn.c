@@ -126,8 +126,9 @@ static void on_close(pf_conn *conn, int reason)
         do_close(conn);
 }
 
-static void on_gone(pf_conns *from, void *arg)
+static void on_gone(pf_conns *from, int fd, void *arg)
 {
+    assert_true(fd >= 0);
     assert_ptr_equal(from, conns);
     assert_ptr_equal(arg, &seen);
     seen.gone++;

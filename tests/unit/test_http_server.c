@@ -201,8 +201,9 @@ static void on_response(void *arg, int code, size_t bytes)
     observed.bytes += bytes;
 }
 
-static void on_gone(void *arg)
+static void on_gone(void *arg, int fd)
 {
+    assert_true(fd >= 0);
     assert_ptr_equal(arg, &observed);
     observed.gone++;
 }

@@ -1,0 +1,294 @@
+/*
+ * hang.c - lanes that are stuck, workers that are hung.
+ *
+ * Every PF__TICK_NS the master looks at the beat that each lane's loop leaves in the
+ * scoreboard; what that means is for pf__policy_pulse() to say. A stuck lane's listeners
+ * are adopted (lanes.c). A hung worker loses its slot at once, and its life in steps:
+ *
+ *     asked for a backtrace -> SIGABRT -> SIGKILL -> given up (uninterruptible sleep)
+ *
+ * What a worker's crash handler writes comes in here too; a process of its own puts names
+ * to the addresses (names.c).
+ */
+#include "master/cpus.h"
+#include "master/internal.h"
+#include "master/names.h"
+
+#include <prefork/log.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A tick that comes so much too late was not the workers' fault: the machine was suspended,
+ * or all of us held up. */
+#define LATE_NS PF_SECOND
+/* From the question for a backtrace to SIGABRT, and on to SIGKILL, and to giving up. */
+#define ABORT_AFTER_NS PF_SECOND
+#define KILL_AFTER_NS  (5 * PF_SECOND)
+/* A sleeper's queue is looked at in one tick of so many. */
+enum {
+    QUEUE_TICKS = 4
+};
+
+/* ---- what /proc says ------------------------------------------------------------- */
+
+static const char *read_task(pid_t pid, uint64_t tid, const char *name, char *text,
+                             size_t len)
+{
+    char path[80];
+    snprintf(path, sizeof path, "/proc/%ld/task/%llu/%s", (long)pid,
+             (unsigned long long)tid, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd == -1 ? -1 : read(fd, text, len - 1);
+    if (fd != -1)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+    return text;
+}
+
+/* R, S, D, T, t ... '?' if it cannot be told; see proc(5), where the name before it may
+ * hold anything, parentheses included. */
+static char state_of(pid_t pid, uint64_t tid)
+{
+    char text[256];
+    const char *end = strrchr(read_task(pid, tid, "stat", text, sizeof text), ')');
+    return end && end[1] == ' ' ? end[2] : '?';
+}
+
+static void tell_of_stuck(const struct pf__worker *worker, unsigned thread, int64_t still)
+{
+    char wchan[64], call[128];
+    uint64_t tid = pf__worker_get(worker, thread, PF__COLUMN_TID);
+    pf_log(PF_LOG_WARN, "lane-stuck",
+           "worker=%u pid=%ld thread=%u for=%.1fs state=%c wchan=%s syscall=%s",
+           worker->slot->number, (long)worker->pid, thread, (double)still / 1e9,
+           state_of(worker->pid, tid),
+           read_task(worker->pid, tid, "wchan", wchan, sizeof wchan),
+           read_task(worker->pid, tid, "syscall", call, sizeof call));
+}
+
+/* ---- ending a hung worker -------------------------------------------------------- */
+
+static pf_callback_fn worker_on_next_step;
+
+static void step_later(struct pf__worker *worker, int64_t after_ns)
+{
+    pf_loop *loop = worker->slot->master->loop;
+    (void)pf_loop_remove_timeout(loop, worker->timer);
+    worker->timer = (pf_timer){0};
+    (void)pf_loop_call_later(loop, after_ns, worker_on_next_step, worker, &worker->timer);
+}
+
+/* Nothing ends it any more. Its seat is free; if it ever ends, it is a stranger. */
+static void give_up_on(struct pf__worker *worker)
+{
+    pf_log(PF_LOG_ERROR, "worker-undead", "worker=%u pid=%ld given-up",
+           worker->slot->number, (long)worker->pid);
+    worker->slot->master->tally.undead++;
+    pf__lanes_forget(worker);
+    pf__worker_clear(worker);
+    pf__master_review(worker->slot->master);
+}
+
+static int worker_on_next_step(pf_loop *loop, void *arg)
+{
+    (void)loop;
+    struct pf__worker *worker = arg;
+    worker->timer = (pf_timer){0};
+    switch (worker->kills++) {
+    case 0:
+        pf__worker_kill(worker, SIGABRT, "hung");
+        step_later(worker, KILL_AFTER_NS);
+        break;
+    case 1:
+        pf__worker_kill(worker, SIGKILL, "hung");
+        step_later(worker, KILL_AFTER_NS);
+        break;
+    default:
+        give_up_on(worker);
+    }
+    return 0;
+}
+
+static void begin_to_kill(struct pf__worker *worker, unsigned thread)
+{
+    uint64_t tid = pf__worker_get(worker, thread, PF__COLUMN_TID);
+    worker->fate = PF__FATE_HANG;
+    worker->slot->master->tally.hung++;
+    pf_log(PF_LOG_ERROR, "worker-hung", "worker=%u pid=%ld thread=%u", worker->slot->number,
+           (long)worker->pid, thread);
+    (void)syscall(SYS_tgkill, worker->pid, (pid_t)tid, PF_CRASH_SIGNAL_DUMP);
+    step_later(worker, ABORT_AFTER_NS);
+}
+
+/* ---- the beats ------------------------------------------------------------------- */
+
+/* Has the CPU quota run out since this was asked last? */
+static void look_at_quota(struct pf__master *master)
+{
+    int64_t now = pf__cpus_throttled("/proc/self", "/sys/fs/cgroup");
+    master->is_throttled = master->throttled >= 0 && now > master->throttled;
+    master->throttled = now;
+}
+
+static void ping(struct pf__worker *worker, unsigned thread)
+{
+    struct pf__ipc_lane named = {.thread = thread};
+    pf__worker_tell(worker, PF_IPC_PING, &named, sizeof named, NULL, 0);
+}
+
+/* The facts about a lane; what takes a system call only where it matters. */
+static struct pf__pulse_facts facts_of(struct pf__worker *worker, unsigned thread,
+                                       unsigned at, int64_t now)
+{
+    struct pf__master *master = worker->slot->master;
+    const struct pf__pulse *pulse = &master->lanes[at].pulse;
+    struct pf__pulse_facts facts = {
+        .beat = pf__worker_get(worker, thread, PF__COLUMN_BEAT),
+        .now_ns = now,
+        .busy_until_ns = (int64_t)pf__worker_get(worker, thread, PF__COLUMN_BUSY_UNTIL),
+        .throttled = master->is_throttled,
+        .soft_ns = master->options->hang_soft_ns,
+        .hard_ns = master->options->hang_hard_ns};
+    bool sleeps = !(facts.beat & 1);
+    if (facts.beat != pulse->beat)
+        return facts;
+    if (sleeps)
+        facts.queue = (pulse->pinged_ns || master->ticks % QUEUE_TICKS == 0) &&
+                      !master->lanes[at].full && pf__listeners_wait(&master->listeners, at);
+    else if (now - pulse->still_since_ns >= facts.soft_ns / 2) {
+        char state = state_of(worker->pid, pf__worker_get(worker, thread, PF__COLUMN_TID));
+        facts.stopped = state == 'T' || state == 't';
+        look_at_quota(master);
+    }
+    return facts;
+}
+
+/* Returns whether something is another way now. */
+static bool look_at_lane(struct pf__worker *worker, unsigned thread, int64_t now)
+{
+    struct pf__master *master = worker->slot->master;
+    unsigned at = worker->slot->number * master->threads + thread;
+    struct pf__lane *lane = &master->lanes[at];
+    struct pf__pulse_facts facts = facts_of(worker, thread, at, now);
+    int64_t still = now - lane->pulse.still_since_ns;
+    enum pf__verdict verdict = pf__policy_pulse(&lane->pulse, &facts);
+    bool was_stuck = lane->stuck;
+    lane->stuck = verdict == PF__PULSE_STUCK || verdict == PF__PULSE_HUNG;
+    if (verdict == PF__PULSE_PING)
+        ping(worker, thread);
+    if (lane->stuck && !was_stuck) {
+        master->tally.stuck++;
+        tell_of_stuck(worker, thread, still);
+    }
+    if (was_stuck && !lane->stuck)
+        pf_log(PF_LOG_INFO, "lane-recovered", "worker=%u thread=%u", worker->slot->number,
+               thread);
+    if (verdict == PF__PULSE_HUNG)
+        begin_to_kill(worker, thread);
+    return was_stuck != lane->stuck || verdict == PF__PULSE_HUNG;
+}
+
+static void look_at_lanes(struct pf__master *master, int64_t now)
+{
+    for (unsigned i = 0; i < master->slot_count; i++)
+        for (unsigned thread = 0; thread < master->threads; thread++) {
+            struct pf__worker *worker = pf__slot_worker(&master->slots[i]);
+            if (pf__worker_accepts(worker)) /* asked anew: the last one may have hung */
+                (void)look_at_lane(worker, thread, now);
+        }
+}
+
+static void start_anew(struct pf__master *master, int64_t now)
+{
+    pf_log(PF_LOG_INFO, "clock-jumped", "for=%.1fs no-lane-is-judged",
+           (double)(now - master->ticked_ns) / 1e9);
+    for (unsigned i = 0; i < master->lane_count; i++)
+        pf__policy_pulse_reset(&master->lanes[i].pulse, now);
+}
+
+/* ---- the tick -------------------------------------------------------------------- */
+
+static int master_on_tick(pf_loop *loop, void *arg)
+{
+    struct pf__master *master = arg;
+    int64_t now = pf__master_now(master);
+    if (now - master->ticked_ns > PF__TICK_NS + LATE_NS)
+        start_anew(master, now);
+    else if (master->stop == PF__STOP_NOT)
+        look_at_lanes(master, now);
+    master->ticked_ns = now;
+    master->ticks++;
+    pf__master_review(master);
+    return pf_loop_call_later(loop, PF__TICK_NS, master_on_tick, master,
+                              &master->tick_timer);
+}
+
+int pf__tick_start(struct pf__master *master)
+{
+    master->ticked_ns = pf__master_now(master);
+    return pf_loop_call_later(master->loop, PF__TICK_NS, master_on_tick, master,
+                              &master->tick_timer);
+}
+
+/* ---- backtraces ------------------------------------------------------------------ */
+
+static void let_go(void *arg)
+{
+    struct pf__master *master = arg;
+    pf__let_go(master, master->slot_count);
+    pf__signals_reset();
+}
+
+static int slot_of(struct pf__master *master, pid_t pid)
+{
+    for (unsigned i = 0; i < master->slot_count; i++)
+        for (unsigned seat = 0; seat < 2; seat++)
+            if (master->slots[i].seats[seat].pid == pid)
+                return (int)i;
+    return -1;
+}
+
+/* Whoever is free names it; of many at once some stay without names. */
+static void name(struct pf__master *master, const struct pf_crash_record *record, int slot)
+{
+    for (int i = 0; i < PF__NAMERS_MAX; i++) {
+        if (master->namers[i])
+            continue;
+        int pid = pf__names_start(record, slot, let_go, master);
+        if (pid > 0)
+            master->namers[i] = pid;
+        return;
+    }
+}
+
+static void tell_of(struct pf__master *master, const struct pf_crash_record *record)
+{
+    int slot = slot_of(master, record->pid);
+    if (slot < 0)
+        return; /* long reaped, or nonsense */
+    pf_log(PF_LOG_WARN, "worker-was-at",
+           "worker=%d pid=%d cause=%s signal=%d frames=%u address=0x%llx", slot,
+           record->pid, pf__crash_cause_name(record->cause), record->signo, record->count,
+           (unsigned long long)record->address);
+    name(master, record, slot);
+}
+
+int pf__crash_on_record(pf_loop *loop, int fd, unsigned events, void *arg)
+{
+    (void)loop, (void)events;
+    char bytes[sizeof(struct pf_crash_record)];
+    struct pf_crash_record record;
+    ssize_t n = read(fd, bytes, sizeof bytes); /* one at a time: naming forks */
+    if (n > 0 && pf__crash_valid(bytes, (size_t)n, 0, &record))
+        tell_of(arg, &record);
+    else
+        while (n > 0) /* written by who is out of his mind: begin at the next record */
+            n = read(fd, bytes, sizeof bytes);
+    return 0;
+}
