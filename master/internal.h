@@ -205,6 +205,9 @@ void pf__slots_stop(struct pf__master *master);
 unsigned pf__slots_alive(const struct pf__master *master);
 unsigned pf__slots_accepting(const struct pf__master *master);
 
+/* The worker that is this process; NULL: none is. */
+struct pf__worker *pf__slots_find(struct pf__master *master, pid_t pid);
+
 /* The slot is to be filled again, so much later. */
 void pf__slot_refill(struct pf__slot *slot, int64_t delay_ns);
 

@@ -152,7 +152,7 @@ static int lane_on_adopt(pf_loop *loop, void *arg)
     int err = pf__lane_adopt(&adoption->seat->lane, adoption->owner, adoption->listeners,
                              adoption->count);
     if (!err) {
-        pf_log(PF_LOG_INFO, "adopted", "lane=%u thread=%u", adoption->owner,
+        pf_log(PF_LOG_DEBUG, "adopted", "lane=%u thread=%u", adoption->owner,
                adoption->seat->lane.thread);
         free(adoption);
         return 0;
@@ -170,7 +170,7 @@ static int lane_on_release(pf_loop *loop, void *arg)
     (void)loop;
     struct adoption *adoption = arg;
     pf__lane_release(&adoption->seat->lane, adoption->owner);
-    pf_log(PF_LOG_INFO, "released", "lane=%u thread=%u", adoption->owner,
+    pf_log(PF_LOG_DEBUG, "released", "lane=%u thread=%u", adoption->owner,
            adoption->seat->lane.thread);
     free(adoption);
     return 0;
