@@ -179,7 +179,7 @@ $(B)/tests/apps/%: $(B)/tests/apps/%.o $(LIBRARY)
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
 
-$(filter $(B)/tests/integration/%,$(TESTS)): | $(APPS) $(PROGRAMS)
+$(filter $(B)/tests/integration/%,$(TESTS)): | $(APPS) $(PROGRAMS) $(EXAMPLES)
 
 # The histogram is bench's own; its unit test links it.
 $(B)/tests/unit/test_hdr: TEST_EXTRA := $(B)/bench/hdr.o

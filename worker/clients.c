@@ -1,6 +1,7 @@
 /* clients.c - see clients.h. */
 #include "worker/clients.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -56,7 +57,8 @@ size_t pf__clients_count(const struct pf__clients *clients)
     return clients->count;
 }
 
-/* An IPv4 address below 2^32, also if it comes mapped into IPv6; false: none. */
+/* An IPv4 address below 2^32, also if it comes mapped into IPv6, and IPv6 ones above: in
+ * ::/32 nobody lives but oneself (RFC 4291 section 2.5). False: none. */
 static bool client_of(const struct sockaddr *peer, uint64_t *client)
 {
     if (peer->sa_family == AF_INET) {
@@ -70,11 +72,10 @@ static bool client_of(const struct sockaddr *peer, uint64_t *client)
     struct sockaddr_in6 in6;
     memcpy(&in6, peer, sizeof in6);
     uint32_t four;
+    uint64_t prefix;
     memcpy(&four, &in6.sin6_addr.s6_addr[12], sizeof four);
-    if (IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr))
-        *client = ntohl(four);
-    else
-        memcpy(client, in6.sin6_addr.s6_addr, sizeof *client);
+    memcpy(&prefix, in6.sin6_addr.s6_addr, sizeof prefix);
+    *client = IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr) ? ntohl(four) : be64toh(prefix);
     return true;
 }
 
