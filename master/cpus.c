@@ -11,6 +11,7 @@
 #include "master/cgroup.h"
 
 #include <errno.h>
+#include <hwloc/linux.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -244,6 +245,25 @@ int pf__cpus_pin(hwloc_topology_t topology, const struct pf_cpu_seat *seat,
     else
         result->memory = bind_memory(topology, seat->node);
     read_back(set, result);
+    hwloc_bitmap_free(set);
+    return err;
+}
+
+int pf__cpus_pin_task(hwloc_topology_t topology, const struct pf_cpu_seat *seat, int tid,
+                      hwloc_const_bitmap_t allowed)
+{
+    if (tid <= 0)
+        return -ESRCH; /* 0 would be the caller */
+    if (!topology || !hwloc_topology_is_thissystem(topology))
+        return -ENOTSUP;
+    if (seat->cpu < 0)
+        return hwloc_linux_set_tid_cpubind(topology, tid, allowed) < 0 ? -errno : 0;
+    hwloc_bitmap_t set;
+    int err = cpus_of(topology, seat, &set);
+    if (err)
+        return err;
+    if (hwloc_linux_set_tid_cpubind(topology, tid, set) < 0)
+        err = -errno;
     hwloc_bitmap_free(set);
     return err;
 }

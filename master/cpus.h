@@ -55,6 +55,14 @@ int pf__cpus_pin(hwloc_topology_t topology, const struct pf_cpu_seat *seat,
                  struct pf_pin_result *result);
 
 /*
+ * The same for another thread, by its id (gettid(2)), whose memory stays where it is; with
+ * cpu -1 it may run on all that is `allowed`. Returns 0, or -ESRCH (it has ended), -EPERM
+ * (another user's), -EINVAL, -ENOTSUP, -ENOMEM.
+ */
+int pf__cpus_pin_task(hwloc_topology_t topology, const struct pf_cpu_seat *seat, int tid,
+                      hwloc_const_bitmap_t allowed);
+
+/*
  * Is what the kernel grants another than it was, when pf__cpus_allowed() gave `allowed` and
  * pf__cpus_quota() quota_milli? (A container may be resized while it runs.) To be called
  * in a thread that was never pinned. What cannot be read has not changed. Cost: a few small

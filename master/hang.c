@@ -224,6 +224,7 @@ static int master_on_tick(pf_loop *loop, void *arg)
         look_at_lanes(master, now);
     master->ticked_ns = now;
     master->ticks++;
+    pf__planning_again(master);
     pf__master_review(master);
     return pf_loop_call_later(loop, PF__TICK_NS, master_on_tick, master,
                               &master->tick_timer);
@@ -245,38 +246,32 @@ static void let_go(void *arg)
     pf__signals_reset();
 }
 
-static int slot_of(struct pf__master *master, pid_t pid)
-{
-    for (unsigned i = 0; i < master->slot_count; i++)
-        for (unsigned seat = 0; seat < 2; seat++)
-            if (master->slots[i].seats[seat].pid == pid)
-                return (int)i;
-    return -1;
-}
-
 /* Whoever is free names it; of many at once some stay without names. */
-static void name(struct pf__master *master, const struct pf_crash_record *record, int slot)
+static void name(struct pf__master *master, const struct pf_crash_record *record,
+                 unsigned slot)
 {
     for (int i = 0; i < PF__NAMERS_MAX; i++) {
         if (master->namers[i])
             continue;
-        int pid = pf__names_start(record, slot, let_go, master);
+        int pid = pf__names_start(record, (int)slot, let_go, master);
         if (pid > 0)
             master->namers[i] = pid;
         return;
     }
 }
 
+/* A hung worker was asked where it is before it is aborted: that says nothing new. */
 static void tell_of(struct pf__master *master, const struct pf_crash_record *record)
 {
-    int slot = slot_of(master, record->pid);
-    if (slot < 0)
+    const struct pf__worker *worker = pf__slots_find(master, record->pid);
+    if (!worker)
         return; /* long reaped, or nonsense */
     pf_log(PF_LOG_WARN, "worker-was-at",
-           "worker=%d pid=%d cause=%s signal=%d frames=%u address=0x%llx", slot,
-           record->pid, pf__crash_cause_name(record->cause), record->signo, record->count,
-           (unsigned long long)record->address);
-    name(master, record, slot);
+           "worker=%u pid=%d cause=%s signal=%d frames=%u address=0x%llx",
+           worker->slot->number, record->pid, pf__crash_cause_name(record->cause),
+           record->signo, record->count, (unsigned long long)record->address);
+    if (worker->fate != PF__FATE_HANG || record->cause == PF_CRASH_DUMP)
+        name(master, record, worker->slot->number);
 }
 
 int pf__crash_on_record(pf_loop *loop, int fd, unsigned events, void *arg)

@@ -3,6 +3,7 @@
  *
  *     master.c    the master's states, what signals mean, what is put in order when
  *     start.c     everything before the first fork, and after the last worker
+ *     planning.c  the CPU plan of this machine, made and made anew
  *     slots.c     the workers' places: who is in them, who comes next
  *     workers.c   one worker process: forked, talked to, killed
  *     reap.c      its end: why, and what it means for its slot
@@ -142,7 +143,7 @@ struct pf__master {
     int64_t oom_kills, throttled; /* as the cgroup counted them last; -1: not known */
     bool is_throttled;
     pf_timer stop_timer, tick_timer;
-    int64_t ticked_ns, worn_ns, drift_ns;
+    int64_t ticked_ns, worn_ns, planned_ns;
     hwloc_bitmap_t allowed; /* CPUs, when they were planned; and the quota */
     unsigned quota_milli;
     unsigned worn_next; /* whose memory is looked at next */
@@ -174,6 +175,14 @@ void pf__end(struct pf__master *master);
 /* "cannot start: WHAT: why" into options->error; returns PF_EXIT_SOFTWARE. */
 int pf__start_failed(const struct pf__master *master, const char *what, int err);
 
+/* ---- planning.c ------------------------------------------------------------------ */
+
+/* Plan: how many slots and lanes, and where they run. Returns an exit status. */
+int pf__planning(struct pf__master *master);
+
+/* Has the machine changed? Looks now and then; if so plans anew, and pins who runs. */
+void pf__planning_again(struct pf__master *master);
+
 /* ---- slots.c --------------------------------------------------------------------- */
 
 static inline struct pf__worker *pf__slot_worker(struct pf__slot *slot)
@@ -195,6 +204,9 @@ void pf__slots_stop(struct pf__master *master);
 /* Worker processes that live; slots whose current worker accepts. */
 unsigned pf__slots_alive(const struct pf__master *master);
 unsigned pf__slots_accepting(const struct pf__master *master);
+
+/* The worker that is this process; NULL: none is. */
+struct pf__worker *pf__slots_find(struct pf__master *master, pid_t pid);
 
 /* The slot is to be filled again, so much later. */
 void pf__slot_refill(struct pf__slot *slot, int64_t delay_ns);

@@ -66,6 +66,15 @@ static void tell_adopter(struct pf__master *master, int adopter, enum pf_ipc_typ
                     fds, count);
 }
 
+/* Lanes are told as WORKER.THREAD. */
+static void log_adoption(const struct pf__master *master, const char *event, unsigned at,
+                         int by)
+{
+    unsigned threads = master->threads, adopter = (unsigned)by;
+    pf_log(PF_LOG_INFO, event, "lane=%u.%u by=%u.%u", at / threads, at % threads,
+           adopter / threads, adopter % threads);
+}
+
 static void change_adopter(struct pf__master *master, unsigned at, int to)
 {
     struct pf__lane *lane = &master->lanes[at];
@@ -74,11 +83,11 @@ static void change_adopter(struct pf__master *master, unsigned at, int to)
     if (to != PF__NOBODY) {
         master->tally.adoptions++;
         tell_adopter(master, to, PF_IPC_ADOPT, at);
-        pf_log(PF_LOG_INFO, "adoption", "lane=%u by=%d", at, to);
+        log_adoption(master, "adoption", at, to);
     }
     if (from != PF__NOBODY) {
         tell_adopter(master, from, PF_IPC_RELEASE, at);
-        pf_log(PF_LOG_INFO, "adoption-over", "lane=%u by=%d", at, from);
+        log_adoption(master, "adoption-over", at, from);
     }
 }
 

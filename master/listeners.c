@@ -1,13 +1,13 @@
 /* listeners.c - see listeners.h. */
 #include "master/listeners.h"
 
+#include "master/complain.h"
 #include "net/listener.h"
 #include "net/steer.h"
 
 #include <prefork/log.h>
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,21 +24,10 @@ static int *cell(const struct pf__listeners *listeners, unsigned lane, size_t at
 
 /* ---- what to say of a bind that failed ------------------------------------------- */
 
-static PF_PRINTF(3, 4) int say(const struct pf_master_options *options, int status,
-                               const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    if (options->error && options->error_len)
-        vsnprintf(options->error, options->error_len, format, args);
-    va_end(args);
-    return status;
-}
-
 static int refuse(const struct pf_master_options *options, const char *text,
                   const char *why)
 {
-    return say(options, PF_EXIT_USAGE, "--bind %s: %s", text, why);
+    return pf__complain(options, PF_EXIT_USAGE, "--bind %s: %s", text, why);
 }
 
 /* Does an address before this one have the same port? */
@@ -61,20 +50,21 @@ static int explain_in_use(const struct pf__listeners *listeners, size_t at,
     const struct pf_address *address = &listeners->addresses[at];
     char holder[64];
     if (pf_address_is_unix(address) && holder_pid)
-        return say(options, PF_EXIT_UNAVAILABLE,
-                   "--bind %s: in use by another server (pid %d); stop it", text,
-                   holder_pid);
+        return pf__complain(options, PF_EXIT_UNAVAILABLE,
+                            "--bind %s: in use by another server (pid %d); stop it", text,
+                            holder_pid);
     if (pf_address_is_unix(address))
-        return say(options, PF_EXIT_UNAVAILABLE,
-                   "--bind %s: in use by another server; stop it", text);
+        return pf__complain(options, PF_EXIT_UNAVAILABLE,
+                            "--bind %s: in use by another server; stop it", text);
     if (is_our_port(listeners, at))
-        return say(options, PF_EXIT_UNAVAILABLE,
-                   "--bind %s: overlaps with another --bind; leave one out", text);
+        return pf__complain(options, PF_EXIT_UNAVAILABLE,
+                            "--bind %s: overlaps with another --bind; leave one out", text);
     if (pf_listener_holder(address, holder, sizeof holder) == 0)
-        return say(options, PF_EXIT_UNAVAILABLE,
-                   "--bind %s: in use by %s; stop it or use another port", text, holder);
-    return say(options, PF_EXIT_UNAVAILABLE,
-               "--bind %s: in use by another server; use another port", text);
+        return pf__complain(options, PF_EXIT_UNAVAILABLE,
+                            "--bind %s: in use by %s; stop it or use another port", text,
+                            holder);
+    return pf__complain(options, PF_EXIT_UNAVAILABLE,
+                        "--bind %s: in use by another server; use another port", text);
 }
 
 static bool is_scarcity(int err)
@@ -89,22 +79,23 @@ static int explain(const struct pf__listeners *listeners, size_t at, const char 
     if (err == -EADDRINUSE)
         return explain_in_use(listeners, at, text, holder_pid, options);
     if (err == -EEXIST)
-        return say(options, PF_EXIT_UNAVAILABLE,
-                   "--bind %s: what stands there is no socket of a server; move it away",
-                   text);
+        return pf__complain(
+            options, PF_EXIT_UNAVAILABLE,
+            "--bind %s: what stands there is no socket of a server; move it away", text);
     if (err == -EACCES && !file)
-        return say(options, PF_EXIT_UNAVAILABLE,
-                   "--bind %s: not allowed; ports below 1024 need root or "
-                   "CAP_NET_BIND_SERVICE: use a higher one",
-                   text);
+        return pf__complain(options, PF_EXIT_UNAVAILABLE,
+                            "--bind %s: not allowed; ports below 1024 need root or "
+                            "CAP_NET_BIND_SERVICE: use a higher one",
+                            text);
     if (err == -EADDRNOTAVAIL)
-        return say(options, PF_EXIT_UNAVAILABLE,
-                   "--bind %s: not an address of this machine; use one of its own, or "
-                   ":PORT for all",
-                   text);
-    return say(options, is_scarcity(err) ? PF_EXIT_SOFTWARE : PF_EXIT_UNAVAILABLE,
-               "--bind %s: %s%s", text, strerror(-err),
-               file ? "; name a path in a directory of yours" : "");
+        return pf__complain(
+            options, PF_EXIT_UNAVAILABLE,
+            "--bind %s: not an address of this machine; use one of its own, or "
+            ":PORT for all",
+            text);
+    return pf__complain(options, is_scarcity(err) ? PF_EXIT_SOFTWARE : PF_EXIT_UNAVAILABLE,
+                        "--bind %s: %s%s", text, strerror(-err),
+                        file ? "; name a path in a directory of yours" : "");
 }
 
 /* ---- opening --------------------------------------------------------------------- */
@@ -279,7 +270,8 @@ int pf__listeners_open(struct pf__listeners *listeners, unsigned lanes,
     size_t cells = (size_t)lanes * PF__ADDRESSES_MAX;
     listeners->fds = malloc(cells * sizeof *listeners->fds);
     if (!listeners->fds)
-        return say(options, PF_EXIT_SOFTWARE, "out of memory for %u listeners", lanes);
+        return pf__complain(options, PF_EXIT_SOFTWARE, "out of memory for %u listeners",
+                            lanes);
     for (size_t i = 0; i < cells; i++)
         listeners->fds[i] = -1;
     int status = PF_EXIT_OK;

@@ -276,6 +276,12 @@ static void describe(struct text *text, pid_t pid, uint64_t pc, bool is_return)
         pc - theirs.base);
 }
 
+/* Where a worker's own life begins: what called that is the master, the same each time. */
+static bool is_outermost(const struct text *text)
+{
+    return strstr(text->bytes, "pf__worker_run at ") || strstr(text->bytes, "seat_run at ");
+}
+
 void pf__names_print(const struct pf_crash_record *record, int slot)
 {
     char lane[16] = "-";
@@ -289,6 +295,8 @@ void pf__names_print(const struct pf_crash_record *record, int slot)
         describe(&text, record->pid, record->pc[i], i > 0);
         pf_log(PF_LOG_WARN, "backtrace", "worker=%d pid=%d lane=%s #%" PRIu32 " %s", slot,
                record->pid, lane, i, text.bytes);
+        if (is_outermost(&text))
+            break;
     }
 }
 

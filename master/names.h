@@ -26,8 +26,8 @@
  *     worker=3 pid=4712 lane=0 #3 [app.so+0x11e0]
  *     worker=3 pid=4712 lane=0 #4 [0x7f3a81c011e0]
  *
- * or one line that says no-frames. The number after an object is what addr2line(1) takes.
- * The lane is "-" for PF_CRASH_LANE_NONE.
+ * or one line that says no-frames; it ends where the worker's own life begins. The number
+ * after an object is what addr2line(1) takes. The lane is "-" for PF_CRASH_LANE_NONE.
  *
  * record  one that pf__crash_valid() has passed; borrowed.
  * slot    the worker's.

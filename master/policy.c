@@ -170,7 +170,9 @@ static enum pf__verdict look_at_sleeper(struct pf__pulse *pulse,
 enum pf__verdict pf__policy_pulse(struct pf__pulse *pulse,
                                   const struct pf__pulse_facts *facts)
 {
-    if (facts->beat != pulse->beat || facts->stopped ||
+    bool was_stopped = pulse->was_stopped; /* since then, for all that is known */
+    pulse->was_stopped = facts->stopped;
+    if (facts->beat != pulse->beat || facts->stopped || was_stopped ||
         facts->now_ns < facts->busy_until_ns) {
         pulse->beat = facts->beat;
         pf__policy_pulse_reset(pulse, facts->now_ns);

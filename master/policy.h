@@ -138,6 +138,7 @@ struct pf__pulse {
     uint64_t beat;
     int64_t still_since_ns; /* when it was first seen as it is */
     int64_t pinged_ns;      /* 0: not since then */
+    bool was_stopped;       /* at the last look */
 };
 
 struct pf__pulse_facts {

@@ -122,15 +122,6 @@ static void ended(struct pf__worker *worker, const siginfo_t *info)
     pf__worker_clear(worker);
 }
 
-static struct pf__worker *worker_of(struct pf__master *master, pid_t pid)
-{
-    for (unsigned i = 0; i < master->slot_count; i++)
-        for (unsigned seat = 0; seat < 2; seat++)
-            if (master->slots[i].seats[seat].pid == pid)
-                return &master->slots[i].seats[seat];
-    return NULL;
-}
-
 static bool is_namer(struct pf__master *master, pid_t pid)
 {
     for (int i = 0; i < PF__NAMERS_MAX; i++)
@@ -147,7 +138,7 @@ void pf__reap(struct pf__master *master)
         siginfo_t info = {0};
         if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
             break;
-        struct pf__worker *worker = worker_of(master, info.si_pid);
+        struct pf__worker *worker = pf__slots_find(master, info.si_pid);
         if (worker)
             ended(worker, &info);
         else if (!is_namer(master, info.si_pid))

@@ -29,6 +29,15 @@ unsigned pf__slots_accepting(const struct pf__master *master)
     return n;
 }
 
+struct pf__worker *pf__slots_find(struct pf__master *master, pid_t pid)
+{
+    for (unsigned i = 0; i < master->slot_count; i++)
+        for (unsigned seat = 0; seat < 2; seat++)
+            if (master->slots[i].seats[seat].pid == pid)
+                return &master->slots[i].seats[seat];
+    return NULL;
+}
+
 /* ---- when it is due -------------------------------------------------------------- */
 
 static int slot_on_due(pf_loop *loop, void *arg)

@@ -4,39 +4,25 @@
  * pf__start() reads like the list that it is. Whatever fails, one line says which option it
  * was, and pf__end() gives back what has been made so far.
  */
-#include "master/cpus.h"
+#include "master/complain.h"
 #include "master/guard.h"
 #include "master/internal.h"
-#include "master/nic.h"
-#include "master/plan_table.h"
 #include "master/view.h"
 
 #include <prefork/log.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-static PF_PRINTF(3, 4) int say(const struct pf_master_options *options, int status,
-                               const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    if (options->error && options->error_len)
-        vsnprintf(options->error, options->error_len, format, args);
-    va_end(args);
-    return status;
-}
-
 int pf__start_failed(const struct pf__master *master, const char *what, int err)
 {
-    return say(master->options, PF_EXIT_SOFTWARE, "cannot start: %s: %s", what,
-               strerror(-err));
+    return pf__complain(master->options, PF_EXIT_SOFTWARE, "cannot start: %s: %s", what,
+                        strerror(-err));
 }
 
 /* ---- options --------------------------------------------------------------------- */
@@ -94,148 +80,6 @@ int pf__start_options(const struct pf_master_options *given, struct pf_master_op
     set_default(&out->hang_hard_ns, PF_MASTER_HANG_HARD_NS);
     set_default(&out->spin_ns, PF_MASTER_SPIN_NS);
     return 0;
-}
-
-/* ---- the plan -------------------------------------------------------------------- */
-
-/* What a plan is made from, and given back together. */
-struct facts {
-    hwloc_topology_t topology;
-    hwloc_bitmap_t allowed;
-    unsigned quota_milli;
-    struct pf_nic nic;
-    unsigned short list[PF_LANES_MAX];
-    unsigned list_len;
-};
-
-static void drop_facts(struct facts *facts)
-{
-    if (facts->topology)
-        hwloc_topology_destroy(facts->topology);
-    hwloc_bitmap_free(facts->allowed);
-    pf__nic_fini(&facts->nic);
-}
-
-static int read_list(struct facts *facts, const struct pf_master_options *options)
-{
-    char why[128];
-    if (options->pin != PF_PIN_LIST)
-        return PF_EXIT_OK;
-    if (!options->pin_list)
-        return say(options, PF_EXIT_USAGE, "--pin: no CPU is listed");
-    int n =
-        pf__plan_parse_list(options->pin_list, facts->list, PF_LANES_MAX, why, sizeof why);
-    if (n < 0)
-        return say(options, PF_EXIT_USAGE, "--pin %s: %s", options->pin_list, why);
-    facts->list_len = (unsigned)n;
-    return PF_EXIT_OK;
-}
-
-static int read_nic(struct facts *facts, const struct pf_master_options *options)
-{
-    if (!options->nic)
-        return PF_EXIT_OK;
-    int err = pf__nic_init(options->nic, "/sys", "/proc", &facts->nic);
-    if (err == -ENODEV)
-        return say(options, PF_EXIT_USAGE,
-                   "--nic %s: no such network interface; `ip link` lists them",
-                   options->nic);
-    return err ? say(options, PF_EXIT_SOFTWARE, "--nic %s: %s", options->nic,
-                     strerror(-err))
-               : PF_EXIT_OK;
-}
-
-/* What cannot be found out leaves the lanes unpinned. */
-static int read_facts(struct facts *facts, const struct pf_master_options *options)
-{
-    int err = pf__cpus_allowed(&facts->allowed);
-    if (err)
-        return say(options, PF_EXIT_SOFTWARE, "cannot start: CPUs: %s", strerror(-err));
-    if (pf__cpus_topology(&facts->topology) != 0)
-        facts->topology = NULL;
-    facts->quota_milli = pf__cpus_quota("/proc/self", "/sys/fs/cgroup");
-    int status = read_list(facts, options);
-    return status == PF_EXIT_OK ? read_nic(facts, options) : status;
-}
-
-static int make_plan(const struct facts *facts, const struct pf_master_options *options,
-                     struct pf_cpu_plan *plan)
-{
-    struct pf_plan_request request = {
-        .topology = facts->topology,
-        .allowed = facts->allowed,
-        .workers = options->workers,
-        .threads = options->threads,
-        .pin = facts->topology ? options->pin : PF_PIN_NONE,
-        .list = facts->list,
-        .list_len = facts->list_len,
-        .quota_milli = facts->quota_milli,
-        .near = options->nic ? pf__nic_near(&facts->nic) : NULL,
-    };
-    char why[128] = "";
-    int err = pf__plan_make(&request, why, sizeof why, plan);
-    if (err == -EINVAL)
-        return say(options, PF_EXIT_USAGE, "CPU plan: %s", why);
-    return err ? say(options, PF_EXIT_SOFTWARE, "cannot start: CPU plan: %s",
-                     strerror(-err))
-               : PF_EXIT_OK;
-}
-
-static void warn_of_plan(const struct pf__master *master)
-{
-    const struct pf_cpu_plan *plan = &master->plan;
-    if (plan->wraps)
-        pf_log(PF_LOG_WARN, "cpus-shared", "lanes=%u cpus=%u", plan->lanes, plan->cpus);
-    if (master->options->steering == PF_STEERING_CPU && plan->seat[0].cpu < 0)
-        pf_log(PF_LOG_WARN, "steering-blind",
-               "--steer cpu without pinned workers: like hash");
-}
-
-static int plan(struct pf__master *master)
-{
-    struct facts facts = {0};
-    int status = read_facts(&facts, master->options);
-    if (status == PF_EXIT_OK)
-        status = make_plan(&facts, master->options, &master->plan);
-    if (status == PF_EXIT_OK) { /* what pinning, and looking for changes, needs later */
-        master->topology = facts.topology;
-        master->allowed = facts.allowed;
-        master->quota_milli = facts.quota_milli;
-        master->slot_count = master->plan.workers;
-        master->threads = master->plan.threads;
-        master->lane_count = master->plan.lanes;
-        facts.topology = NULL;
-        facts.allowed = NULL;
-        warn_of_plan(master);
-    }
-    drop_facts(&facts);
-    return status;
-}
-
-int pf_master_print_plan(const struct pf_master_options *given, FILE *to)
-{
-    struct pf_master_options options;
-    struct pf_service service;
-    int err = pf__start_options(given, &options, &service);
-    if (err)
-        return err;
-    struct facts facts = {0};
-    struct pf_cpu_plan plan = {0};
-    int status = read_facts(&facts, &options);
-    if (status == PF_EXIT_OK)
-        status = make_plan(&facts, &options, &plan);
-    if (status == PF_EXIT_OK) {
-        struct pf_plan_facts shown = {.allowed = facts.allowed,
-                                      .quota_milli = facts.quota_milli,
-                                      .pin = options.pin,
-                                      .nic = options.nic ? &facts.nic : NULL};
-        err = pf__plan_print(to, &plan, &shown);
-        if (err)
-            status = say(&options, PF_EXIT_SOFTWARE, "--print-plan: %s", strerror(-err));
-    }
-    pf__plan_fini(&plan);
-    drop_facts(&facts);
-    return status;
 }
 
 /* ---- what supervision needs ------------------------------------------------------ */
@@ -304,12 +148,13 @@ static int open_control(struct pf__master *master)
         err = pf__control_open(&master->control, master->loop, wanted, pf__view_commands,
                                master, &holder);
     if (err == -EADDRINUSE)
-        return say(master->options, PF_EXIT_UNAVAILABLE,
-                   "--ctl %s: in use by another server (pid %d); stop it", wanted, holder);
+        return pf__complain(master->options, PF_EXIT_UNAVAILABLE,
+                            "--ctl %s: in use by another server (pid %d); stop it", wanted,
+                            holder);
     if (err && master->options->control)
-        return say(master->options, PF_EXIT_UNAVAILABLE,
-                   "--ctl %s: %s; name a path in a directory of yours", wanted,
-                   strerror(-err));
+        return pf__complain(master->options, PF_EXIT_UNAVAILABLE,
+                            "--ctl %s: %s; name a path in a directory of yours", wanted,
+                            strerror(-err));
     if (err)
         pf_log(PF_LOG_WARN, "no-control-socket", "error=%s serving=without-it",
                strerror(-err));
@@ -349,8 +194,9 @@ static int preload(struct pf__master *master)
         return PF_EXIT_OK;
     int err = service->pre_fork(service->arg);
     if (err)
-        return say(master->options, PF_EXIT_CONFIG, "the application's pre_fork failed: %s",
-                   strerror(err < 0 ? -err : err));
+        return pf__complain(master->options, PF_EXIT_CONFIG,
+                            "the application's pre_fork failed: %s",
+                            strerror(err < 0 ? -err : err));
     return guard(master->options) == 0 ? PF_EXIT_OK : PF_EXIT_SOFTWARE;
 }
 
@@ -358,7 +204,7 @@ int pf__start(struct pf__master *master)
 {
     const struct pf_master_options *options = master->options;
     raise_descriptor_limit();
-    int status = plan(master);
+    int status = pf__planning(master);
     if (status != PF_EXIT_OK)
         return status;
     status = pf__listeners_open(&master->listeners, master->lane_count, options);

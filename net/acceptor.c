@@ -19,6 +19,7 @@ struct pf_acceptor {
     int burst;         /* how many to take next time: see acceptor_on_ready() */
     int calm;          /* full bursts to come before a larger one is tried */
     unsigned accepted; /* since it was watched anew */
+    int64_t short_since_ns; /* 0: descriptors are not short */
     int spare;         /* descriptor that refuse() can have; -1: none */
     int depth;         /* holds: see hold() */
     bool freed;        /* by fn */
@@ -74,6 +75,8 @@ static int accept_one(pf_acceptor *acceptor, pf_accept_fn *fn)
                      SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd == -1)
         return errno;
+    if (fn == acceptor->options.fn)
+        acceptor->short_since_ns = 0;
     fn(acceptor, fd, &peer, acceptor->options.arg);
     return 0;
 }
@@ -96,10 +99,18 @@ static void refuse_one(pf_acceptor *acceptor)
     keep_spare(acceptor);
 }
 
+static bool has_lost_patience(pf_acceptor *acceptor)
+{
+    int64_t now = pf_loop_now(acceptor->gate.loop);
+    if (!acceptor->short_since_ns)
+        acceptor->short_since_ns = now;
+    return now - acceptor->short_since_ns >= acceptor->options.patience_ns;
+}
+
 static void rest(pf_acceptor *acceptor, int err)
 {
     pf__gate_rest(&acceptor->gate, err, "accept-paused");
-    if (err == EMFILE || err == ENFILE)
+    if ((err == EMFILE || err == ENFILE) && has_lost_patience(acceptor))
         refuse_one(acceptor);
 }
 

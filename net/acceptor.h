@@ -37,11 +37,13 @@ struct pf_acceptor_options {
     enum pf_accept_mode mode;
     pf_accept_fn *fn;
     /*
-     * For one connection at each shortage of descriptors: say no, and close fd before it
-     * returns. May be NULL. The acceptor then keeps a spare descriptor, which is given up
-     * for it and opened again afterwards.
+     * When descriptors have been short for patience_ns without a connection accepted: for
+     * one connection at each further rest, to say no and close fd before it returns. Until
+     * then they just wait: most shortages pass. May be NULL. The acceptor then keeps a
+     * spare descriptor, which is given up for it and opened again afterwards.
      */
     pf_accept_fn *refuse;
+    int64_t patience_ns; /* 0: none, from the first rest on */
     void *arg; /* handed to both */
 };
 
@@ -50,7 +52,7 @@ struct pf_acceptor_options {
  *
  * Out of descriptors or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM, or anything unheard of) it
  * rests for PF_ACCEPTOR_REST_NS and says so in the log, now and then, instead of spinning;
- * the connections wait in the queue. Out of descriptors, `refuse` gets one connection
+ * the connections wait in the queue. Long out of descriptors, `refuse` gets one connection
  * before each rest, if the spare was there: it is missing while even /dev/null cannot be
  * opened, which is tried again at each rest. A connection that died in the queue is
  * skipped.

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* How long connections wait before some are told that there are no descriptors. */
+#define PATIENCE_NS (3 * PF_SECOND)
+
 static int open_one(struct pf_lane *lane, const struct pf__listener *listener,
                     struct pf__door *door)
 {
@@ -16,6 +19,7 @@ static int open_one(struct pf_lane *lane, const struct pf__listener *listener,
     struct pf_acceptor_options options = {.mode = listener->mode,
                                           .fn = pf__lane_on_accept,
                                           .refuse = pf__lane_on_shortage,
+                                          .patience_ns = PATIENCE_NS,
                                           .arg = lane};
     return pf_acceptor_new(lane->loop, listener->fd, &options, &door->acceptor);
 }

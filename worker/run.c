@@ -56,7 +56,8 @@ struct worker {
     pf_channel *channel;
     struct seat *seats;
     unsigned ready, accepting, drained, left;
-    bool last; /* drained for good: nobody else accepts from our listeners */
+    bool last;       /* drained for good: nobody else accepts from our listeners */
+    const char *why; /* it drains */
     int status;
 };
 
@@ -151,7 +152,7 @@ static int lane_on_adopt(pf_loop *loop, void *arg)
     int err = pf__lane_adopt(&adoption->seat->lane, adoption->owner, adoption->listeners,
                              adoption->count);
     if (!err) {
-        pf_log(PF_LOG_INFO, "adopted", "lane=%u thread=%u", adoption->owner,
+        pf_log(PF_LOG_DEBUG, "adopted", "lane=%u thread=%u", adoption->owner,
                adoption->seat->lane.thread);
         free(adoption);
         return 0;
@@ -169,7 +170,7 @@ static int lane_on_release(pf_loop *loop, void *arg)
     (void)loop;
     struct adoption *adoption = arg;
     pf__lane_release(&adoption->seat->lane, adoption->owner);
-    pf_log(PF_LOG_INFO, "released", "lane=%u thread=%u", adoption->owner,
+    pf_log(PF_LOG_DEBUG, "released", "lane=%u thread=%u", adoption->owner,
            adoption->seat->lane.thread);
     free(adoption);
     return 0;
@@ -219,9 +220,8 @@ static void drain(struct worker *worker, bool last, const char *why)
         return;
     }
     worker->last = last;
+    worker->why = why;
     set_state(worker, PF_WORKER_DRAINING);
-    pf_log(PF_LOG_INFO, "draining", "why=%s limit=%.1fs", why,
-           (double)worker->setup->drain_ns / 1e9);
     post_all(worker, lane_on_drain);
 }
 
@@ -279,14 +279,26 @@ static int worker_on_lane_paused(pf_loop *loop, void *arg)
     return 0;
 }
 
+static size_t connections_of(const struct worker *worker)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < worker->setup->threads; i++)
+        sum += __atomic_load_n(worker->seats[i].lane.cells[PF__COLUMN_CONNECTIONS],
+                               __ATOMIC_RELAXED);
+    return (size_t)sum;
+}
+
 /* Listeners that all lanes share are closed when none of them watches any more. */
 static int worker_on_lane_draining(pf_loop *loop, void *arg)
 {
     (void)loop;
     struct seat *seat = arg;
-    const struct pf__worker_setup *setup = seat->worker->setup;
-    if (++seat->worker->drained < setup->threads)
+    struct worker *worker = seat->worker;
+    const struct pf__worker_setup *setup = worker->setup;
+    if (++worker->drained < setup->threads)
         return 0;
+    pf_log(PF_LOG_INFO, "draining", "why=%s connections=%zu limit=%.1fs", worker->why,
+           connections_of(worker), (double)setup->drain_ns / 1e9);
     for (size_t i = 0; i < setup->listen_count; i++)
         if (setup->listeners[i].mode != PF_ACCEPT_OWN)
             close(setup->listeners[i].fd);

@@ -31,7 +31,7 @@ enum {
 static _Atomic uint32_t *records;
 /* By descriptor: the CPU that received the connection, asked before a byte is sent. What
  * answers our own bytes on loopback is received on our own CPU. */
-static int incoming[PORTS];
+static _Atomic int incoming[PORTS];
 
 static int map_records(void *arg)
 {

@@ -97,7 +97,7 @@ static void while_a_worker_is_blocked_the_others_serve_and_then_it_is_replaced(v
     pf_swarm_free(swarm);
 
     pf_test_server_expect(&server, from, "worker-accepts");
-    assert_non_null(strstr(server.text + from, "cause=hung"));
+    pf_test_server_expect(&server, from, "cause=hung"); /* its successor is there by then */
     assert_backtrace_names(server.text + from, "block_for_long");
     pid_t pids[8];
     unsigned count = pf_test_children(server.pid, pids, 8);
@@ -187,13 +187,15 @@ static void a_worker_in_a_debugger_is_not_killed(void **state)
     assert_int_equal(kill(pid, SIGSTOP), 0);
     (void)poll(NULL, 0, 1500); /* time for a mistake */
     pf_test_server_listen(&server);
-    assert_null(strstr(server.text, "cause=hung"));
+    if (strstr(server.text, "cause=hung"))
+        fail_msg("the server says: %s", server.text);
     assert_int_equal(kill(pid, SIGCONT), 0);
     static char answer[4096];
     assert_true(pf_test_read_response(fd, answer, sizeof answer) > 0);
     close(fd);
     assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
-    assert_null(strstr(server.text, "cause=hung"));
+    if (strstr(server.text, "cause=hung"))
+        fail_msg("the server says: %s", server.text);
 }
 
 int main(void)
