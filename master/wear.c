@@ -88,8 +88,7 @@ static uint64_t requests_of(const struct pf__worker *worker)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < worker->slot->master->threads; i++)
-        sum += pf__worker_get(worker, i, PF__COLUMN_REQUESTS) +
-               pf__worker_get(worker, i, PF__COLUMN_DATAGRAMS);
+        sum += pf__worker_get(worker, i, PF__COLUMN_REQUESTS);
     return sum - worker->requests_before;
 }
 
