@@ -153,7 +153,7 @@ struct pf__master {
     bool steered;                 /* the groups have had a program for the first time */
     pid_t namers[PF__NAMERS_MAX]; /* processes that name backtraces; 0: none */
     struct pf__tally tally;
-    char last_words[PF__EAR_TAIL]; /* of the worker that failed to boot last */
+    char last_words[PF__EAR_TAIL + 2]; /* of the worker that failed to boot last */
 };
 
 #define PF__MASTER_INIT                                                                    \
