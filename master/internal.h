@@ -83,7 +83,8 @@ struct pf__worker {
     struct pf__ear ear;
     struct pf__wear wear;     /* its limits */
     uint64_t requests_before; /* its rows' total at its birth */
-    unsigned over_memory;     /* times in a row that it was */
+    int64_t weighed_ns;       /* when its memory was looked at last */
+    unsigned over_memory;     /* times in a row that it was over its limit */
 };
 
 /* A worker's place. It outlives the processes in it; of two, one is the current. */
@@ -93,8 +94,7 @@ struct pf__slot {
     struct pf__worker seats[2];
     unsigned current;
     unsigned failures;
-    enum pf__end last_end;
-    bool ever_ended;
+    char last_end[32];      /* "crash signal 11"; "": none so far */
     int64_t due_ns;         /* not filled before */
     int64_t empty_since_ns; /* nobody has accepted here since */
     pf_timer refill;        /* at due_ns */
@@ -105,8 +105,9 @@ struct pf__lane {
     bool full; /* it has paused; there may be none to take over, which it was told: */
     bool overflow;
     bool stuck;
-    bool excluded;           /* from what is steered to it */
-    int adopter;             /* lane; PF__NOBODY */
+    bool queue;    /* something waited on its listeners, when that was looked at last */
+    bool excluded; /* from what is steered to it */
+    int adopter;   /* lane; PF__NOBODY */
     int64_t unable_until_ns; /* it could not adopt a moment ago */
     struct pf__pulse pulse;
 };
@@ -144,10 +145,11 @@ struct pf__master {
     bool is_throttled;
     pf_timer stop_timer, tick_timer;
     int64_t ticked_ns, worn_ns, planned_ns;
+    unsigned quota_tick;    /* the tick in which the quota was looked at last */
     hwloc_bitmap_t allowed; /* CPUs, when they were planned; and the quota */
     unsigned quota_milli;
-    unsigned worn_next; /* whose memory is looked at next */
-    unsigned ticks;
+    unsigned ticks;               /* from 1 on */
+    bool lanes_have_own;          /* listeners: some are not shared by all */
     bool steered;                 /* the groups have had a program for the first time */
     pid_t namers[PF__NAMERS_MAX]; /* processes that name backtraces; 0: none */
     struct pf__tally tally;
@@ -267,8 +269,10 @@ int pf__crash_on_record(pf_loop *loop, int fd, unsigned events, void *arg);
 
 /* ---- wear.c ---------------------------------------------------------------------- */
 
-/* Why the worker is to be replaced; NULL: it is not. Reads at most one worker's memory from
- * /proc each PF__WEAR_NS. */
+/* What its rows have counted, its predecessors' included. */
+uint64_t pf__worker_requests(const struct pf__worker *worker);
+
+/* Why the worker is to be replaced; NULL: it is not. Looks at its memory now and then. */
 const char *pf__worker_worn(struct pf__worker *worker);
 
 /* ---- spawn.c --------------------------------------------------------------------- */

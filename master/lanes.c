@@ -42,7 +42,7 @@ static struct pf__lane_view view_of(struct pf__master *master, unsigned at)
     struct pf__lane_view view = {.serves = accepts && !lane->stuck && !lane->full,
                                  .unable = lane->unable_until_ns > pf__master_now(master),
                                  .adopter = lane->adopter};
-    view.orphaned = !view.serves && (accepts || is_absent(slot));
+    view.orphaned = master->lanes_have_own && !view.serves && (accepts || is_absent(slot));
     return view;
 }
 
