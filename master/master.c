@@ -174,10 +174,25 @@ int64_t pf__master_now(const struct pf__master *master)
     return now;
 }
 
+static bool is_naming(const struct pf__master *master)
+{
+    for (int i = 0; i < PF__NAMERS_MAX; i++)
+        if (master->namers[i])
+            return true;
+    return false;
+}
+
+/* Why the last worker crashed is worth the wait; not when somebody is in a hurry. */
+static bool is_over(const struct pf__master *master)
+{
+    return pf__slots_alive(master) == 0 &&
+           (master->stop == PF__STOP_KILL || !is_naming(master));
+}
+
 void pf__master_review(struct pf__master *master)
 {
     if (master->stop != PF__STOP_NOT) {
-        if (pf__slots_alive(master) == 0)
+        if (is_over(master))
             pf_loop_stop(master->loop);
         return;
     }

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 int pf__start_failed(const struct pf__master *master, const char *what, int err)
@@ -250,10 +251,24 @@ static void end_workers(struct pf__master *master)
         }
 }
 
+/* None is left to the program, which knows nothing of them. */
+static void end_namers(struct pf__master *master)
+{
+    for (int i = 0; i < PF__NAMERS_MAX; i++) {
+        if (!master->namers[i])
+            continue;
+        kill(master->namers[i], SIGKILL);
+        while (waitpid(master->namers[i], NULL, 0) == -1 && errno == EINTR)
+            ;
+        master->namers[i] = 0;
+    }
+}
+
 void pf__end(struct pf__master *master)
 {
     pf__control_close(&master->control);
     end_workers(master);
+    end_namers(master);
     if (master->loop) {
         (void)pf_loop_close(master->loop, false);
         pf_loop_unref(master->loop);

@@ -633,6 +633,31 @@ static void the_master_is_told_of_each_end_that_was_not_ordered(void **state)
     assert_int_equal(count(WORKER_EXIT, 0), 2);
 }
 
+static void abort_at_once(void *arg)
+{
+    (void)arg;
+    raise(SIGABRT);
+}
+
+static void stop_for_crash(const struct pf_crash *crash, void *arg)
+{
+    note_on_crash(crash, arg);
+    kill(getpid(), SIGTERM);
+}
+
+/* Nor does whoever names the backtrace outlive the server: see pf_test_teardown(). */
+static void a_crash_in_the_last_moment_leaves_no_process_behind(void **state)
+{
+    (void)state;
+    struct run run;
+    take_notes(&run);
+    run.service.on_ready = abort_at_once;
+    run.service.on_crash = stop_for_crash;
+    run.options.on_ready = NULL;
+    assert_int_equal(run_it(&run), PF_EXIT_OK);
+    assert_int_equal(count(ON_CRASH, 0), 1);
+}
+
 /* ---- lanes are apart ------------------------------------------------------------- */
 
 static int ignore_event(pf_loop *loop, int fd, unsigned events, void *arg)
@@ -938,6 +963,7 @@ int main(void)
         pf_test(one_lane_of_three_that_cannot_start_fails_the_boot),
         pf_test(a_worker_init_that_fails_is_not_followed_by_anything),
         pf_test(the_master_is_told_of_each_end_that_was_not_ordered),
+        pf_test(a_crash_in_the_last_moment_leaves_no_process_behind),
         pf_test(lanes_reach_each_other_by_callbacks_only),
         pf_test(a_program_that_knows_only_the_first_fields_is_served),
         pf_test(the_example_echo_answers_on_each_kind_of_socket),
