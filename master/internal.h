@@ -257,6 +257,10 @@ void pf__lanes_review(struct pf__master *master);
 void pf__lanes_unable(struct pf__master *master, unsigned adopter, unsigned owner);
 void pf__lanes_forget(struct pf__worker *worker);
 
+/* The slot's lanes are another worker's from now on, or nobody's: what was known of the
+ * last one's is past. */
+void pf__lanes_anew(struct pf__slot *slot);
+
 /* ---- hang.c ---------------------------------------------------------------------- */
 
 /* Begin to look at the beats, every PF__TICK_NS. Returns 0 or a negative errno. */

@@ -137,17 +137,11 @@ static int start(struct pf__worker *worker)
     return err;
 }
 
-/* The lanes are the new worker's: what was known of the old one's is past. */
 static void promote(struct pf__slot *slot)
 {
-    struct pf__master *master = slot->master;
     pf__lanes_forget(pf__slot_worker(slot));
     slot->current = !slot->current;
-    for (unsigned i = 0; i < master->threads; i++) {
-        struct pf__lane *lane = &master->lanes[slot->number * master->threads + i];
-        lane->full = lane->overflow = lane->stuck = false;
-        lane->pulse = (struct pf__pulse){0};
-    }
+    pf__lanes_anew(slot);
 }
 
 static void swap(struct pf__slot *slot)

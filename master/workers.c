@@ -275,4 +275,6 @@ void pf__worker_clear(struct pf__worker *worker)
         pf_scoreboard_clear_gauges(master->board, row_of(worker, i));
     *worker = (struct pf__worker){.slot = worker->slot, .seat = worker->seat};
     note_in_scoreboard(worker);
+    if (worker == pf__slot_worker(worker->slot))
+        pf__lanes_anew(worker->slot);
 }
