@@ -237,6 +237,9 @@ bool pf__worker_accepts(const struct pf__worker *worker);
 uint64_t pf__worker_get(const struct pf__worker *worker, unsigned thread,
                         enum pf__column column);
 
+/* Requests and datagrams in its rows, those of the seat's earlier workers included. */
+uint64_t pf__worker_requests(const struct pf__worker *worker);
+
 /* ---- reap.c ---------------------------------------------------------------------- */
 
 /* Reap every child that has ended. */

@@ -84,20 +84,11 @@ static uint64_t memory_of(struct pf__worker *worker)
     return worker->over_memory >= OVER_TIMES ? limit : 0;
 }
 
-static uint64_t requests_of(const struct pf__worker *worker)
-{
-    uint64_t sum = 0;
-    for (unsigned i = 0; i < worker->slot->master->threads; i++)
-        sum += pf__worker_get(worker, i, PF__COLUMN_REQUESTS) +
-               pf__worker_get(worker, i, PF__COLUMN_DATAGRAMS);
-    return sum - worker->requests_before;
-}
-
 const char *pf__worker_worn(struct pf__worker *worker)
 {
-    struct pf__wear now = {.requests = requests_of(worker),
-                           .lifetime_ns =
-                               pf__master_now(worker->slot->master) - worker->born_ns,
-                           .memory_bytes = memory_of(worker)};
+    struct pf__wear now = {
+        .requests = pf__worker_requests(worker) - worker->requests_before,
+        .lifetime_ns = pf__master_now(worker->slot->master) - worker->born_ns,
+        .memory_bytes = memory_of(worker)};
     return pf__policy_worn(&worker->wear, &now);
 }

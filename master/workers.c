@@ -218,11 +218,12 @@ static void note_in_scoreboard(const struct pf__worker *worker)
     }
 }
 
-static uint64_t requests_of(const struct pf__worker *worker)
+uint64_t pf__worker_requests(const struct pf__worker *worker)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < worker->slot->master->threads; i++)
-        sum += pf__worker_get(worker, i, PF__COLUMN_REQUESTS);
+        sum += pf__worker_get(worker, i, PF__COLUMN_REQUESTS) +
+               pf__worker_get(worker, i, PF__COLUMN_DATAGRAMS);
     return sum;
 }
 
@@ -237,7 +238,7 @@ static void be_born(struct pf__worker *worker, pid_t pid)
     worker->pid = pid;
     worker->born_ns = now;
     worker->wear = pf__policy_wear(&limits, pf__policy_spread(now));
-    worker->requests_before = requests_of(worker);
+    worker->requests_before = pf__worker_requests(worker);
     pf_count(pf_scoreboard_cell(master->board, row_of(worker, 0), PF__COLUMN_STARTS), 1);
     note_in_scoreboard(worker);
 }

@@ -67,9 +67,60 @@ static void a_worker_that_had_enough_leaves_none_of_that_to_its_successor(void *
     assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
 }
 
+/* ---- recycling ------------------------------------------------------------------- */
+
+static unsigned count_of(const char *what)
+{
+    unsigned n = 0;
+    for (const char *at = strstr(server.text, what); at; at = strstr(at + 1, what))
+        n++;
+    return n;
+}
+
+/* Send datagrams, each answered or lost, until so many workers have been replaced. */
+static void send_until_recycled(int fd, unsigned times)
+{
+    time_t end = time(NULL) + PF_TEST_DEADLINE_S;
+    while (count_of("cause=recycled") < times && time(NULL) < end) {
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        char byte = 'x';
+        assert_int_equal(send(fd, &byte, 1, 0), 1);
+        if (poll(&wait, 1, 20) == 1)
+            (void)recv(fd, &byte, 1, 0);
+        pf_test_server_listen(&server);
+    }
+    assert_true(count_of("cause=recycled") >= times);
+}
+
+static void datagrams_wear_a_worker_out_once(void **state)
+{
+    (void)state;
+    pf_test_program_start(&server, SERVER,
+                          ARGS(ANY_PORT, "-b", "udp:127.0.0.1:0", "-w", "1",
+                               "--recycle-requests", "100", "echo"));
+    const char *at = strstr(server.text, "udp:127.0.0.1:");
+    assert_non_null(at);
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    to.sin_port = htons((uint16_t)strtol(at + strlen("udp:127.0.0.1:"), NULL, 10));
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
+    send_until_recycled(fd, 2); /* from here on each seat has had a worker */
+    pf_test_server_listen(&server);
+    unsigned before = count_of("recycling worker=");
+    (void)poll(NULL, 0, 2000); /* time for a mistake */
+    pf_test_server_listen(&server);
+    /* What has been answered may wear out one more, and nobody after that. */
+    assert_true(count_of("recycling worker=") <= before + 1);
+    close(fd);
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        pf_test(datagrams_wear_a_worker_out_once),
         pf_test(a_worker_that_had_enough_leaves_none_of_that_to_its_successor),
     };
     return cmocka_run_group_tests_name("slots", tests, NULL, NULL);
