@@ -78,7 +78,7 @@ struct pf__worker {
     bool was_ready;
     int64_t born_ns;
     pf_channel *channel;
-    pf_timer timer; /* the boot limit; later, the next step of killing it */
+    pf_timer timer; /* the boot limit, until it accepts; later, the next step of killing it */
     unsigned kills; /* steps so far: see hang.c */
     struct pf__ear ear;
     struct pf__wear wear;     /* its limits */

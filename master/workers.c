@@ -83,7 +83,6 @@ static void on_ready(struct pf__worker *worker)
         return;
     worker->was_ready = true;
     worker->slot->master->ever_ready = true;
-    clear_timer(worker);
     if (worker->fate == PF__FATE_LIVE)
         pf__worker_tell(worker, PF_IPC_GO, NULL, 0, NULL, 0);
 }
@@ -102,16 +101,22 @@ static struct pf__lane *lane_of(const struct pf__worker *worker,
     return &master->lanes[worker->slot->number * master->threads + named->thread];
 }
 
-static void on_accepting(struct pf__worker *worker, const struct pf_message *message)
+static void on_accepting(struct pf__worker *worker)
+{
+    if (!set_state(worker, PF_WORKER_ACCEPTING))
+        return;
+    clear_timer(worker); /* from here on its beats are looked at */
+    pf_log(PF_LOG_INFO, "worker-accepts", "worker=%u pid=%ld after=%.3fs",
+           worker->slot->number, (long)worker->pid,
+           (double)(pf__master_now(worker->slot->master) - worker->born_ns) / 1e9);
+}
+
+static void on_lane_accepting(struct pf__worker *worker, const struct pf_message *message)
 {
     struct pf__ipc_lane named;
     struct pf__lane *lane = lane_of(worker, message, &named);
     if (lane)
         lane->full = lane->overflow = false;
-    else if (set_state(worker, PF_WORKER_ACCEPTING))
-        pf_log(PF_LOG_INFO, "worker-accepts", "worker=%u pid=%ld after=%.3fs",
-               worker->slot->number, (long)worker->pid,
-               (double)(pf__master_now(worker->slot->master) - worker->born_ns) / 1e9);
 }
 
 static void on_paused(struct pf__worker *worker, const struct pf_message *message)
@@ -148,8 +153,10 @@ static void worker_on_message(pf_channel *channel, const struct pf_message *mess
     struct pf__worker *worker = arg;
     if (message->type == PF_IPC_READY)
         on_ready(worker);
+    else if (message->type == PF_IPC_ACCEPTING && message->len == 0)
+        on_accepting(worker);
     else if (message->type == PF_IPC_ACCEPTING)
-        on_accepting(worker, message);
+        on_lane_accepting(worker, message);
     else if (message->type == PF_IPC_PAUSED)
         on_paused(worker, message);
     else if (message->type == PF_IPC_RELEASE)

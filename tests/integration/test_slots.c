@@ -67,6 +67,35 @@ static void a_worker_that_had_enough_leaves_none_of_that_to_its_successor(void *
     assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
 }
 
+/* ---- boots ------------------------------------------------------------------------ */
+
+static void a_worker_that_is_ready_and_never_accepts_is_replaced(void **state)
+{
+    (void)state;
+    char file[64];
+    snprintf(file, sizeof file, "/tmp/pf-slots-%d", getpid());
+    unlink(file);
+    setenv("PF_FAULTY_BOOT", "stall", 1);
+    setenv("PF_FAULTY_IF", file, 1);
+    pf_test_program_start(
+        &server, FAULTY,
+        ARGS(ANY_PORT, "-w", "1", "--threads", "2", "--boot-timeout", "1s"));
+    unsetenv("PF_FAULTY_BOOT");
+    unsetenv("PF_FAULTY_IF");
+    FILE *made = fopen(file, "we");
+    assert_non_null(made);
+    fclose(made);
+    size_t said = server.text_len;
+    pid_t pids[8];
+    assert_int_equal(pf_test_children(server.pid, pids, 8), 1);
+    assert_int_equal(kill(pids[0], SIGKILL), 0);
+    pf_test_server_expect(&server, said, "why=boot-limit");
+    assert_int_equal(unlink(file), 0);
+    pf_test_server_expect(&server, said, "worker-accepts");
+    close(ask(PF_TEST_DEADLINE_S * 1000));
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+}
+
 /* ---- recycling ------------------------------------------------------------------- */
 
 static unsigned count_of(const char *what)
@@ -120,6 +149,7 @@ static void datagrams_wear_a_worker_out_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        pf_test(a_worker_that_is_ready_and_never_accepts_is_replaced),
         pf_test(datagrams_wear_a_worker_out_once),
         pf_test(a_worker_that_had_enough_leaves_none_of_that_to_its_successor),
     };
