@@ -150,6 +150,7 @@ static void swap(struct pf__slot *slot)
     promote(slot);
     old->fate = PF__FATE_RECYCLE;
     slot->master->tally.recycled++;
+    slot->master->healthy_at_ns = pf__master_now(slot->master); /* however short its life */
     pf__worker_drain(old, false);
     pf__worker_limit_leaving(old);
 }
