@@ -29,7 +29,7 @@
 /* From the question for a backtrace to SIGABRT, and on to SIGKILL, and to giving up. */
 #define ABORT_AFTER_NS PF_SECOND
 #define KILL_AFTER_NS  (5 * PF_SECOND)
-/* A sleeper's queue is looked at in one tick of so many. */
+/* A sleeper's queue is looked at in one tick of so many, if none stood the last time. */
 enum {
     QUEUE_TICKS = 4
 };
@@ -142,6 +142,13 @@ static void ping(struct pf__worker *worker, unsigned thread)
     pf__worker_tell(worker, PF_IPC_PING, &named, sizeof named, NULL, 0);
 }
 
+/* By a debugger or SIGSTOP. */
+static bool is_stopped(const struct pf__worker *worker, unsigned thread)
+{
+    char state = state_of(worker->pid, pf__worker_get(worker, thread, PF__COLUMN_TID));
+    return state == 'T' || state == 't';
+}
+
 /* The facts about a lane; what takes a system call only where it matters. */
 static struct pf__pulse_facts facts_of(struct pf__worker *worker, unsigned thread,
                                        unsigned at, int64_t now)
@@ -158,12 +165,12 @@ static struct pf__pulse_facts facts_of(struct pf__worker *worker, unsigned threa
     bool sleeps = !(facts.beat & 1);
     if (facts.beat != pulse->beat)
         return facts;
-    if (sleeps)
-        facts.queue = (pulse->pinged_ns || master->ticks % QUEUE_TICKS == 0) &&
+    if (sleeps) {
+        facts.queue = (pulse->waited_for || master->ticks % QUEUE_TICKS == 0) &&
                       !master->lanes[at].full && pf__listeners_wait(&master->listeners, at);
-    else if (now - pulse->still_since_ns >= facts.soft_ns / 2) {
-        char state = state_of(worker->pid, pf__worker_get(worker, thread, PF__COLUMN_TID));
-        facts.stopped = state == 'T' || state == 't';
+        facts.stopped = pulse->pinged_ns && is_stopped(worker, thread);
+    } else if (now - pulse->still_since_ns >= facts.soft_ns / 2) {
+        facts.stopped = is_stopped(worker, thread);
         look_at_quota(master);
     }
     return facts;
