@@ -272,6 +272,9 @@ int pf__tick_start(struct pf__master *master);
 /* What a worker's crash handler wrote. */
 int pf__crash_on_record(pf_loop *loop, int fd, unsigned events, void *arg);
 
+/* The same, without waiting for the loop: all that stands in the pipe. */
+void pf__crash_read(struct pf__master *master);
+
 /* ---- wear.c ---------------------------------------------------------------------- */
 
 /* Why the worker is to be replaced; NULL: it is not. Reads at most one worker's memory from

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -146,11 +147,45 @@ static void datagrams_wear_a_worker_out_once(void **state)
     assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
 }
 
+/* ---- crashes ----------------------------------------------------------------------- */
+
+/* The master is held up meanwhile, so that it learns of all of them at once. */
+static void workers_that_crash_together_all_say_where(void **state)
+{
+    (void)state;
+    enum {
+        WORKERS = 4
+    };
+    pid_t pids[2 * WORKERS];
+    pf_test_program_start(&server, FAULTY, ARGS(ANY_PORT, "-w", "4"));
+    assert_int_equal(pf_test_children(server.pid, pids, 2 * WORKERS), WORKERS);
+    assert_int_equal(kill(server.pid, SIGSTOP), 0);
+    for (int i = 0; i < WORKERS; i++)
+        assert_int_equal(kill(pids[i], SIGSEGV), 0);
+    for (int i = 0; i < WORKERS; i++) { /* until it has ended */
+        int pidfd = (int)syscall(SYS_pidfd_open, pids[i], 0);
+        assert_true(pidfd >= 0);
+        struct pollfd wait = {.fd = pidfd, .events = POLLIN};
+        assert_int_equal(poll(&wait, 1, PF_TEST_DEADLINE_S * 1000), 1);
+        close(pidfd);
+    }
+    assert_int_equal(kill(server.pid, SIGCONT), 0);
+    time_t end = time(NULL) + PF_TEST_DEADLINE_S;
+    while (count_of("worker-ended") < WORKERS && time(NULL) < end) {
+        (void)poll(&(struct pollfd){.fd = server.output, .events = POLLIN}, 1, 1000);
+        pf_test_server_listen(&server);
+    }
+    assert_int_equal(count_of("worker-ended"), WORKERS);
+    assert_int_equal(count_of("worker-was-at"), WORKERS);
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         pf_test(a_worker_that_is_ready_and_never_accepts_is_replaced),
         pf_test(datagrams_wear_a_worker_out_once),
+        pf_test(workers_that_crash_together_all_say_where),
         pf_test(a_worker_that_had_enough_leaves_none_of_that_to_its_successor),
     };
     return cmocka_run_group_tests_name("slots", tests, NULL, NULL);
