@@ -199,10 +199,10 @@ static void stop_one(struct pf__worker *worker, enum pf__stop how)
         worker->fate = PF__FATE_LEAVE;
     if (how == PF__STOP_KILL)
         pf__worker_kill(worker, SIGKILL, "stop");
-    else if (!worker->channel)
-        kill(worker->pid, how == PF__STOP_GRACEFUL ? SIGTERM : SIGINT);
     else if (how == PF__STOP_GRACEFUL)
         pf__worker_drain(worker, true);
+    else if (!worker->channel)
+        kill(worker->pid, SIGINT);
     else
         pf__worker_tell(worker, PF_IPC_STOP, NULL, 0, NULL, 0);
 }

@@ -61,7 +61,11 @@ void pf__worker_tell(struct pf__worker *worker, enum pf_ipc_type type, const voi
 void pf__worker_drain(struct pf__worker *worker, bool last)
 {
     struct pf__ipc_drain how = {.last = last};
-    pf__worker_tell(worker, PF_IPC_DRAIN, &how, sizeof how, NULL, 0);
+    int err = worker->channel ? pf_channel_send(worker->channel, PF_IPC_DRAIN, &how,
+                                                sizeof how, NULL, 0)
+                              : -EPIPE;
+    if (err) /* as good as it gets */
+        kill(worker->pid, SIGTERM);
 }
 
 void pf__worker_kill(struct pf__worker *worker, int signal_number, const char *why)
@@ -177,6 +181,8 @@ static void worker_on_closed(pf_channel *channel, int reason, void *arg)
     struct pf__worker *worker = arg;
     pf_log(PF_LOG_DEBUG, "channel-closed", "worker=%u reason=%s", worker->slot->number,
            reason ? strerror(-reason) : "closed");
+    pf_channel_free(worker->channel);
+    worker->channel = NULL; /* signals tell it what to do from now on */
     if (reason == -EPROTO || reason == -EMFILE)
         pf__worker_kill(worker, SIGKILL, "channel-broken");
 }

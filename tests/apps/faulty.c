@@ -6,6 +6,7 @@
  *     /spin?ms=N      computes in a handler
  *     /crash          abort(3)
  *     /exit?status=N  leaves
+ *     /deaf           closes what its master talks to it through
  *
  * The first three write a line to standard error when they begin. PF_FAULTY_BOOT makes
  * workers fail at boot: "error" (worker_init returns one), "crash" or "exit". With
@@ -21,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -97,6 +99,18 @@ static int on_crash(pf_http_request *request, void *arg)
     abort();
 }
 
+static int on_deaf(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    int type;
+    for (int fd = 3; fd < 64; fd++) {
+        socklen_t len = sizeof type;
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET)
+            close(fd);
+    }
+    return respond(request);
+}
+
 static int on_exit_request(pf_http_request *request, void *arg)
 {
     (void)arg;
@@ -151,6 +165,7 @@ static const struct pf_http_route routes[] = {
     {.method = "GET", .path = "/block", .handler = on_block},
     {.method = "GET", .path = "/spin", .handler = on_spin},
     {.method = "GET", .path = "/crash", .handler = on_crash},
+    {.method = "GET", .path = "/deaf", .handler = on_deaf},
     {.method = "GET", .path = "/exit", .handler = on_exit_request},
     {0}};
 

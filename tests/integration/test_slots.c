@@ -147,6 +147,22 @@ static void datagrams_wear_a_worker_out_once(void **state)
     assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
 }
 
+/* ---- a worker that hears nothing ----------------------------------------------------- */
+
+static void a_worker_without_its_channel_is_told_to_stop_by_a_signal(void **state)
+{
+    (void)state;
+    pf_test_program_start(&server, FAULTY,
+                          ARGS(ANY_PORT, "-w", "1", "--drain-timeout", "3s"));
+    int fd = pf_test_connect(server.port);
+    assert_true(fd >= 0);
+    assert_int_equal(pf_test_send_text(fd, "GET /deaf HTTP/1.1\r\nHost: test\r\n\r\n"), 0);
+    assert_true(pf_test_read_response(fd, answer, sizeof answer) > 0);
+    close(fd);
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+    assert_null(strstr(server.text, "worker-killed"));
+}
+
 /* ---- crashes ----------------------------------------------------------------------- */
 
 /* The master is held up meanwhile, so that it learns of all of them at once. */
@@ -185,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         pf_test(a_worker_that_is_ready_and_never_accepts_is_replaced),
         pf_test(datagrams_wear_a_worker_out_once),
+        pf_test(a_worker_without_its_channel_is_told_to_stop_by_a_signal),
         pf_test(workers_that_crash_together_all_say_where),
         pf_test(a_worker_that_had_enough_leaves_none_of_that_to_its_successor),
     };
