@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <prefork/options.h>
 #include <string.h>
+#include <strings.h>
 
 #define HELP_WIDTH      80
 #define HELP_COLUMN_MIN 8
@@ -58,20 +59,21 @@ struct notation {
     const struct unit *units;
     int64_t bare; /* the factor when there is no suffix */
     bool fractions;
-    int64_t min; /* when the option has no limits of its own */
+    int64_t min;   /* when the option has no limits of its own */
+    bool any_case; /* of the suffix */
 };
 
 static const struct unit no_units[] = {{"", 1}, {0}};
-static const struct notation whole = {"a whole number of 64 bits", no_units, 1, false,
-                                      INT64_MIN};
+static const struct notation whole = {
+    "a whole number of 64 bits", no_units, 1, false, INT64_MIN, false};
 
 static const struct unit size_units[] = {{"g", INT64_C(1) << 30},
                                          {"m", INT64_C(1) << 20},
                                          {"k", INT64_C(1) << 10},
                                          {"", 1},
                                          {0}};
-static const struct notation size = {"a size such as 4096, 64k or 1g", size_units, 1, false,
-                                     0};
+static const struct notation size = {
+    "a size such as 4096, 64k or 1g", size_units, 1, false, 0, true};
 
 static const struct unit time_units[] = {{"h", 3600 * PF_SECOND},
                                          {"m", 60 * PF_SECOND},
@@ -80,8 +82,8 @@ static const struct unit time_units[] = {{"h", 3600 * PF_SECOND},
                                          {"us", PF_MICROSECOND},
                                          {"ns", 1},
                                          {0}};
-static const struct notation duration = {"a time such as 500ms, 1.5s or 5m", time_units,
-                                         PF_SECOND, true, 0};
+static const struct notation duration = {
+    "a time such as 500ms, 1.5s or 5m", time_units, PF_SECOND, true, 0, false};
 
 static bool is_digit(char c)
 {
@@ -101,7 +103,7 @@ static int64_t factor_of(const struct notation *notation, const char *suffix)
     if (!*suffix)
         return notation->bare;
     for (const struct unit *unit = notation->units; unit->suffix; unit++)
-        if (strcmp(unit->suffix, suffix) == 0)
+        if ((notation->any_case ? strcasecmp : strcmp)(unit->suffix, suffix) == 0)
             return unit->factor;
     return 0;
 }

@@ -84,6 +84,13 @@ void pf__ear_close(struct pf__ear *ear)
     close_it(ear);
 }
 
+static size_t without_line_ends(const char *text, size_t end)
+{
+    while (end > 0 && text[end - 1] == '\n')
+        end--;
+    return end;
+}
+
 /* Where the line that ends before `end` begins. */
 static size_t line_before(const char *text, size_t end)
 {
@@ -92,15 +99,15 @@ static size_t line_before(const char *text, size_t end)
     return end;
 }
 
+/* Empty lines say nothing. */
 void pf__ear_last_words(const struct pf__ear *ear, char *text, size_t len)
 {
-    size_t end = ear->len;
-    while (end > 0 && ear->tail[end - 1] == '\n')
-        end--;
+    size_t end = without_line_ends(ear->tail, ear->len);
     size_t last = line_before(ear->tail, end);
-    size_t before = last > 0 ? line_before(ear->tail, last - 1) : 0;
-    if (last > before)
-        snprintf(text, len, "%.*s | %.*s", (int)(last - 1 - before), ear->tail + before,
+    size_t before_end = without_line_ends(ear->tail, last);
+    size_t before = line_before(ear->tail, before_end);
+    if (before_end > before)
+        snprintf(text, len, "%.*s | %.*s", (int)(before_end - before), ear->tail + before,
                  (int)(end - last), ear->tail + last);
     else
         snprintf(text, len, "%.*s", (int)(end - last), ear->tail + last);

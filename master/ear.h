@@ -28,7 +28,8 @@ int pf__ear_open(struct pf__ear *ear, pf_loop *loop, int fd);
 /* Take what stands in the pipe, and close. For one that is not open: nothing. */
 void pf__ear_close(struct pf__ear *ear);
 
-/* The last lines, at most two, without line ends, joined by " | ", into text[len]. */
+/* The last lines that are not empty, at most two, without line ends, joined by " | ", into
+ * text[len]: PF__EAR_TAIL + 2 is always enough, what does not fit is cut. */
 void pf__ear_last_words(const struct pf__ear *ear, char *text, size_t len);
 
 #endif

@@ -29,7 +29,7 @@
 /* From the question for a backtrace to SIGABRT, and on to SIGKILL, and to giving up. */
 #define ABORT_AFTER_NS PF_SECOND
 #define KILL_AFTER_NS  (5 * PF_SECOND)
-/* A sleeper's queue is looked at in one tick of so many, if none stood the last time. */
+/* A sleeper's queue is looked at in one tick of so many. */
 enum {
     QUEUE_TICKS = 4
 };
@@ -128,12 +128,16 @@ static void begin_to_kill(struct pf__worker *worker, unsigned thread)
 
 /* ---- the beats ------------------------------------------------------------------- */
 
-/* Has the CPU quota run out since this was asked last? */
-static void look_at_quota(struct pf__master *master)
+/* Has the CPU quota run out since this was asked last? Once a tick is enough. */
+static bool is_throttled(struct pf__master *master)
 {
+    if (master->quota_tick == master->ticks)
+        return master->is_throttled;
+    master->quota_tick = master->ticks;
     int64_t now = pf__cpus_throttled("/proc/self", "/sys/fs/cgroup");
     master->is_throttled = master->throttled >= 0 && now > master->throttled;
     master->throttled = now;
+    return master->is_throttled;
 }
 
 static void ping(struct pf__worker *worker, unsigned thread)
@@ -149,6 +153,15 @@ static bool is_stopped(const struct pf__worker *worker, unsigned thread)
     return state == 'T' || state == 't';
 }
 
+/* Does something wait for a lane that sleeps? In the ticks between, as it was. */
+static bool has_queue(struct pf__master *master, unsigned at)
+{
+    struct pf__lane *lane = &master->lanes[at];
+    if (lane->pulse.pinged_ns || master->ticks % QUEUE_TICKS == 0)
+        lane->queue = !lane->full && pf__listeners_wait(&master->listeners, at);
+    return lane->queue;
+}
+
 /* The facts about a lane; what takes a system call only where it matters. */
 static struct pf__pulse_facts facts_of(struct pf__worker *worker, unsigned thread,
                                        unsigned at, int64_t now)
@@ -159,19 +172,17 @@ static struct pf__pulse_facts facts_of(struct pf__worker *worker, unsigned threa
         .beat = pf__worker_get(worker, thread, PF__COLUMN_BEAT),
         .now_ns = now,
         .busy_until_ns = (int64_t)pf__worker_get(worker, thread, PF__COLUMN_BUSY_UNTIL),
-        .throttled = master->is_throttled,
         .soft_ns = master->options->hang_soft_ns,
         .hard_ns = master->options->hang_hard_ns};
     bool sleeps = !(facts.beat & 1);
     if (facts.beat != pulse->beat)
         return facts;
     if (sleeps) {
-        facts.queue = (pulse->waited_for || master->ticks % QUEUE_TICKS == 0) &&
-                      !master->lanes[at].full && pf__listeners_wait(&master->listeners, at);
+        facts.queue = has_queue(master, at);
         facts.stopped = pulse->pinged_ns && is_stopped(worker, thread);
     } else if (now - pulse->still_since_ns >= facts.soft_ns / 2) {
         facts.stopped = is_stopped(worker, thread);
-        look_at_quota(master);
+        facts.throttled = is_throttled(master);
     }
     return facts;
 }
@@ -240,6 +251,7 @@ static int master_on_tick(pf_loop *loop, void *arg)
 int pf__tick_start(struct pf__master *master)
 {
     master->ticked_ns = pf__master_now(master);
+    master->ticks = 1;
     return pf_loop_call_later(master->loop, PF__TICK_NS, master_on_tick, master,
                               &master->tick_timer);
 }

@@ -78,12 +78,14 @@ struct pf__worker {
     bool was_ready;
     int64_t born_ns;
     pf_channel *channel;
-    pf_timer timer; /* the boot limit, until it accepts; later, the next step of killing it */
+    pf_timer
+        timer; /* the boot limit, until it accepts; later, the next step of killing it */
     unsigned kills; /* steps so far: see hang.c */
     struct pf__ear ear;
     struct pf__wear wear;     /* its limits */
     uint64_t requests_before; /* its rows' total at its birth */
-    unsigned over_memory;     /* times in a row that it was */
+    int64_t weighed_ns;       /* when its memory was looked at last */
+    unsigned over_memory;     /* times in a row that it was over its limit */
 };
 
 /* A worker's place. It outlives the processes in it; of two, one is the current. */
@@ -93,8 +95,7 @@ struct pf__slot {
     struct pf__worker seats[2];
     unsigned current;
     unsigned failures;
-    enum pf__end last_end;
-    bool ever_ended;
+    char last_end[32];      /* "crash signal 11"; "": none so far */
     int64_t due_ns;         /* not filled before */
     int64_t empty_since_ns; /* nobody has accepted here since */
     pf_timer refill;        /* at due_ns */
@@ -105,8 +106,9 @@ struct pf__lane {
     bool full; /* it has paused; there may be none to take over, which it was told: */
     bool overflow;
     bool stuck;
-    bool excluded;           /* from what is steered to it */
-    int adopter;             /* lane; PF__NOBODY */
+    bool queue;    /* something waited on its listeners, when that was looked at last */
+    bool excluded; /* from what is steered to it */
+    int adopter;   /* lane; PF__NOBODY */
     int64_t unable_until_ns; /* it could not adopt a moment ago */
     struct pf__pulse pulse;
 };
@@ -144,14 +146,15 @@ struct pf__master {
     bool is_throttled;
     pf_timer stop_timer, tick_timer;
     int64_t ticked_ns, worn_ns, planned_ns;
+    unsigned quota_tick;    /* the tick in which the quota was looked at last */
     hwloc_bitmap_t allowed; /* CPUs, when they were planned; and the quota */
     unsigned quota_milli;
-    unsigned worn_next; /* whose memory is looked at next */
-    unsigned ticks;
+    unsigned ticks;               /* from 1 on */
+    bool lanes_have_own;          /* listeners: some are not shared by all */
     bool steered;                 /* the groups have had a program for the first time */
     pid_t namers[PF__NAMERS_MAX]; /* processes that name backtraces; 0: none */
     struct pf__tally tally;
-    char last_words[PF__EAR_TAIL]; /* of the worker that failed to boot last */
+    char last_words[PF__EAR_TAIL + 2]; /* of the worker that failed to boot last */
 };
 
 #define PF__MASTER_INIT                                                                    \
@@ -237,9 +240,6 @@ bool pf__worker_accepts(const struct pf__worker *worker);
 uint64_t pf__worker_get(const struct pf__worker *worker, unsigned thread,
                         enum pf__column column);
 
-/* Requests and datagrams in its rows, those of the seat's earlier workers included. */
-uint64_t pf__worker_requests(const struct pf__worker *worker);
-
 /* ---- reap.c ---------------------------------------------------------------------- */
 
 /* Reap every child that has ended. */
@@ -277,8 +277,10 @@ void pf__crash_read(struct pf__master *master);
 
 /* ---- wear.c ---------------------------------------------------------------------- */
 
-/* Why the worker is to be replaced; NULL: it is not. Reads at most one worker's memory from
- * /proc each PF__WEAR_NS. */
+/* What its rows have counted, its predecessors' included. */
+uint64_t pf__worker_requests(const struct pf__worker *worker);
+
+/* Why the worker is to be replaced; NULL: it is not. Looks at its memory now and then. */
 const char *pf__worker_worn(struct pf__worker *worker);
 
 /* ---- spawn.c --------------------------------------------------------------------- */

@@ -42,7 +42,7 @@ static struct pf__lane_view view_of(struct pf__master *master, unsigned at)
     struct pf__lane_view view = {.serves = accepts && !lane->stuck && !lane->full,
                                  .unable = lane->unable_until_ns > pf__master_now(master),
                                  .adopter = lane->adopter};
-    view.orphaned = !view.serves && (accepts || is_absent(slot));
+    view.orphaned = master->lanes_have_own && !view.serves && (accepts || is_absent(slot));
     return view;
 }
 
@@ -118,7 +118,7 @@ void pf__lanes_anew(struct pf__slot *slot)
         struct pf__lane *lane = &master->lanes[slot->number * master->threads + i];
         lane->full =
             worker->pid && pf__worker_get(worker, i, PF__COLUMN_STATE) == PF_WORKER_PAUSED;
-        lane->overflow = lane->stuck = false;
+        lane->overflow = lane->stuck = lane->queue = false;
         lane->pulse = (struct pf__pulse){0};
     }
 }

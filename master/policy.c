@@ -143,7 +143,6 @@ void pf__policy_pulse_reset(struct pf__pulse *pulse, int64_t now_ns)
 {
     pulse->still_since_ns = now_ns;
     pulse->pinged_ns = 0;
-    pulse->waited_for = false;
 }
 
 static bool runs(uint64_t beat)
@@ -160,7 +159,6 @@ static enum pf__verdict look_at_sleeper(struct pf__pulse *pulse,
         pf__policy_pulse_reset(pulse, facts->now_ns);
         return PF__PULSE_FINE;
     }
-    pulse->waited_for = true;
     if (!pulse->pinged_ns) {
         if (facts->now_ns - pulse->still_since_ns < soft / 2)
             return PF__PULSE_FINE;

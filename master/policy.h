@@ -138,7 +138,6 @@ struct pf__pulse {
     uint64_t beat;
     int64_t still_since_ns; /* when it was first seen as it is */
     int64_t pinged_ns;      /* 0: not since then */
-    bool waited_for;        /* a queue stood when it was last looked at, asleep */
     bool was_stopped;       /* at the last look */
 };
 

@@ -87,8 +87,6 @@ static int64_t judge(struct pf__worker *worker, enum pf__end end, int64_t uptime
 {
     struct pf__slot *slot = worker->slot;
     struct pf__master *master = slot->master;
-    slot->last_end = end;
-    slot->ever_ended = true;
     bool is_current = worker == pf__slot_worker(slot);
     if (!is_current && end != PF__END_BOOT)
         return -1; /* it has a successor, which accepts */
@@ -111,6 +109,8 @@ static void ended(struct pf__worker *worker, const siginfo_t *info)
     enum pf__end end = classify(worker, info);
     if (worker->was_ready && uptime >= PF__MIN_UPTIME_NS)
         master->healthy_at_ns = now;
+    snprintf(slot->last_end, sizeof slot->last_end, "%s %s %d", pf__end_name(end),
+             by_signal(info) ? "signal" : "status", info->si_status);
     pf__ear_close(&worker->ear); /* its last words first */
     if (end == PF__END_BOOT)
         pf__ear_last_words(&worker->ear, master->last_words, sizeof master->last_words);

@@ -210,6 +210,8 @@ int pf__start(struct pf__master *master)
     status = pf__listeners_open(&master->listeners, master->lane_count, options);
     if (status != PF_EXIT_OK)
         return status;
+    int own[PF__ADDRESSES_MAX];
+    master->lanes_have_own = pf__listeners_own(&master->listeners, 0, own) > 0;
     int err = make_slots(master);
     if (err)
         return pf__start_failed(master, "scoreboard", err);

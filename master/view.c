@@ -16,8 +16,7 @@ static struct pf__status_counts counts_of(const struct pf__master *master, unsig
     return (struct pf__status_counts){
         .accepted = pf_scoreboard_sum(board, PF__COLUMN_ACCEPTED, first, rows),
         .connections = pf_scoreboard_sum(board, PF__COLUMN_CONNECTIONS, first, rows),
-        .requests = pf_scoreboard_sum(board, PF__COLUMN_REQUESTS, first, rows) +
-                    pf_scoreboard_sum(board, PF__COLUMN_DATAGRAMS, first, rows),
+        .requests = pf_scoreboard_sum(board, PF__COLUMN_REQUESTS, first, rows),
         .bytes_out = pf_scoreboard_sum(board, PF__COLUMN_BYTES_OUT, first, rows),
         .refused = pf_scoreboard_sum(board, PF__COLUMN_REFUSED, first, rows),
     };
@@ -70,7 +69,7 @@ static void view_slot(struct pf__slot *slot, int64_t now, struct pf__status_work
         .uptime_ns = worker->pid ? now - worker->born_ns : -1,
         .state = worker->pid ? pf__worker_state_name(worker->state) : NULL,
         .failures = slot->failures,
-        .last_end = slot->ever_ended ? pf__end_name(slot->last_end) : NULL,
+        .last_end = slot->last_end[0] ? slot->last_end : NULL,
         .next_start_ns = worker->pid || slot->due_ns < now ? -1 : slot->due_ns - now,
         .lanes = lanes,
         .lane_count = master->threads};

@@ -1,10 +1,11 @@
 /*
  * wear.c - what a worker has used up: when it is to be replaced.
  *
- * Memory is what would come back if the worker ended: pages that are its alone. What it
- * shares, such as what was loaded before the fork, counts for nobody. The exact number is
- * in smaps_rollup, which is slow; statm is quick and says more than that number, so it is
- * asked first. Source: proc(5).
+ * Memory is what would come back if the worker ended: pages that it has written and that
+ * are its alone. What it shares, such as what was loaded before the fork, counts for
+ * nobody. The exact number is in smaps_rollup, which is slow; statm is quick, and its
+ * resident pages that are of no file are at least as many, so it is asked first. Source:
+ * proc(5).
  */
 #include "master/internal.h"
 
@@ -15,7 +16,7 @@
 #include <unistd.h>
 
 /* How often one worker's memory is looked at, and how often in a row it must be over. */
-#define WEAR_NS (2 * PF_SECOND)
+#define WEIGH_NS (2 * PF_SECOND)
 enum {
     OVER_TIMES = 3
 };
@@ -53,22 +54,18 @@ static uint64_t line_of(const char *text, const char *name)
 static uint64_t exactly(pid_t pid)
 {
     char text[4096];
-    read_file(pid, "smaps_rollup", text, sizeof text);
-    return line_of(text, "Private_Clean:") + line_of(text, "Private_Dirty:");
+    return line_of(read_file(pid, "smaps_rollup", text, sizeof text), "Private_Dirty:");
 }
 
-/* Is it this worker's turn to be looked at? They take turns, so that the master never
- * spends long on this. */
+/* One worker at a time, so that the master never spends long on this. */
 static bool is_turn(struct pf__worker *worker)
 {
     struct pf__master *master = worker->slot->master;
     int64_t now = pf__master_now(master);
-    int64_t pause = WEAR_NS / (int64_t)master->slot_count;
-    if (now - master->worn_ns < pause ||
-        master->worn_next % master->slot_count != worker->slot->number)
+    if (now - worker->weighed_ns < WEIGH_NS ||
+        now - master->worn_ns < WEIGH_NS / (int64_t)master->slot_count)
         return false;
-    master->worn_ns = now;
-    master->worn_next++;
+    master->worn_ns = worker->weighed_ns = now;
     return true;
 }
 
@@ -82,6 +79,14 @@ static uint64_t memory_of(struct pf__worker *worker)
         worker->over_memory = over ? worker->over_memory + 1 : 0;
     }
     return worker->over_memory >= OVER_TIMES ? limit : 0;
+}
+
+uint64_t pf__worker_requests(const struct pf__worker *worker)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < worker->slot->master->threads; i++)
+        sum += pf__worker_get(worker, i, PF__COLUMN_REQUESTS);
+    return sum;
 }
 
 const char *pf__worker_worn(struct pf__worker *worker)

@@ -231,15 +231,6 @@ static void note_in_scoreboard(const struct pf__worker *worker)
     }
 }
 
-uint64_t pf__worker_requests(const struct pf__worker *worker)
-{
-    uint64_t sum = 0;
-    for (unsigned i = 0; i < worker->slot->master->threads; i++)
-        sum += pf__worker_get(worker, i, PF__COLUMN_REQUESTS) +
-               pf__worker_get(worker, i, PF__COLUMN_DATAGRAMS);
-    return sum;
-}
-
 static void be_born(struct pf__worker *worker, pid_t pid)
 {
     struct pf__master *master = worker->slot->master;

@@ -19,7 +19,8 @@ struct pf__hosted {
 };
 
 /* Fill in *service; `hosted` and its app are borrowed. Returns 0, or -EINVAL: an
- * application with neither routes nor on_connection, or with both. */
+ * application with neither routes nor a function for connections or datagrams, or with
+ * both. */
 int pf__host(const struct pf__hosted *hosted, struct pf_service *service);
 
 /* The built-in applications; ends with NULL. */

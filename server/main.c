@@ -299,12 +299,18 @@ static int choose_app(const struct pf_app *const *apps, int argc, char **argv, i
     return 0;
 }
 
+/* What makes a URL of an address; of a unix socket nothing does. */
+static const char *scheme_of(const struct pf_app *app, const char *address)
+{
+    return app->routes && strncmp(address, "unix:", 5) != 0 ? "http://" : "";
+}
+
 static void write_banner(FILE *to, const struct pf_master_status *status,
                          const struct pf_app *app)
 {
     fprintf(to, "prefork %s serves %s", pf_version(), app->name);
     for (size_t i = 0; i < status->address_count; i++)
-        fprintf(to, "%s %s%s", i ? "," : " on", app->routes ? "http://" : "",
+        fprintf(to, "%s %s%s", i ? "," : " on", scheme_of(app, status->addresses[i]),
                 status->addresses[i]);
     fprintf(to, "\n");
     for (unsigned i = 0; i < status->worker_count; i++) {

@@ -83,3 +83,12 @@ int pf__orphan_arm(pid_t master, int64_t limit_ns)
     begin();
     return 1;
 }
+
+void pf__orphan_renew(void)
+{
+    if (atomic_load(&orphan.self) != getpid())
+        return;
+    (void)prctl(PR_SET_PDEATHSIG, PF_CRASH_SIGNAL_ORPHAN);
+    if (getppid() != atomic_load(&orphan.master))
+        begin();
+}

@@ -30,4 +30,10 @@
  */
 int pf__orphan_arm(pid_t master, int64_t limit_ns);
 
+/*
+ * Again, after a setuid(2) or the like that may have undone it. Nothing if it was not armed
+ * in this process. Its main thread.
+ */
+void pf__orphan_renew(void);
+
 #endif

@@ -549,7 +549,7 @@ static void enter_thread(struct seat *seat)
     int err = pf__crash_thread(thread);
     if (!err && setup->spin_ns)
         err = pf__crash_watch_cpu(seat->lane.cells[PF__COLUMN_BEAT], setup->spin_ns);
-    if (err)
+    if (err && err != -ENOTCONN) /* said already */
         pf_log(PF_LOG_WARN, "no-backtraces", "thread=%u error=%s", thread, strerror(-err));
 }
 
@@ -678,8 +678,8 @@ static int boot_kernel_side(struct worker *worker)
     if (err)
         return err;
     err = pf__crash_install(setup->crash_fd);
-    if (err)
-        return err;
+    if (err) /* the application has those signals */
+        pf_log(PF_LOG_WARN, "no-backtraces", "error=%s", strerror(-err));
     enter_thread(&worker->seats[0]);
     err = make_loop(&worker->loop);
     if (err)
@@ -750,6 +750,7 @@ static int boot_and_serve(struct worker *worker)
         log_boot_failure("worker_init", err < 0 ? err : -err);
         return PF_EXIT_CONFIG;
     }
+    pf__orphan_renew(); /* it may have become another user */
     int status = serve(worker);
     if (service->worker_exit)
         service->worker_exit(service->arg);

@@ -3,7 +3,7 @@
  *
  * The master owns the listening sockets for as long as it lives: a worker's death loses no
  * connection that it had not accepted. It is single-threaded, never blocks, serves no
- * application traffic, and runs no application code after start-up.
+ * application traffic, and after start-up runs no code of the application but on_crash.
  *
  *     starting -> running -> stopping
  *
@@ -64,7 +64,7 @@ struct pf_master_options {
     const struct pf_service *service; /* what the workers run */
     const char *const *binds;         /* "HOST:PORT"; see --bind in prefork-server(1) */
     size_t bind_count;
-    unsigned workers; /* 0: as many as the CPUs this process may really use */
+    unsigned workers; /* 0: as many lanes as the CPUs this process may really use */
     enum pf_pin pin;
     int backlog;         /* 0: PF_MASTER_BACKLOG */
     int64_t drain_ns;    /* 0: PF_MASTER_DRAIN_NS */
@@ -136,10 +136,13 @@ struct pf_master_options {
  *     PF_EXIT_OK           stopped as told
  *     PF_EXIT_USAGE        an option's value is wrong; `error` says which
  *     PF_EXIT_UNAVAILABLE  cannot bind; `error` says what and, if known, who holds it
- *     PF_EXIT_SOFTWARE     out of memory or descriptors at start-up; `error` says at what
+ *     PF_EXIT_SOFTWARE     out of memory or descriptors at start-up, or pre_fork has left a
+ *                          loop or a thread behind; `error` says what
  *     PF_EXIT_TEMPFAIL     all workers kept failing
- *     PF_EXIT_CONFIG       no worker could boot
- * or, before anything was done, -EINVAL (no service, no bind), or -EBUSY: the program owns
+ *     PF_EXIT_CONFIG       no worker could boot, `error` has what the last one said; or
+ *                          pre_fork failed
+ * or, before anything was done, -EINVAL (no service, none for what it binds, no bind, a
+ * number beyond its limits), or -EBUSY: the program owns
  * a loop, or other threads run (see allow_threads); `error` names where the loop was made,
  * or the threads. Call it from main, before any loop is made.
  *

@@ -30,9 +30,10 @@ extern "C" {
 #endif
 
 enum pf_option_type {
-    PF_OPTION_FLAG,     /* bool; set by its bare name, or =true|false|yes|no|on|off|1|0 */
-    PF_OPTION_INT,      /* int64_t within min..max (0, 0: any); decimal */
-    PF_OPTION_SIZE,     /* int64_t bytes within min..max; suffix k, m, g (powers of 1024) */
+    PF_OPTION_FLAG, /* bool; set by its bare name, or =true|false|yes|no|on|off|1|0 */
+    PF_OPTION_INT,  /* int64_t within min..max (0, 0: any); decimal */
+    PF_OPTION_SIZE, /* int64_t bytes within min..max; suffix k, m, g in either case (powers
+                       of 1024) */
     PF_OPTION_DURATION, /* int64_t ns within min..max (in ns); suffix ns, us, ms, s, m, h; s
                            when there is none; fractions allowed: 1.5s */
     PF_OPTION_STRING,   /* const char *; the argument itself, not a copy */

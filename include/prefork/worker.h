@@ -34,7 +34,7 @@ extern "C" {
 
 typedef struct pf_lane pf_lane;
 
-/* Facts about a worker that ended although nobody told it to; borrowed for the call. */
+/* Facts about a worker that ended badly; borrowed for the call. */
 struct pf_crash {
     size_t size;
     unsigned slot;
@@ -59,6 +59,8 @@ struct pf_service {
     int (*lane_init)(pf_lane *lane, void *arg);
 
     /*
+     * Needed for addresses of connections, as on_datagram is for those of datagrams.
+     *
      * A connection was accepted: fd is yours, non-blocking and close-on-exec, and so is the
      * duty to call pf_lane_closed() once, when it has ended.
      */
@@ -100,7 +102,8 @@ struct pf_service {
      */
     void (*on_refused)(pf_lane *lane, int fd, bool scarce, void *arg);
 
-    /* In the master, when a worker has ended that nobody told to. It must not block. */
+    /* In the master, when a worker has ended badly: a crash, a failed boot, killed by us
+     * for hanging or by others. It must not block. */
     void (*on_crash)(const struct pf_crash *crash, void *arg);
 };
 

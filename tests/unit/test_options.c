@@ -276,14 +276,14 @@ static void sizes_are_read(void **state)
     static const struct number rows[] = {{"0", 0},
                                          {"1", 1},
                                          {"64k", 65536},
+                                         {"64K", 65536},
                                          {"3m", 3 << 20},
                                          {"1g", 1 << 30},
                                          {"8589934591g", INT64_C(8589934591) << 30},
                                          {0}};
     assert_accepted("heap", &config.heap, rows);
     static const char *const wrong[] = {
-        "",     "k",    "-1", "64K",         "64kb",
-        "64 k", "1.5k", "1t", "8589934592g", "9223372036854775807k",
+        "",  "k", "-1", "64kb", "64 k", "1.5k", "1t", "8589934592g", "9223372036854775807k",
         NULL};
     assert_refused("heap", &config.heap, wrong);
     static const char *const outside[] = {"4095", "3k", "1073741825", "2g", NULL};
