@@ -130,7 +130,8 @@ static void release(pf_channel *channel)
 {
     while (channel->first)
         drop_first(channel);
-    close(channel->fd);
+    if (channel->fd != -1)
+        close(channel->fd);
     pf_loop_unref(channel->loop);
     free(channel);
 }
@@ -142,10 +143,13 @@ void pf_channel_free(pf_channel *channel)
     (void)pf_loop_remove_handler(channel->loop, channel->fd); /* a guard refuses: a child */
     (void)pf_loop_remove_timeout(channel->loop, channel->retry);
     channel->deaf = true;
-    if (channel->busy)
-        channel->freed = true;
-    else
+    if (!channel->busy) {
         release(channel);
+        return;
+    }
+    close(channel->fd); /* now: a child forked in the callback never returns from it */
+    channel->fd = -1;
+    channel->freed = true;
 }
 
 /* ---- sending --------------------------------------------------------------------- */

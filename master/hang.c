@@ -146,6 +146,13 @@ static void ping(struct pf__worker *worker, unsigned thread)
     pf__worker_tell(worker, PF_IPC_PING, &named, sizeof named, NULL, 0);
 }
 
+/* By a debugger or SIGSTOP. */
+static bool is_stopped(const struct pf__worker *worker, unsigned thread)
+{
+    char state = state_of(worker->pid, pf__worker_get(worker, thread, PF__COLUMN_TID));
+    return state == 'T' || state == 't';
+}
+
 /* Does something wait for a lane that sleeps? In the ticks between, as it was. */
 static bool has_queue(struct pf__master *master, unsigned at)
 {
@@ -170,11 +177,11 @@ static struct pf__pulse_facts facts_of(struct pf__worker *worker, unsigned threa
     bool sleeps = !(facts.beat & 1);
     if (facts.beat != pulse->beat)
         return facts;
-    if (sleeps)
+    if (sleeps) {
         facts.queue = has_queue(master, at);
-    else if (now - pulse->still_since_ns >= facts.soft_ns / 2) {
-        char state = state_of(worker->pid, pf__worker_get(worker, thread, PF__COLUMN_TID));
-        facts.stopped = state == 'T' || state == 't';
+        facts.stopped = pulse->pinged_ns && is_stopped(worker, thread);
+    } else if (now - pulse->still_since_ns >= facts.soft_ns / 2) {
+        facts.stopped = is_stopped(worker, thread);
         facts.throttled = is_throttled(master);
     }
     return facts;
@@ -251,6 +258,11 @@ int pf__tick_start(struct pf__master *master)
 
 /* ---- backtraces ------------------------------------------------------------------ */
 
+/* More than a pipe holds; what comes faster than it is read has to wait for its turn. */
+enum {
+    RECORDS_MAX = 128
+};
+
 static void let_go(void *arg)
 {
     struct pf__master *master = arg;
@@ -286,16 +298,30 @@ static void tell_of(struct pf__master *master, const struct pf_crash_record *rec
         name(master, record, worker->slot->number);
 }
 
-int pf__crash_on_record(pf_loop *loop, int fd, unsigned events, void *arg)
+/* Returns false when there is nothing more. */
+static bool read_record(struct pf__master *master)
 {
-    (void)loop, (void)events;
+    int fd = master->crash_pipe[0];
     char bytes[sizeof(struct pf_crash_record)];
     struct pf_crash_record record;
-    ssize_t n = read(fd, bytes, sizeof bytes); /* one at a time: naming forks */
+    ssize_t n = read(fd, bytes, sizeof bytes);
     if (n > 0 && pf__crash_valid(bytes, (size_t)n, 0, &record))
-        tell_of(arg, &record);
-    else
-        while (n > 0) /* written by who is out of his mind: begin at the next record */
+        tell_of(master, &record);
+    else /* written by who is out of his mind: begin at the next record */
+        for (int i = 0; n > 0 && i < RECORDS_MAX; i++)
             n = read(fd, bytes, sizeof bytes);
+    return n > 0;
+}
+
+void pf__crash_read(struct pf__master *master)
+{
+    for (int i = 0; i < RECORDS_MAX && read_record(master); i++)
+        continue;
+}
+
+int pf__crash_on_record(pf_loop *loop, int fd, unsigned events, void *arg)
+{
+    (void)loop, (void)fd, (void)events;
+    pf__crash_read(arg);
     return 0;
 }

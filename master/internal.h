@@ -78,7 +78,8 @@ struct pf__worker {
     bool was_ready;
     int64_t born_ns;
     pf_channel *channel;
-    pf_timer timer; /* the boot limit; later, the next step of killing it */
+    pf_timer
+        timer; /* the boot limit, until it accepts; later, the next step of killing it */
     unsigned kills; /* steps so far: see hang.c */
     struct pf__ear ear;
     struct pf__wear wear;     /* its limits */
@@ -259,6 +260,10 @@ void pf__lanes_review(struct pf__master *master);
 void pf__lanes_unable(struct pf__master *master, unsigned adopter, unsigned owner);
 void pf__lanes_forget(struct pf__worker *worker);
 
+/* The slot's lanes are another worker's from now on, or nobody's: what was known of the
+ * last one's is past. */
+void pf__lanes_anew(struct pf__slot *slot);
+
 /* ---- hang.c ---------------------------------------------------------------------- */
 
 /* Begin to look at the beats, every PF__TICK_NS. Returns 0 or a negative errno. */
@@ -266,6 +271,9 @@ int pf__tick_start(struct pf__master *master);
 
 /* What a worker's crash handler wrote. */
 int pf__crash_on_record(pf_loop *loop, int fd, unsigned events, void *arg);
+
+/* The same, without waiting for the loop: all that stands in the pipe. */
+void pf__crash_read(struct pf__master *master);
 
 /* ---- wear.c ---------------------------------------------------------------------- */
 

@@ -109,6 +109,20 @@ void pf__lanes_forget(struct pf__worker *worker)
     }
 }
 
+/* A successor may have paused before it was the current one: nobody listened then. */
+void pf__lanes_anew(struct pf__slot *slot)
+{
+    struct pf__master *master = slot->master;
+    struct pf__worker *worker = pf__slot_worker(slot);
+    for (unsigned i = 0; i < master->threads; i++) {
+        struct pf__lane *lane = &master->lanes[slot->number * master->threads + i];
+        lane->full =
+            worker->pid && pf__worker_get(worker, i, PF__COLUMN_STATE) == PF_WORKER_PAUSED;
+        lane->overflow = lane->stuck = lane->queue = false;
+        lane->pulse = (struct pf__pulse){0};
+    }
+}
+
 /* A lane that is full and has nobody to take over goes on up to its hard limit. */
 static void let_overflow(struct pf__master *master, unsigned at)
 {

@@ -150,11 +150,12 @@ static bool runs(uint64_t beat)
     return beat & 1;
 }
 
-/* It sleeps: that is fine, unless somebody waits. */
+/* It sleeps: that is fine, unless somebody waits. One that was pinged and has not turned
+ * since does not serve, whether its queue is served by others or not. */
 static enum pf__verdict look_at_sleeper(struct pf__pulse *pulse,
                                         const struct pf__pulse_facts *facts, int64_t soft)
 {
-    if (!facts->queue) {
+    if (!facts->queue && !pulse->pinged_ns) {
         pf__policy_pulse_reset(pulse, facts->now_ns);
         return PF__PULSE_FINE;
     }
@@ -170,9 +171,9 @@ static enum pf__verdict look_at_sleeper(struct pf__pulse *pulse,
 enum pf__verdict pf__policy_pulse(struct pf__pulse *pulse,
                                   const struct pf__pulse_facts *facts)
 {
-    bool was_stopped = pulse->was_stopped; /* since then, for all that is known */
+    bool stopped = facts->stopped || pulse->was_stopped; /* since then, for all we know */
     pulse->was_stopped = facts->stopped;
-    if (facts->beat != pulse->beat || facts->stopped || was_stopped ||
+    if (facts->beat != pulse->beat || (stopped && runs(facts->beat)) ||
         facts->now_ns < facts->busy_until_ns) {
         pulse->beat = facts->beat;
         pf__policy_pulse_reset(pulse, facts->now_ns);
@@ -186,7 +187,7 @@ enum pf__verdict pf__policy_pulse(struct pf__pulse *pulse,
         verdict = look_at_sleeper(pulse, facts, soft);
     else if (still >= soft)
         verdict = PF__PULSE_STUCK;
-    if (verdict == PF__PULSE_STUCK && still >= hard)
+    if (verdict == PF__PULSE_STUCK && still >= hard && !stopped)
         verdict = PF__PULSE_HUNG;
     return verdict;
 }

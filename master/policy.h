@@ -146,7 +146,7 @@ struct pf__pulse_facts {
     int64_t now_ns;
     int64_t busy_until_ns; /* declared: pf_lane_busy() */
     bool queue;            /* connections wait on its listeners */
-    bool stopped;          /* by a debugger or SIGSTOP */
+    bool stopped;          /* by a debugger or SIGSTOP: never hung */
     bool throttled;        /* the CPU quota is used up now and then: limits are doubled */
     int64_t soft_ns, hard_ns;
 };
@@ -159,7 +159,8 @@ enum pf__verdict {
 };
 
 /* Take a look: notes in *pulse what it saw. A lane that sleeps in its poller is never hung,
- * unless it does not wake when connections wait and it is pinged. */
+ * unless it does not wake when connections wait and it is pinged; if it is stopped, it is
+ * stuck then at the most. */
 enum pf__verdict pf__policy_pulse(struct pf__pulse *pulse,
                                   const struct pf__pulse_facts *facts);
 

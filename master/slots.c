@@ -137,17 +137,11 @@ static int start(struct pf__worker *worker)
     return err;
 }
 
-/* The lanes are the new worker's: what was known of the old one's is past. */
 static void promote(struct pf__slot *slot)
 {
-    struct pf__master *master = slot->master;
     pf__lanes_forget(pf__slot_worker(slot));
     slot->current = !slot->current;
-    for (unsigned i = 0; i < master->threads; i++) {
-        struct pf__lane *lane = &master->lanes[slot->number * master->threads + i];
-        lane->full = lane->overflow = lane->stuck = false;
-        lane->pulse = (struct pf__pulse){0};
-    }
+    pf__lanes_anew(slot);
 }
 
 static void swap(struct pf__slot *slot)
@@ -156,6 +150,7 @@ static void swap(struct pf__slot *slot)
     promote(slot);
     old->fate = PF__FATE_RECYCLE;
     slot->master->tally.recycled++;
+    slot->master->healthy_at_ns = pf__master_now(slot->master); /* however short its life */
     pf__worker_drain(old, false);
     pf__worker_limit_leaving(old);
 }
@@ -204,10 +199,10 @@ static void stop_one(struct pf__worker *worker, enum pf__stop how)
         worker->fate = PF__FATE_LEAVE;
     if (how == PF__STOP_KILL)
         pf__worker_kill(worker, SIGKILL, "stop");
-    else if (!worker->channel)
-        kill(worker->pid, how == PF__STOP_GRACEFUL ? SIGTERM : SIGINT);
     else if (how == PF__STOP_GRACEFUL)
         pf__worker_drain(worker, true);
+    else if (!worker->channel)
+        kill(worker->pid, SIGINT);
     else
         pf__worker_tell(worker, PF_IPC_STOP, NULL, 0, NULL, 0);
 }

@@ -61,7 +61,11 @@ void pf__worker_tell(struct pf__worker *worker, enum pf_ipc_type type, const voi
 void pf__worker_drain(struct pf__worker *worker, bool last)
 {
     struct pf__ipc_drain how = {.last = last};
-    pf__worker_tell(worker, PF_IPC_DRAIN, &how, sizeof how, NULL, 0);
+    int err = worker->channel ? pf_channel_send(worker->channel, PF_IPC_DRAIN, &how,
+                                                sizeof how, NULL, 0)
+                              : -EPIPE;
+    if (err) /* as good as it gets */
+        kill(worker->pid, SIGTERM);
 }
 
 void pf__worker_kill(struct pf__worker *worker, int signal_number, const char *why)
@@ -83,7 +87,6 @@ static void on_ready(struct pf__worker *worker)
         return;
     worker->was_ready = true;
     worker->slot->master->ever_ready = true;
-    clear_timer(worker);
     if (worker->fate == PF__FATE_LIVE)
         pf__worker_tell(worker, PF_IPC_GO, NULL, 0, NULL, 0);
 }
@@ -102,16 +105,22 @@ static struct pf__lane *lane_of(const struct pf__worker *worker,
     return &master->lanes[worker->slot->number * master->threads + named->thread];
 }
 
-static void on_accepting(struct pf__worker *worker, const struct pf_message *message)
+static void on_accepting(struct pf__worker *worker)
+{
+    if (!set_state(worker, PF_WORKER_ACCEPTING))
+        return;
+    clear_timer(worker); /* from here on its beats are looked at */
+    pf_log(PF_LOG_INFO, "worker-accepts", "worker=%u pid=%ld after=%.3fs",
+           worker->slot->number, (long)worker->pid,
+           (double)(pf__master_now(worker->slot->master) - worker->born_ns) / 1e9);
+}
+
+static void on_lane_accepting(struct pf__worker *worker, const struct pf_message *message)
 {
     struct pf__ipc_lane named;
     struct pf__lane *lane = lane_of(worker, message, &named);
     if (lane)
         lane->full = lane->overflow = false;
-    else if (set_state(worker, PF_WORKER_ACCEPTING))
-        pf_log(PF_LOG_INFO, "worker-accepts", "worker=%u pid=%ld after=%.3fs",
-               worker->slot->number, (long)worker->pid,
-               (double)(pf__master_now(worker->slot->master) - worker->born_ns) / 1e9);
 }
 
 static void on_paused(struct pf__worker *worker, const struct pf_message *message)
@@ -148,8 +157,10 @@ static void worker_on_message(pf_channel *channel, const struct pf_message *mess
     struct pf__worker *worker = arg;
     if (message->type == PF_IPC_READY)
         on_ready(worker);
+    else if (message->type == PF_IPC_ACCEPTING && message->len == 0)
+        on_accepting(worker);
     else if (message->type == PF_IPC_ACCEPTING)
-        on_accepting(worker, message);
+        on_lane_accepting(worker, message);
     else if (message->type == PF_IPC_PAUSED)
         on_paused(worker, message);
     else if (message->type == PF_IPC_RELEASE)
@@ -170,6 +181,8 @@ static void worker_on_closed(pf_channel *channel, int reason, void *arg)
     struct pf__worker *worker = arg;
     pf_log(PF_LOG_DEBUG, "channel-closed", "worker=%u reason=%s", worker->slot->number,
            reason ? strerror(-reason) : "closed");
+    pf_channel_free(worker->channel);
+    worker->channel = NULL; /* signals tell it what to do from now on */
     if (reason == -EPROTO || reason == -EMFILE)
         pf__worker_kill(worker, SIGKILL, "channel-broken");
 }
@@ -267,4 +280,6 @@ void pf__worker_clear(struct pf__worker *worker)
         pf_scoreboard_clear_gauges(master->board, row_of(worker, i));
     *worker = (struct pf__worker){.slot = worker->slot, .seat = worker->seat};
     note_in_scoreboard(worker);
+    if (worker == pf__slot_worker(worker->slot))
+        pf__lanes_anew(worker->slot);
 }

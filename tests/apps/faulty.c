@@ -6,19 +6,23 @@
  *     /spin?ms=N      computes in a handler
  *     /crash          abort(3)
  *     /exit?status=N  leaves
+ *     /deaf           closes what its master talks to it through
  *
  * The first three write a line to standard error when they begin. PF_FAULTY_BOOT makes
  * workers fail at boot: "error" (worker_init returns one), "crash" or "exit". With
  * PF_FAULTY_SLOT only the worker of that slot, in lane_init. With PF_FAULTY_IF only while
- * that file exists.
+ * that file exists. PF_FAULTY_BOOT "stall": the second lane of each worker
+ * gets ready and then blocks for ever.
  */
 #include <prefork.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -95,16 +99,35 @@ static int on_crash(pf_http_request *request, void *arg)
     abort();
 }
 
+static int on_deaf(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    int type;
+    for (int fd = 3; fd < 64; fd++) {
+        socklen_t len = sizeof type;
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET)
+            close(fd);
+    }
+    return respond(request);
+}
+
 static int on_exit_request(pf_http_request *request, void *arg)
 {
     (void)arg;
     _exit((int)parameter(request, "status"));
 }
 
+/* How to fail now, or NULL. */
+static const char *fault(void)
+{
+    const char *file = getenv("PF_FAULTY_IF");
+    return file && access(file, F_OK) != 0 ? NULL : getenv("PF_FAULTY_BOOT");
+}
+
 static int fail_at_boot(void)
 {
-    const char *how = getenv("PF_FAULTY_BOOT"), *file = getenv("PF_FAULTY_IF");
-    if (!how || (file && access(file, F_OK) != 0))
+    const char *how = fault();
+    if (!how || strcmp(how, "stall") == 0)
         return 0;
     fprintf(stderr, "faulty: there is no database here\n");
     if (strcmp(how, "crash") == 0)
@@ -120,9 +143,18 @@ static int worker_init(void *arg)
     return getenv("PF_FAULTY_SLOT") ? 0 : fail_at_boot();
 }
 
+static int on_stall(pf_loop *loop, void *arg)
+{
+    (void)loop, (void)arg;
+    return block_for_long(INT_MAX) < 0;
+}
+
 static int lane_init(pf_lane *lane, void *arg)
 {
     (void)arg;
+    const char *how = fault();
+    if (how && strcmp(how, "stall") == 0 && pf_lane_thread(lane) == 1)
+        return pf_loop_call_later(pf_lane_loop(lane), 0, on_stall, NULL, NULL);
     const char *slot = getenv("PF_FAULTY_SLOT");
     return slot && (unsigned)strtol(slot, NULL, 10) == pf_lane_slot(lane) ? fail_at_boot()
                                                                           : 0;
@@ -133,6 +165,7 @@ static const struct pf_http_route routes[] = {
     {.method = "GET", .path = "/block", .handler = on_block},
     {.method = "GET", .path = "/spin", .handler = on_spin},
     {.method = "GET", .path = "/crash", .handler = on_crash},
+    {.method = "GET", .path = "/deaf", .handler = on_deaf},
     {.method = "GET", .path = "/exit", .handler = on_exit_request},
     {0}};
 

@@ -198,6 +198,42 @@ static void a_worker_in_a_debugger_is_not_killed(void **state)
         fail_msg("the server says: %s", server.text);
 }
 
+static int ask_and_wait(void)
+{
+    char answer[4096];
+    int fd = ask("/pid");
+    int got = (int)pf_test_read_response(fd, answer, sizeof answer);
+    close(fd);
+    return got;
+}
+
+/* Stopped in its poller, as a debugger that attaches finds it mostly. */
+static void the_queue_of_a_worker_stopped_in_its_sleep_is_served_by_others(void **state)
+{
+    (void)state;
+    pf_test_program_start(&server, FAULTY,
+                          ARGS("-b", "127.0.0.1:0", "-w", "2", "--hang-soft", "800ms",
+                               "--hang-hard", "1600ms"));
+    pid_t stopped = server.workers[0];
+    assert_int_equal(kill(stopped, SIGSTOP), 0);
+    /* The first that comes to it waits until it is known to be stuck. */
+    time_t end = time(NULL) + PF_TEST_DEADLINE_S;
+    while (!strstr(server.text, "lane-stuck worker=0") && time(NULL) < end) {
+        assert_true(ask_and_wait() > 0);
+        pf_test_server_listen(&server);
+    }
+    assert_non_null(strstr(server.text, "lane-stuck worker=0"));
+    (void)poll(NULL, 0, 2500); /* time for a mistake */
+    assert_true(ask_and_wait() > 0);
+    pf_test_server_listen(&server);
+    if (strstr(server.text, "lane-recovered") || strstr(server.text, "worker-hung"))
+        fail_msg("the server says: %s", server.text);
+    assert_int_equal(kill(stopped, SIGCONT), 0);
+    pf_test_server_expect(&server, 0, "lane-recovered worker=0");
+    assert_true(ask_and_wait() > 0);
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +242,7 @@ int main(void)
         pf_test(a_handler_that_computes_for_long_is_named),
         pf_test(a_worker_that_sleeps_is_never_hung),
         pf_test(a_worker_in_a_debugger_is_not_killed),
+        pf_test(the_queue_of_a_worker_stopped_in_its_sleep_is_served_by_others),
     };
     return cmocka_run_group_tests_name("hang", tests, NULL, NULL);
 }

@@ -28,6 +28,8 @@ struct heard {
     bool closed;
     int reason;
     bool free_in_message, free_in_closed;
+    int fd; /* if not 0: the channel's, looked at after it was freed in a message */
+    bool fd_is_open;
     pf_channel *channel;
 };
 
@@ -47,6 +49,8 @@ static void on_message(pf_channel *channel, const struct pf_message *message, vo
     }
     if (heard->free_in_message)
         pf_channel_free(channel);
+    if (heard->fd)
+        heard->fd_is_open = fcntl(heard->fd, F_GETFD) != -1;
 }
 
 static void on_closed(pf_channel *channel, int reason, void *arg)
@@ -62,7 +66,8 @@ struct rig {
     pf_loop *loop;
     pf_channel *a;
     struct heard at_a;
-    int b; /* the other end, spoken by hand or by a second channel */
+    int fd; /* the channel's */
+    int b;  /* the other end, spoken by hand or by a second channel */
 };
 
 static void rig_up(struct rig *rig)
@@ -74,6 +79,7 @@ static void rig_up(struct rig *rig)
     struct pf_channel_options options = {PF_CHANNEL_OPTIONS, .on_message = on_message,
                                          .on_closed = on_closed, .arg = &rig->at_a};
     assert_int_equal(pf_channel_new(rig->loop, fds[0], &options, &rig->a), 0);
+    rig->fd = fds[0];
     rig->b = fds[1];
 }
 
@@ -556,12 +562,14 @@ static void a_channel_may_be_freed_in_its_own_callbacks(void **state)
     struct rig rig;
     rig_up(&rig);
     rig.at_a.free_in_message = true;
+    rig.at_a.fd = rig.fd;
     struct pf_ipc_header header = header_of(0);
     assert_int_equal(send(rig.b, &header, sizeof header, 0), sizeof header);
     header = header_of(1);
     assert_int_equal(send(rig.b, &header, sizeof header, 0), sizeof header);
     turn(&rig);
     assert_int_equal(rig.at_a.messages, 1);
+    assert_false(rig.at_a.fd_is_open); /* a fork in there might never return */
     rig.a = NULL;
     rig_down(&rig);
 

@@ -243,9 +243,11 @@ static void a_lane_is_stuck_only_inside_a_handler_and_for_long(void **state)
         {"is it asleep?", 12, 901 * s, 0, true, false, false, ping},
         {"no answer yet", 12, 902 * s, 0, true, false, false, fine},
         {"no answer", 12, 903 * s, 0, true, false, false, stuck},
-        {"nobody waits any more", 12, 904 * s, 0, false, false, false, fine},
-        {"somebody new", 12, 905 * s, 0, true, false, false, ping},
-        {"it has woken", 14, 905 * s + 1, 0, true, false, false, fine},
+        {"others serve its queue", 12, 904 * s, 0, false, false, false, stuck},
+        {"stopped by somebody", 12, 950 * s, 0, false, true, false, stuck},
+        {"or it was, at the last look", 12, 951 * s, 0, false, false, false, stuck},
+        {"no: it is hung", 12, 952 * s, 0, false, false, false, hung},
+        {"it has woken", 14, 953 * s, 0, true, false, false, fine},
     };
     struct pf__pulse pulse = {0};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -1,0 +1,209 @@
+/*
+ * test_slots.c - what becomes of a slot: filled again whatever its worker was at, and
+ * without anything that was known of the worker before.
+ */
+#include "tests/lib/server.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ARGS(...)   ((const char *const[]){__VA_ARGS__, NULL})
+#define ANY_PORT    "-b", "127.0.0.1:0"
+#define SERVER      "bin/prefork-server"
+#define FAULTY      "tests/apps/faulty"
+#define PID_REQUEST "GET /pid HTTP/1.1\r\nHost: test\r\n\r\n"
+
+static struct pf_test_server server;
+static char answer[4096];
+
+/* Ask on a new connection that stays open, whose answer may never come: then -1. */
+static int ask(int timeout_ms)
+{
+    int fd = pf_test_connect(server.port);
+    assert_true(fd >= 0);
+    assert_int_equal(pf_test_send_text(fd, PID_REQUEST), 0);
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    if (poll(&wait, 1, timeout_ms) == 1 &&
+        pf_test_read_response(fd, answer, sizeof answer) > 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* ---- limits ---------------------------------------------------------------------- */
+
+static void a_worker_that_had_enough_leaves_none_of_that_to_its_successor(void **state)
+{
+    (void)state;
+    enum {
+        SOFT = 4,
+        OPEN = 2 * SOFT
+    };
+    pf_test_program_start(&server, FAULTY,
+                          ARGS(ANY_PORT, "-w", "1", "--soft-connections", "4"));
+    for (int round = 0; round < 2; round++) {
+        int fds[OPEN];
+        for (int i = 0; i < OPEN; i++) { /* nobody else is there: beyond the soft limit */
+            fds[i] = ask(PF_TEST_DEADLINE_S * 1000);
+            assert_true(fds[i] >= 0);
+        }
+        size_t said = server.text_len;
+        pid_t pids[8];
+        assert_int_equal(pf_test_children(server.pid, pids, 8), 1);
+        assert_int_equal(kill(pids[0], SIGKILL), 0);
+        pf_test_server_expect(&server, said, "worker-accepts");
+        for (int i = 0; i < OPEN; i++)
+            close(fds[i]);
+    }
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+}
+
+/* ---- boots ------------------------------------------------------------------------ */
+
+static void a_worker_that_is_ready_and_never_accepts_is_replaced(void **state)
+{
+    (void)state;
+    char file[64];
+    snprintf(file, sizeof file, "/tmp/pf-slots-%d", getpid());
+    unlink(file);
+    setenv("PF_FAULTY_BOOT", "stall", 1);
+    setenv("PF_FAULTY_IF", file, 1);
+    pf_test_program_start(
+        &server, FAULTY,
+        ARGS(ANY_PORT, "-w", "1", "--threads", "2", "--boot-timeout", "1s"));
+    unsetenv("PF_FAULTY_BOOT");
+    unsetenv("PF_FAULTY_IF");
+    FILE *made = fopen(file, "we");
+    assert_non_null(made);
+    fclose(made);
+    size_t said = server.text_len;
+    pid_t pids[8];
+    assert_int_equal(pf_test_children(server.pid, pids, 8), 1);
+    assert_int_equal(kill(pids[0], SIGKILL), 0);
+    pf_test_server_expect(&server, said, "why=boot-limit");
+    assert_int_equal(unlink(file), 0);
+    pf_test_server_expect(&server, said, "worker-accepts");
+    close(ask(PF_TEST_DEADLINE_S * 1000));
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+}
+
+/* ---- recycling ------------------------------------------------------------------- */
+
+static unsigned count_of(const char *what)
+{
+    unsigned n = 0;
+    for (const char *at = strstr(server.text, what); at; at = strstr(at + 1, what))
+        n++;
+    return n;
+}
+
+/* Send datagrams, each answered or lost, until so many workers have been replaced. */
+static void send_until_recycled(int fd, unsigned times)
+{
+    time_t end = time(NULL) + PF_TEST_DEADLINE_S;
+    while (count_of("cause=recycled") < times && time(NULL) < end) {
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        char byte = 'x';
+        assert_int_equal(send(fd, &byte, 1, 0), 1);
+        if (poll(&wait, 1, 20) == 1)
+            (void)recv(fd, &byte, 1, 0);
+        pf_test_server_listen(&server);
+    }
+    assert_true(count_of("cause=recycled") >= times);
+}
+
+static void datagrams_wear_a_worker_out_once(void **state)
+{
+    (void)state;
+    pf_test_program_start(&server, SERVER,
+                          ARGS(ANY_PORT, "-b", "udp:127.0.0.1:0", "-w", "1",
+                               "--recycle-requests", "100", "echo"));
+    const char *at = strstr(server.text, "udp:127.0.0.1:");
+    assert_non_null(at);
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    to.sin_port = htons((uint16_t)strtol(at + strlen("udp:127.0.0.1:"), NULL, 10));
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
+    send_until_recycled(fd, 2); /* from here on each seat has had a worker */
+    pf_test_server_listen(&server);
+    unsigned before = count_of("recycling worker=");
+    (void)poll(NULL, 0, 2000); /* time for a mistake */
+    pf_test_server_listen(&server);
+    /* What has been answered may wear out one more, and nobody after that. */
+    assert_true(count_of("recycling worker=") <= before + 1);
+    close(fd);
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+}
+
+/* ---- a worker that hears nothing ----------------------------------------------------- */
+
+static void a_worker_without_its_channel_is_told_to_stop_by_a_signal(void **state)
+{
+    (void)state;
+    pf_test_program_start(&server, FAULTY,
+                          ARGS(ANY_PORT, "-w", "1", "--drain-timeout", "3s"));
+    int fd = pf_test_connect(server.port);
+    assert_true(fd >= 0);
+    assert_int_equal(pf_test_send_text(fd, "GET /deaf HTTP/1.1\r\nHost: test\r\n\r\n"), 0);
+    assert_true(pf_test_read_response(fd, answer, sizeof answer) > 0);
+    close(fd);
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+    assert_null(strstr(server.text, "worker-killed"));
+}
+
+/* ---- crashes ----------------------------------------------------------------------- */
+
+/* The master is held up meanwhile, so that it learns of all of them at once. */
+static void workers_that_crash_together_all_say_where(void **state)
+{
+    (void)state;
+    enum {
+        WORKERS = 4
+    };
+    pid_t pids[2 * WORKERS];
+    pf_test_program_start(&server, FAULTY, ARGS(ANY_PORT, "-w", "4"));
+    assert_int_equal(pf_test_children(server.pid, pids, 2 * WORKERS), WORKERS);
+    assert_int_equal(kill(server.pid, SIGSTOP), 0);
+    for (int i = 0; i < WORKERS; i++)
+        assert_int_equal(kill(pids[i], SIGSEGV), 0);
+    for (int i = 0; i < WORKERS; i++) { /* until it has ended */
+        int pidfd = (int)syscall(SYS_pidfd_open, pids[i], 0);
+        assert_true(pidfd >= 0);
+        struct pollfd wait = {.fd = pidfd, .events = POLLIN};
+        assert_int_equal(poll(&wait, 1, PF_TEST_DEADLINE_S * 1000), 1);
+        close(pidfd);
+    }
+    assert_int_equal(kill(server.pid, SIGCONT), 0);
+    time_t end = time(NULL) + PF_TEST_DEADLINE_S;
+    while (count_of("worker-ended") < WORKERS && time(NULL) < end) {
+        (void)poll(&(struct pollfd){.fd = server.output, .events = POLLIN}, 1, 1000);
+        pf_test_server_listen(&server);
+    }
+    assert_int_equal(count_of("worker-ended"), WORKERS);
+    assert_int_equal(count_of("worker-was-at"), WORKERS);
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        pf_test(a_worker_that_is_ready_and_never_accepts_is_replaced),
+        pf_test(datagrams_wear_a_worker_out_once),
+        pf_test(a_worker_without_its_channel_is_told_to_stop_by_a_signal),
+        pf_test(workers_that_crash_together_all_say_where),
+        pf_test(a_worker_that_had_enough_leaves_none_of_that_to_its_successor),
+    };
+    return cmocka_run_group_tests_name("slots", tests, NULL, NULL);
+}
