@@ -11,6 +11,7 @@
  *     hang.c      the beats: lanes that are stuck, workers that are hung
  *     wear.c      what a worker has used up: when it is replaced
  *     spawn.c     the fork itself, and what a child does first
+ *     title.c     what ps(1) shows
  *     policy.c, plan.c   decisions without system calls
  *     places.c, cgroup.c, nic.c, plan_table.c   what the plan is made from, and shown as
  *     listeners.c, cpus.c, control.c, signals.c, ear.c   one kind of kernel object each

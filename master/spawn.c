@@ -11,6 +11,7 @@
  */
 #include "master/cpus.h"
 #include "master/internal.h"
+#include "master/title.h"
 #include "worker/run.h"
 
 #include <prefork/log.h>
@@ -59,6 +60,12 @@ static void pin_thread(unsigned thread, void *arg)
     if (result.memory)
         pf_log(PF_LOG_DEBUG, "memory-not-bound", "node=%d error=%s", seat->node,
                strerror(-result.memory));
+}
+
+static void show_state(enum pf_worker_state state, void *arg)
+{
+    const struct pf__worker *worker = arg;
+    pf__title_set("worker %u %s", worker->slot->number, pf__worker_state_name(state));
 }
 
 /* Sanitizers look for leaks at exit(), which a worker must not call: it would flush the
@@ -130,6 +137,8 @@ static int run(struct pf__worker *worker, const struct ends *ends, pid_t parent)
         .signal_mask = &master->signals.mask,
         .pin = pin_thread,
         .pin_arg = worker,
+        .on_state = show_state,
+        .on_state_arg = worker,
     };
     int status = pf__worker_run(&setup);
     free(listeners);
@@ -144,6 +153,7 @@ static void live(struct pf__worker *worker, const struct ends *ends, pid_t paren
     setpgid(0, 0); /* a terminal's Ctrl-C is for the master alone */
     pf__let_go(worker->slot->master, worker->slot->number);
     pf__signals_reset();
+    show_state(PF_WORKER_BOOT, worker);
     int status = run(worker, ends, parent);
     CHECK_LEAKS();
     fflush(

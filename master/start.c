@@ -7,12 +7,14 @@
 #include "master/complain.h"
 #include "master/guard.h"
 #include "master/internal.h"
+#include "master/title.h"
 #include "master/view.h"
 
 #include <prefork/log.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -179,6 +181,25 @@ static void become_reaper(struct pf__master *master)
         master->is_reaper = prctl(PR_SET_CHILD_SUBREAPER, 1) == 0;
 }
 
+/* Before the application's code: what it keeps of the environment stays. */
+static void open_title(const struct pf_master_options *options)
+{
+    int err = options->titles ? pf__title_open() : 0;
+    if (err)
+        pf_log(PF_LOG_DEBUG, "no-titles", "error=%s", strerror(-err));
+}
+
+static void show_title(const struct pf__master *master)
+{
+    char all[PF__TITLE_MAX] = "", address[PF_ADDRESS_TEXT_MAX];
+    size_t len = 0;
+    for (size_t i = 0; i < master->listeners.count && len < sizeof all; i++)
+        len +=
+            (size_t)snprintf(all + len, sizeof all - len, " %s",
+                             pf_address_format(&master->listeners.addresses[i], address));
+    pf__title_set("master%s", all);
+}
+
 /* ---- start and end --------------------------------------------------------------- */
 
 static int guard(const struct pf_master_options *options)
@@ -203,6 +224,7 @@ static int preload(struct pf__master *master)
 int pf__start(struct pf__master *master)
 {
     const struct pf_master_options *options = master->options;
+    open_title(options);
     raise_descriptor_limit();
     int status = pf__planning(master);
     if (status != PF_EXIT_OK)
@@ -210,6 +232,7 @@ int pf__start(struct pf__master *master)
     status = pf__listeners_open(&master->listeners, master->lane_count, options);
     if (status != PF_EXIT_OK)
         return status;
+    show_title(master);
     int err = make_slots(master);
     if (err)
         return pf__start_failed(master, "scoreboard", err);
@@ -269,4 +292,5 @@ void pf__end(struct pf__master *master)
     if (master->topology)
         hwloc_topology_destroy(master->topology);
     hwloc_bitmap_free(master->allowed);
+    pf__title_close();
 }

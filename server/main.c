@@ -376,6 +376,7 @@ static void take_settings(const struct settings *settings, struct pf_master_opti
     master->stay = settings->all_failing == 1;
     master->die_with_master = settings->orphan == 1;
     master->control = settings->control;
+    master->titles = true;
 }
 
 static int serve(const char *program, const struct settings *settings,
@@ -415,9 +416,25 @@ static void fill_standard_descriptors(void)
         close(fd);
 }
 
-int pf__main(int argc, char **argv, const struct pf_app *const *apps)
+/* The options point into it, and titles are written over the arguments. */
+static char **copy_arguments(int argc, char *const *argv)
 {
-    fill_standard_descriptors();
+    size_t len = ((size_t)argc + 1) * sizeof *argv, at = len;
+    for (int i = 0; i < argc; i++)
+        len += strlen(argv[i]) + 1;
+    char **copy = malloc(len);
+    for (int i = 0; copy && i < argc; i++) {
+        size_t size = strlen(argv[i]) + 1;
+        copy[i] = memcpy((char *)copy + at, argv[i], size);
+        at += size;
+    }
+    if (copy)
+        copy[argc] = NULL;
+    return copy;
+}
+
+static int run(int argc, char **argv, const struct pf_app *const *apps)
+{
     const char *program = program_name(argv[0]);
     struct settings settings = {.log_level = PF_LOG_INFO};
     char error[PF_OPTION_ERROR_MAX + 256];
@@ -437,6 +454,19 @@ int pf__main(int argc, char **argv, const struct pf_app *const *apps)
         return complain(program, error);
     pf_log_set_level((enum pf_log_level)settings.log_level);
     return serve(program, &settings, app);
+}
+
+int pf__main(int argc, char **argv, const struct pf_app *const *apps)
+{
+    fill_standard_descriptors();
+    char **copy = copy_arguments(argc, argv);
+    if (!copy) {
+        complain(program_name(argv[0]), strerror(ENOMEM));
+        return PF_EXIT_SOFTWARE;
+    }
+    int status = run(argc, copy, apps);
+    free(copy);
+    return status;
 }
 
 int pf_main(int argc, char **argv, const struct pf_app *app)

@@ -109,6 +109,11 @@ struct pf_master_options {
 
     bool stay;            /* all workers failing does not end a server that has served */
     bool die_with_master; /* workers drop what is open when the master was killed */
+
+    /* Show in ps(1) what each process is. It is written over the arguments of main() and
+     * the environment behind them while the server runs: copy what you need of argv; what
+     * getenv(3) returned before is overwritten, what it returns afterwards is not. */
+    bool titles;
 };
 #define PF_MASTER_OPTIONS_INIT                                                             \
     {                                                                                      \
