@@ -11,6 +11,7 @@
  *     hang.c      the beats: lanes that are stuck, workers that are hung
  *     wear.c      what a worker has used up: when it is replaced
  *     spawn.c     the fork itself, and what a child does first
+ *     privileges.c   what workers give up
  *     title.c     what ps(1) shows
  *     policy.c, plan.c   decisions without system calls
  *     places.c, cgroup.c, nic.c, plan_table.c   what the plan is made from, and shown as
@@ -26,6 +27,7 @@
 #include "master/listeners.h"
 #include "master/plan.h"
 #include "master/policy.h"
+#include "master/privileges.h"
 
 #include <prefork/master.h>
 #include <signal.h>
@@ -128,6 +130,7 @@ struct pf__master {
     int crash_pipe[2]; /* workers write [1]: records of ipc/crash.h */
     struct pf__listeners listeners;
     struct pf__control control;
+    struct pf__privileges privileges; /* of the workers */
     pf_scoreboard *board;
     hwloc_topology_t topology; /* NULL: not known */
     struct pf_cpu_plan plan;

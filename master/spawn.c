@@ -106,6 +106,15 @@ static struct pf__listener *listeners_of(const struct pf__master *master, unsign
     return ours;
 }
 
+static bool drop_privileges(const struct pf__master *master)
+{
+    const char *step;
+    int err = pf__privileges_drop(&master->privileges, &step);
+    if (err)
+        pf_log(PF_LOG_ERROR, "boot-failed", "step=%s error=%s", step, strerror(-err));
+    return err == 0;
+}
+
 static int run(struct pf__worker *worker, const struct ends *ends, pid_t parent)
 {
     struct pf__master *master = worker->slot->master;
@@ -140,7 +149,9 @@ static int run(struct pf__worker *worker, const struct ends *ends, pid_t parent)
         .on_state = show_state,
         .on_state_arg = worker,
     };
-    int status = pf__worker_run(&setup);
+    int status = PF_EXIT_CONFIG;
+    if (drop_privileges(master)) /* before the worker arms what that undoes */
+        status = pf__worker_run(&setup);
     free(listeners);
     return status;
 }

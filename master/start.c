@@ -226,7 +226,10 @@ int pf__start(struct pf__master *master)
     const struct pf_master_options *options = master->options;
     open_title(options);
     raise_descriptor_limit();
-    int status = pf__planning(master);
+    int status = pf__privileges_resolve(&master->privileges, options);
+    if (status != PF_EXIT_OK)
+        return status;
+    status = pf__planning(master);
     if (status != PF_EXIT_OK)
         return status;
     status = pf__listeners_open(&master->listeners, master->lane_count, options);

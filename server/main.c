@@ -35,6 +35,8 @@ struct settings {
     int64_t drain_ns, boot_ns, hang_soft_ns, hang_hard_ns, spin_ns;
     int64_t recycle_requests, recycle_after_ns, recycle_memory;
     int orphan, all_failing;
+    const char *user, *group, *chroot;
+    int no_new_privileges;
     const char *control;
     struct pf__http_settings http;
     int log_level;
@@ -95,6 +97,7 @@ static const char *const accepts[] = {"reuseport", "exclusive", "shared", NULL};
 static const char *const steers[] = {"hash", "cpu", NULL};
 static const char *const orphans[] = {"drain", "die", NULL};
 static const char *const all_failing[] = {"exit", "stay", NULL};
+static const char *const no_new[] = {"auto", "yes", "no", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 
 #define AT(field) .at = offsetof(struct settings, field)
@@ -112,6 +115,11 @@ static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
     {                                                                                      \
         .name = (option), .type = PF_OPTION_CHOICE, AT(field), .choices = (words),         \
         .argument = (word), .help = (text)                                                 \
+    }
+#define NAMED(option, field, word, text)                                                   \
+    {                                                                                      \
+        .name = (option), .type = PF_OPTION_STRING, AT(field), .argument = (word),         \
+        .help = (text)                                                                     \
     }
 #define CONNECTIONS_MAX 100000000
 
@@ -213,6 +221,13 @@ static const struct pf_option options[] = {
         "when all workers keep failing for a minute: exit, with status 75, or stay (exit)"),
     CHOICE("orphan", orphan, orphans, "WHAT",
            "workers whose master was killed: drain, finish what is open; die (drain)"),
+    NAMED("user", user, "NAME", "user of the workers, by name or number (the master's)"),
+    NAMED("group", group, "NAME",
+          "group of the workers, by name or number (the user's, else the master's)"),
+    NAMED("chroot", chroot, "DIR", "root directory of the workers (the master's)"),
+    CHOICE("no-new-privileges", no_new_privileges, no_new, "HOW",
+           "no program that a worker starts has more privileges than it: yes; no; auto, "
+           "yes with --user (auto)"),
     TIME("head-timeout", http.head_timeout_ns,
          "how long the head of an HTTP request may take to arrive (10s)"),
     TIME("idle-timeout", http.idle_timeout_ns,
@@ -377,6 +392,12 @@ static void take_settings(const struct settings *settings, struct pf_master_opti
     master->die_with_master = settings->orphan == 1;
     master->control = settings->control;
     master->titles = true;
+    master->user = settings->user;
+    master->group = settings->group;
+    master->chroot = settings->chroot;
+    master->no_new_privileges = settings->no_new_privileges
+                                    ? settings->no_new_privileges == 1
+                                    : settings->user != NULL;
 }
 
 static int serve(const char *program, const struct settings *settings,

@@ -114,6 +114,13 @@ struct pf_master_options {
      * the environment behind them while the server runs: copy what you need of argv; what
      * getenv(3) returned before is overwritten, what it returns afterwards is not. */
     bool titles;
+
+    /* Workers become this user and group, by name or number, with the user's other groups;
+     * NULL: as the master, which stays what it is. With the group alone they have no other.
+     * Their root directory; NULL: the master's. Whether no program that they start may have
+     * more privileges than they: PR_SET_NO_NEW_PRIVS(2const). All before worker_init. */
+    const char *user, *group, *chroot;
+    bool no_new_privileges;
 };
 #define PF_MASTER_OPTIONS_INIT                                                             \
     {                                                                                      \
