@@ -33,6 +33,7 @@ void pf__let_go(struct pf__master *master, unsigned kept_slot)
             pf__ear_close(&worker->ear);
         }
     pf__control_close(&master->control);
+    pf__notify_let_go(&master->notify);
     (void)pf_loop_discard(master->loop);
     master->loop = NULL;
     close(master->signals.fd);

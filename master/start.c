@@ -252,7 +252,10 @@ int pf__start(struct pf__master *master)
     err = make_loop(master);
     if (err)
         return pf__start_failed(master, "loop", err);
-    return open_control(master);
+    status = open_control(master);
+    if (status == PF_EXIT_OK)
+        pf__notify_open(&master->notify, master->loop);
+    return status;
 }
 
 static void close_pipe(const int pipe[2])
@@ -277,6 +280,7 @@ static void end_workers(struct pf__master *master)
 void pf__end(struct pf__master *master)
 {
     pf__control_close(&master->control);
+    pf__notify_close(&master->notify);
     end_workers(master);
     if (master->loop) {
         (void)pf_loop_close(master->loop, false);
