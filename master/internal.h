@@ -16,8 +16,8 @@
  *     title.c     what ps(1) shows
  *     policy.c, plan.c   decisions without system calls
  *     places.c, cgroup.c, nic.c, plan_table.c   what the plan is made from, and shown as
- *     listeners.c, cpus.c, control.c, signals.c, ear.c   one kind of kernel object each
- *     view.c      what it tells of itself: view -> status.c -> json.c
+ *     listeners.c, inherited.c, cpus.c, control.c, signals.c, ear.c   one kind of kernel
+ * object each view.c      what it tells of itself: view -> status.c -> json.c
  */
 #ifndef PREFORK_MASTER_INTERNAL_H
 #define PREFORK_MASTER_INTERNAL_H

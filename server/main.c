@@ -392,6 +392,7 @@ static void take_settings(const struct settings *settings, struct pf_master_opti
     master->die_with_master = settings->orphan == 1;
     master->control = settings->control;
     master->titles = true;
+    master->inherit = settings->binds.count ? PF_INHERIT_MATCHING : PF_INHERIT_INSTEAD;
     master->user = settings->user;
     master->group = settings->group;
     master->chroot = settings->chroot;

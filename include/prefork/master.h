@@ -41,6 +41,14 @@ enum pf_steering {
     PF_STEERING_CPU,  /* the lane on the CPU that took the connection in */
 };
 
+/* What is done with sockets that the service manager has handed over (LISTEN_FDS in
+ * sd_listen_fds(3)). Lanes share such a socket: it cannot be multiplied. */
+enum pf_inherit {
+    PF_INHERIT_NOT,      /* nothing: they are not looked at */
+    PF_INHERIT_MATCHING, /* serve those whose address is among `binds`, close the others */
+    PF_INHERIT_INSTEAD,  /* serve them all; `binds` only if there are none */
+};
+
 struct pf_worker_status {
     int pid; /* 0: it does not run yet */
     int cpu; /* operating system's number, of its first lane; -1: not pinned */
@@ -121,6 +129,8 @@ struct pf_master_options {
      * more privileges than they: PR_SET_NO_NEW_PRIVS(2const). All before worker_init. */
     const char *user, *group, *chroot;
     bool no_new_privileges;
+
+    enum pf_inherit inherit;
 };
 #define PF_MASTER_OPTIONS_INIT                                                             \
     {                                                                                      \
