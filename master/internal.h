@@ -11,6 +11,7 @@
  *     hang.c      the beats: lanes that are stuck, workers that are hung
  *     wear.c      what a worker has used up: when it is replaced
  *     spawn.c     the fork itself, and what a child does first
+ *     pid_file.c  that it runs once, and as which process
  *     notify.c    what the service manager is told
  *     privileges.c   what workers give up
  *     title.c     what ps(1) shows
@@ -27,6 +28,7 @@
 #include "master/ear.h"
 #include "master/listeners.h"
 #include "master/notify.h"
+#include "master/pid_file.h"
 #include "master/plan.h"
 #include "master/policy.h"
 #include "master/privileges.h"
@@ -133,6 +135,7 @@ struct pf__master {
     struct pf__listeners listeners;
     struct pf__control control;
     struct pf__notify notify;
+    struct pf__pid_file pid_file;
     struct pf__privileges privileges; /* of the workers */
     pf_scoreboard *board;
     hwloc_topology_t topology; /* NULL: not known */
@@ -164,8 +167,8 @@ struct pf__master {
 #define PF__MASTER_INIT                                                                    \
     {                                                                                      \
         .signals = {.fd = -1}, .death_pipe = {-1, -1}, .crash_pipe = {-1, -1},             \
-        .control = PF__CONTROL_NONE, .notify = PF__NOTIFY_NONE, .oom_kills = -1,           \
-        .throttled = -1                                                                    \
+        .control = PF__CONTROL_NONE, .notify = PF__NOTIFY_NONE,                            \
+        .pid_file = PF__PID_FILE_NONE, .oom_kills = -1, .throttled = -1                    \
     }
 
 /* ---- start.c --------------------------------------------------------------------- */

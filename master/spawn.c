@@ -34,6 +34,7 @@ void pf__let_go(struct pf__master *master, unsigned kept_slot)
         }
     pf__control_close(&master->control);
     pf__notify_let_go(&master->notify);
+    pf__pid_file_close(&master->pid_file);
     (void)pf_loop_discard(master->loop);
     master->loop = NULL;
     close(master->signals.fd);

@@ -229,6 +229,9 @@ int pf__start(struct pf__master *master)
     int status = pf__privileges_resolve(&master->privileges, options);
     if (status != PF_EXIT_OK)
         return status;
+    status = pf__pid_file_open(&master->pid_file, options);
+    if (status != PF_EXIT_OK)
+        return status;
     status = pf__planning(master);
     if (status != PF_EXIT_OK)
         return status;
@@ -300,4 +303,5 @@ void pf__end(struct pf__master *master)
         hwloc_topology_destroy(master->topology);
     hwloc_bitmap_free(master->allowed);
     pf__title_close();
+    pf__pid_file_close(&master->pid_file);
 }

@@ -37,6 +37,7 @@ struct settings {
     int orphan, all_failing;
     const char *user, *group, *chroot;
     int no_new_privileges;
+    const char *pid_file;
     const char *control;
     struct pf__http_settings http;
     int log_level;
@@ -228,6 +229,9 @@ static const struct pf_option options[] = {
     CHOICE("no-new-privileges", no_new_privileges, no_new, "HOW",
            "no program that a worker starts has more privileges than it: yes; no; auto, "
            "yes with --user (auto)"),
+    NAMED("pid-file", pid_file, "PATH",
+          "file with the master's process id while it runs, held against a second server "
+          "(none)"),
     TIME("head-timeout", http.head_timeout_ns,
          "how long the head of an HTTP request may take to arrive (10s)"),
     TIME("idle-timeout", http.idle_timeout_ns,
@@ -392,6 +396,7 @@ static void take_settings(const struct settings *settings, struct pf_master_opti
     master->die_with_master = settings->orphan == 1;
     master->control = settings->control;
     master->titles = true;
+    master->pid_file = settings->pid_file;
     master->inherit = settings->binds.count ? PF_INHERIT_MATCHING : PF_INHERIT_INSTEAD;
     master->user = settings->user;
     master->group = settings->group;

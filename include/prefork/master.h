@@ -131,6 +131,10 @@ struct pf_master_options {
     bool no_new_privileges;
 
     enum pf_inherit inherit;
+
+    /* A file that holds the master's process id while it runs; one that a living server
+     * holds is refused, whatever number stands in it. NULL: none. */
+    const char *pid_file;
 };
 #define PF_MASTER_OPTIONS_INIT                                                             \
     {                                                                                      \
