@@ -11,6 +11,7 @@
  *     hang.c      the beats: lanes that are stuck, workers that are hung
  *     wear.c      what a worker has used up: when it is replaced
  *     spawn.c     the fork itself, and what a child does first
+ *     oom.c       whom the kernel kills when memory runs out
  *     pid_file.c  that it runs once, and as which process
  *     notify.c    what the service manager is told
  *     privileges.c   what workers give up

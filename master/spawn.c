@@ -11,6 +11,7 @@
  */
 #include "master/cpus.h"
 #include "master/internal.h"
+#include "master/oom.h"
 #include "master/title.h"
 #include "worker/run.h"
 
@@ -108,6 +109,13 @@ static struct pf__listener *listeners_of(const struct pf__master *master, unsign
     return ours;
 }
 
+static void raise_oom_score(unsigned by)
+{
+    int err = by ? pf__oom_raise(by) : 0;
+    if (err)
+        pf_log(PF_LOG_WARN, "oom-score-not-raised", "by=%u error=%s", by, strerror(-err));
+}
+
 static bool drop_privileges(const struct pf__master *master)
 {
     const char *step;
@@ -152,6 +160,7 @@ static int run(struct pf__worker *worker, const struct ends *ends, pid_t parent)
         .on_state_arg = worker,
     };
     int status = PF_EXIT_CONFIG;
+    raise_oom_score(options->oom_score_adj);
     if (drop_privileges(master)) /* before the worker arms what that undoes */
         status = pf__worker_run(&setup);
     free(listeners);

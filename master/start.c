@@ -7,6 +7,7 @@
 #include "master/complain.h"
 #include "master/guard.h"
 #include "master/internal.h"
+#include "master/oom.h"
 #include "master/title.h"
 #include "master/view.h"
 
@@ -48,7 +49,7 @@ static bool are_valid(const struct pf_master_options *o)
            is_time(o->boot_ns) && is_time(o->hang_soft_ns) && is_time(o->hang_hard_ns) &&
            is_time(o->defer_accept_ns) && is_time(o->recycle_after_ns) &&
            o->spin_ns <= PF_MASTER_LIMIT_NS && o->unix_mode <= 0777 &&
-           o->fast_open <= INT32_MAX;
+           o->oom_score_adj <= PF__OOM_MAX && o->fast_open <= INT32_MAX;
 }
 
 /* The service as it was when the program was compiled: what it has not is NULL. */

@@ -38,6 +38,7 @@ struct settings {
     const char *user, *group, *chroot;
     int no_new_privileges;
     const char *pid_file;
+    int64_t oom_score_adj;
     const char *control;
     struct pf__http_settings http;
     int log_level;
@@ -232,6 +233,9 @@ static const struct pf_option options[] = {
     NAMED("pid-file", pid_file, "PATH",
           "file with the master's process id while it runs, held against a second server "
           "(none)"),
+    COUNT("oom-score-adj", oom_score_adj, 1000,
+          "added to the workers' oom_score_adj, so that the kernel rather kills them than "
+          "the master (0)"),
     TIME("head-timeout", http.head_timeout_ns,
          "how long the head of an HTTP request may take to arrive (10s)"),
     TIME("idle-timeout", http.idle_timeout_ns,
@@ -396,6 +400,7 @@ static void take_settings(const struct settings *settings, struct pf_master_opti
     master->die_with_master = settings->orphan == 1;
     master->control = settings->control;
     master->titles = true;
+    master->oom_score_adj = (unsigned)settings->oom_score_adj;
     master->pid_file = settings->pid_file;
     master->inherit = settings->binds.count ? PF_INHERIT_MATCHING : PF_INHERIT_INSTEAD;
     master->user = settings->user;

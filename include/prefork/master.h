@@ -135,6 +135,10 @@ struct pf_master_options {
     /* A file that holds the master's process id while it runs; one that a living server
      * holds is refused, whatever number stands in it. NULL: none. */
     const char *pid_file;
+
+    /* Added to the workers' oom_score_adj, up to 1000: the kernel, when memory runs out,
+     * rather kills one of them than the master, which stays as it is. */
+    unsigned oom_score_adj;
 };
 #define PF_MASTER_OPTIONS_INIT                                                             \
     {                                                                                      \
