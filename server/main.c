@@ -1,6 +1,7 @@
 /*
  * main.c - pf_main(): from a command line to a running server.
  */
+#include "server/daemon.h"
 #include "server/internal.h"
 
 #include <prefork/log.h>
@@ -42,7 +43,7 @@ struct settings {
     const char *control;
     struct pf__http_settings http;
     int log_level;
-    bool print_plan, help, version;
+    bool daemon, print_plan, help, version;
 };
 
 static int parse_workers(const char *value, void *field, char *why, size_t why_len)
@@ -230,6 +231,11 @@ static const struct pf_option options[] = {
     CHOICE("no-new-privileges", no_new_privileges, no_new, "HOW",
            "no program that a worker starts has more privileges than it: yes; no; auto, "
            "yes with --user (auto)"),
+    {.name = "daemon",
+     .letter = 'd',
+     .type = PF_OPTION_FLAG,
+     AT(daemon),
+     .help = "serve in the background; return when the server is up, or has failed"},
     NAMED("pid-file", pid_file, "PATH",
           "file with the master's process id while it runs, held against a second server "
           "(none)"),
@@ -347,26 +353,41 @@ static void write_banner(FILE *to, const struct pf_master_status *status,
             status->pid);
 }
 
-/* The master must not be held up by whoever does not read its standard output: what does
+/* What is done when the server is up. */
+struct announcement {
+    const struct pf_app *app;
+    struct pf__daemon *daemon;
+};
+
+/* The master must not be held up by whoever does not read what it prints: what does
  * not fit is left out. POLLOUT on a pipe promises PIPE_BUF bytes. */
-static void print_banner(const struct pf_master_status *status, void *arg)
+static void print_banner(const struct pf_master_status *status, const struct pf_app *app,
+                         int fd)
 {
     char *text = NULL;
     size_t len = 0, at = 0;
     FILE *to = open_memstream(&text, &len);
     if (!to)
         return;
-    write_banner(to, status, arg);
+    write_banner(to, status, app);
     fclose(to);
-    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    struct pollfd out = {.fd = fd, .events = POLLOUT};
     while (at < len && poll(&out, 1, 0) == 1 && (out.revents & POLLOUT)) {
         size_t part = len - at < PIPE_BUF ? len - at : PIPE_BUF;
-        ssize_t n = write(STDOUT_FILENO, text + at, part);
+        ssize_t n = write(fd, text + at, part);
         if (n < 0)
             break;
         at += (size_t)n;
     }
     free(text);
+}
+
+static void announce(const struct pf_master_status *status, void *arg)
+{
+    const struct announcement *what = arg;
+    int fd = what->daemon->fd;
+    print_banner(status, what->app, fd == -1 ? STDOUT_FILENO : fd);
+    pf__daemon_up(what->daemon);
 }
 
 static void take_settings(const struct settings *settings, struct pf_master_options *master)
@@ -412,7 +433,7 @@ static void take_settings(const struct settings *settings, struct pf_master_opti
 }
 
 static int serve(const char *program, const struct settings *settings,
-                 const struct pf_app *app)
+                 const struct pf_app *app, struct pf__daemon *daemon)
 {
     struct pf__hosted hosted = {.app = app, .http = settings->http};
     struct pf_service service;
@@ -423,8 +444,9 @@ static int serve(const char *program, const struct settings *settings,
     struct pf_master_options master = PF_MASTER_OPTIONS_INIT;
     take_settings(settings, &master);
     master.service = &service;
-    master.on_ready = print_banner;
-    master.arg = (void *)(uintptr_t)app; /* print_banner only reads it */
+    struct announcement what = {.app = app, .daemon = daemon};
+    master.on_ready = announce;
+    master.arg = &what;
     master.error = error;
     master.error_len = sizeof error;
     int status = settings->print_plan ? pf_master_print_plan(&master, stdout)
@@ -485,7 +507,16 @@ static int run(int argc, char **argv, const struct pf_app *const *apps)
     if (choose_app(apps, argc, argv, at, &app, error, sizeof error) != 0)
         return complain(program, error);
     pf_log_set_level((enum pf_log_level)settings.log_level);
-    return serve(program, &settings, app);
+    struct pf__daemon daemon = PF__DAEMON_NONE;
+    if (settings.daemon && !settings.print_plan) {
+        int status = PF_EXIT_SOFTWARE;
+        int is_first = pf__daemon_begin(&daemon, program, &status);
+        if (is_first < 0)
+            complain(program, strerror(-is_first));
+        if (is_first)
+            return status;
+    }
+    return serve(program, &settings, app, &daemon);
 }
 
 int pf__main(int argc, char **argv, const struct pf_app *const *apps)

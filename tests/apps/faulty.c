@@ -8,7 +8,7 @@
  *     /exit?status=N  leaves
  *
  * The first three write a line to standard error when they begin. PF_FAULTY_BOOT makes
- * workers fail at boot: "error" (worker_init returns one), "crash" or "exit". With
+ * workers fail at boot: "error" (worker_init returns one), "crash", "exit" or "block". With
  * PF_FAULTY_SLOT only the worker of that slot, in lane_init. With PF_FAULTY_IF only while
  * that file exists.
  */
@@ -111,6 +111,8 @@ static int fail_at_boot(void)
         abort();
     if (strcmp(how, "exit") == 0)
         _exit(3);
+    while (strcmp(how, "block") == 0)
+        pause();
     return -ENOENT;
 }
 
