@@ -165,7 +165,8 @@ struct pf_master_options {
  * Returns the exit status the program should end with:
  *     PF_EXIT_OK           stopped as told
  *     PF_EXIT_USAGE        an option's value is wrong; `error` says which
- *     PF_EXIT_UNAVAILABLE  cannot bind; `error` says what and, if known, who holds it
+ *     PF_EXIT_UNAVAILABLE  cannot bind, or the control socket or pid file cannot be had;
+ *                          `error` says what and, if known, who holds it
  *     PF_EXIT_SOFTWARE     out of memory or descriptors at start-up; `error` says at what
  *     PF_EXIT_TEMPFAIL     all workers kept failing
  *     PF_EXIT_CONFIG       no worker could boot
