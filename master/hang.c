@@ -243,6 +243,7 @@ static int master_on_tick(pf_loop *loop, void *arg)
     master->ticked_ns = now;
     master->ticks++;
     pf__planning_again(master);
+    pf__notify_again(&master->notify);
     pf__master_review(master);
     return pf_loop_call_later(loop, PF__TICK_NS, master_on_tick, master,
                               &master->tick_timer);

@@ -11,10 +11,15 @@
  *     hang.c      the beats: lanes that are stuck, workers that are hung
  *     wear.c      what a worker has used up: when it is replaced
  *     spawn.c     the fork itself, and what a child does first
+ *     oom.c       whom the kernel kills when memory runs out
+ *     pid_file.c  that it runs once, and as which process
+ *     notify.c    what the service manager is told
+ *     privileges.c   what workers give up
+ *     title.c     what ps(1) shows
  *     policy.c, plan.c   decisions without system calls
  *     places.c, cgroup.c, nic.c, plan_table.c   what the plan is made from, and shown as
- *     listeners.c, cpus.c, control.c, signals.c, ear.c   one kind of kernel object each
- *     view.c      what it tells of itself: view -> status.c -> json.c
+ *     listeners.c, inherited.c, cpus.c, control.c, signals.c, ear.c   one kind of kernel
+ * object each view.c      what it tells of itself: view -> status.c -> json.c
  */
 #ifndef PREFORK_MASTER_INTERNAL_H
 #define PREFORK_MASTER_INTERNAL_H
@@ -23,8 +28,11 @@
 #include "master/control.h"
 #include "master/ear.h"
 #include "master/listeners.h"
+#include "master/notify.h"
+#include "master/pid_file.h"
 #include "master/plan.h"
 #include "master/policy.h"
+#include "master/privileges.h"
 
 #include <prefork/master.h>
 #include <signal.h>
@@ -129,6 +137,9 @@ struct pf__master {
     int crash_pipe[2]; /* workers write [1]: records of ipc/crash.h */
     struct pf__listeners listeners;
     struct pf__control control;
+    struct pf__notify notify;
+    struct pf__pid_file pid_file;
+    struct pf__privileges privileges; /* of the workers */
     pf_scoreboard *board;
     hwloc_topology_t topology; /* NULL: not known */
     struct pf_cpu_plan plan;
@@ -160,7 +171,8 @@ struct pf__master {
 #define PF__MASTER_INIT                                                                    \
     {                                                                                      \
         .signals = {.fd = -1}, .death_pipe = {-1, -1}, .crash_pipe = {-1, -1},             \
-        .control = PF__CONTROL_NONE, .oom_kills = -1, .throttled = -1                      \
+        .control = PF__CONTROL_NONE, .notify = PF__NOTIFY_NONE,                            \
+        .pid_file = PF__PID_FILE_NONE, .oom_kills = -1, .throttled = -1                    \
     }
 
 /* ---- start.c --------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include "master/listeners.h"
 
 #include "master/complain.h"
+#include "master/inherited.h"
 #include "net/listener.h"
 #include "net/steer.h"
 
@@ -16,6 +17,8 @@
 
 /* How often an address is tried that a dead server's worker holds. */
 #define TRY_NS (20 * PF_MILLISECOND)
+
+_Static_assert(PF__INHERITED_MAX <= PF__ADDRESSES_MAX, "all may be served");
 
 static int *cell(const struct pf__listeners *listeners, unsigned lane, size_t at)
 {
@@ -228,29 +231,103 @@ static void leave_out(struct pf__listeners *listeners, size_t at)
             behind * sizeof *listeners->modes);
 }
 
-/* All addresses of one text. A port that the kernel picks for the first is everybody's; of
- * the two families of ":PORT" one may be missing on this machine: then serve the other. */
-static int open_text(struct pf__listeners *listeners, const char *text,
-                     const struct pf_master_options *options)
+static struct pf_listener_options made_how(const struct pf_master_options *options)
 {
-    const struct pf_listener_options made = {
+    return (struct pf_listener_options){
         .backlog = options->backlog,
         .defer_accept_s = (int)((options->defer_accept_ns + PF_SECOND - 1) / PF_SECOND),
         .fastopen = (int)options->fast_open,
         .unix_mode = options->unix_mode};
+}
+
+/* Lanes share it. */
+static void take(struct pf__listeners *listeners, size_t at,
+                 struct pf__inherited_socket *socket, enum pf_distribution distribution)
+{
+    listeners->modes[at] =
+        distribution == PF_DISTRIBUTE_SHARED ? PF_ACCEPT_SHARED : PF_ACCEPT_EXCLUSIVE;
+    *cell(listeners, 0, at) = socket->fd;
+    socket->fd = -1;
+}
+
+/* One that serves both families of ":PORT" is taken for the first, whose name it then
+ * gives, and stands for the other. */
+static bool take_or_leave_out(struct pf__listeners *listeners, size_t at, bool pair,
+                              struct pf__inherited_socket *socket,
+                              enum pf_distribution distribution)
+{
+    if (socket->fd == -1) {
+        leave_out(listeners, at);
+        return false;
+    }
+    if (pair)
+        listeners->addresses[at] = socket->address;
+    take(listeners, at, socket, distribution);
+    return true;
+}
+
+/* All addresses of one text. A port that the kernel picks for the first is everybody's; of
+ * the two families of ":PORT" one may be missing on this machine: then serve the other. */
+static int open_text(struct pf__listeners *listeners, struct pf__inherited *inherited,
+                     const char *text, const struct pf_master_options *options)
+{
+    const struct pf_listener_options made = made_how(options);
     size_t first = listeners->count;
     int status = resolve(listeners, text, options);
     for (size_t i = first; status == PF_EXIT_OK && i < listeners->count; i++) {
         struct pf_address *address = &listeners->addresses[i];
         if (i > first && pf_address_port(address) == 0)
             pf_address_set_port(address, pf_address_port(&listeners->addresses[first]));
+        struct pf__inherited_socket *ours = pf__inherited_find(inherited, address);
+        bool pair = listeners->count - first > 1;
+        if (ours) {
+            if (!take_or_leave_out(listeners, i, pair, ours, options->distribution))
+                i--;
+            continue;
+        }
         int holder = 0;
         int err = open_address(listeners, i, &made, &holder);
-        if (err == -EAFNOSUPPORT && listeners->count - first > 1)
+        if (err == -EAFNOSUPPORT && pair)
             leave_out(listeners, i--);
         else if (err)
             status = explain(listeners, i, text, err, holder, options);
     }
+    return status;
+}
+
+/* All that was handed over. */
+static int serve_inherited(struct pf__listeners *listeners, struct pf__inherited *inherited,
+                           const struct pf_master_options *options)
+{
+    char text[PF_ADDRESS_TEXT_MAX];
+    for (size_t i = 0; i < inherited->count; i++) {
+        struct pf__inherited_socket *socket = &inherited->sockets[i];
+        const char *wrong = misfit(&socket->address, options->service);
+        if (wrong)
+            return pf__complain(options, PF_EXIT_USAGE, "LISTEN_FDS, %s: %s",
+                                pf_address_format(&socket->address, text), wrong);
+        size_t at = listeners->count++;
+        listeners->addresses[at] = socket->address;
+        listeners->files[at] = (struct pf_listener_file)PF_LISTENER_FILE_NONE;
+        take(listeners, at, socket, options->distribution);
+    }
+    return PF_EXIT_OK;
+}
+
+static int open_all(struct pf__listeners *listeners,
+                    const struct pf_master_options *options)
+{
+    const struct pf_listener_options made = made_how(options);
+    struct pf__inherited inherited = {.count = 0};
+    if (options->inherit != PF_INHERIT_NOT)
+        pf__inherited_take(&inherited, &made);
+    int status = PF_EXIT_OK;
+    if (options->inherit == PF_INHERIT_INSTEAD && inherited.count)
+        status = serve_inherited(listeners, &inherited, options);
+    else
+        for (size_t i = 0; i < options->bind_count && status == PF_EXIT_OK; i++)
+            status = open_text(listeners, &inherited, options->binds[i], options);
+    pf__inherited_close(&inherited);
     return status;
 }
 
@@ -274,9 +351,7 @@ int pf__listeners_open(struct pf__listeners *listeners, unsigned lanes,
                             lanes);
     for (size_t i = 0; i < cells; i++)
         listeners->fds[i] = -1;
-    int status = PF_EXIT_OK;
-    for (size_t i = 0; i < options->bind_count && status == PF_EXIT_OK; i++)
-        status = open_text(listeners, options->binds[i], options);
+    int status = open_all(listeners, options);
     if (status != PF_EXIT_OK)
         pf__listeners_fini(listeners);
     else

@@ -29,7 +29,8 @@ struct pf__listeners {
 };
 
 /*
- * Bind and listen on each of options->binds; only if nobody else does. A socket that a dead
+ * Bind and listen on each of options->binds, only if nobody else does; or take what was
+ * handed over, as options->inherit says: see inherited.h. A socket that a dead
  * server's worker is about to close is waited for, PF__LISTENERS_WAIT_NS at the most.
  *
  * Returns PF_EXIT_OK, or PF_EXIT_USAGE, PF_EXIT_UNAVAILABLE or PF_EXIT_SOFTWARE with one

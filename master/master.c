@@ -65,8 +65,10 @@ static void begin_stop(struct pf__master *master, enum pf__stop how)
     if (how <= master->stop)
         return;
     master->stop = how;
-    if (master->state != PF__MASTER_STOPPING)
+    if (master->state != PF__MASTER_STOPPING) {
         set_state(master, PF__MASTER_STOPPING);
+        pf__notify_state(&master->notify, "STOPPING=1\nSTATUS=Finishing what is open");
+    }
     pf__listeners_close(&master->listeners);
     pf__slots_stop(master);
 
@@ -201,6 +203,10 @@ void pf__master_review(struct pf__master *master)
     if (master->state == PF__MASTER_STARTING && is_up(master)) {
         set_state(master, PF__MASTER_RUNNING);
         announce(master);
+        pf__notify_state(&master->notify,
+                         "READY=1\nMAINPID=%ld\nSTATUS=%u of %u workers "
+                         "accept",
+                         (long)getpid(), pf__slots_accepting(master), master->slot_count);
     }
     judge(master);
 }

@@ -11,6 +11,8 @@
  */
 #include "master/cpus.h"
 #include "master/internal.h"
+#include "master/oom.h"
+#include "master/title.h"
 #include "worker/run.h"
 
 #include <prefork/log.h>
@@ -32,6 +34,8 @@ void pf__let_go(struct pf__master *master, unsigned kept_slot)
             pf__ear_close(&worker->ear);
         }
     pf__control_close(&master->control);
+    pf__notify_let_go(&master->notify);
+    pf__pid_file_close(&master->pid_file);
     (void)pf_loop_discard(master->loop);
     master->loop = NULL;
     close(master->signals.fd);
@@ -59,6 +63,12 @@ static void pin_thread(unsigned thread, void *arg)
     if (result.memory)
         pf_log(PF_LOG_DEBUG, "memory-not-bound", "node=%d error=%s", seat->node,
                strerror(-result.memory));
+}
+
+static void show_state(enum pf_worker_state state, void *arg)
+{
+    const struct pf__worker *worker = arg;
+    pf__title_set("worker %u %s", worker->slot->number, pf__worker_state_name(state));
 }
 
 /* Sanitizers look for leaks at exit(), which a worker must not call: it would flush the
@@ -99,6 +109,22 @@ static struct pf__listener *listeners_of(const struct pf__master *master, unsign
     return ours;
 }
 
+static void raise_oom_score(unsigned by)
+{
+    int err = by ? pf__oom_raise(by) : 0;
+    if (err)
+        pf_log(PF_LOG_WARN, "oom-score-not-raised", "by=%u error=%s", by, strerror(-err));
+}
+
+static bool drop_privileges(const struct pf__master *master)
+{
+    const char *step;
+    int err = pf__privileges_drop(&master->privileges, &step);
+    if (err)
+        pf_log(PF_LOG_ERROR, "boot-failed", "step=%s error=%s", step, strerror(-err));
+    return err == 0;
+}
+
 static int run(struct pf__worker *worker, const struct ends *ends, pid_t parent)
 {
     struct pf__master *master = worker->slot->master;
@@ -130,8 +156,13 @@ static int run(struct pf__worker *worker, const struct ends *ends, pid_t parent)
         .signal_mask = &master->signals.mask,
         .pin = pin_thread,
         .pin_arg = worker,
+        .on_state = show_state,
+        .on_state_arg = worker,
     };
-    int status = pf__worker_run(&setup);
+    int status = PF_EXIT_CONFIG;
+    raise_oom_score(options->oom_score_adj);
+    if (drop_privileges(master)) /* before the worker arms what that undoes */
+        status = pf__worker_run(&setup);
     free(listeners);
     return status;
 }
@@ -144,6 +175,7 @@ static void live(struct pf__worker *worker, const struct ends *ends, pid_t paren
     setpgid(0, 0); /* a terminal's Ctrl-C is for the master alone */
     pf__let_go(worker->slot->master, worker->slot->number);
     pf__signals_reset();
+    show_state(PF_WORKER_BOOT, worker);
     int status = run(worker, ends, parent);
     CHECK_LEAKS();
     fflush(

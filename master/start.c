@@ -7,12 +7,15 @@
 #include "master/complain.h"
 #include "master/guard.h"
 #include "master/internal.h"
+#include "master/oom.h"
+#include "master/title.h"
 #include "master/view.h"
 
 #include <prefork/log.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -47,7 +50,7 @@ static bool are_valid(const struct pf_master_options *o)
            is_time(o->boot_ns) && is_time(o->hang_soft_ns) && is_time(o->hang_hard_ns) &&
            is_time(o->defer_accept_ns) && is_time(o->recycle_after_ns) &&
            o->spin_ns <= PF_MASTER_LIMIT_NS && o->unix_mode <= 0777 &&
-           o->fast_open <= INT32_MAX;
+           o->oom_score_adj <= PF__OOM_MAX && o->fast_open <= INT32_MAX;
 }
 
 /* The service as it was when the program was compiled: what it has not is NULL. */
@@ -180,6 +183,25 @@ static void become_reaper(struct pf__master *master)
         master->is_reaper = prctl(PR_SET_CHILD_SUBREAPER, 1) == 0;
 }
 
+/* Before the application's code: what it keeps of the environment stays. */
+static void open_title(const struct pf_master_options *options)
+{
+    int err = options->titles ? pf__title_open() : 0;
+    if (err)
+        pf_log(PF_LOG_DEBUG, "no-titles", "error=%s", strerror(-err));
+}
+
+static void show_title(const struct pf__master *master)
+{
+    char all[PF__TITLE_MAX] = "", address[PF_ADDRESS_TEXT_MAX];
+    size_t len = 0;
+    for (size_t i = 0; i < master->listeners.count && len < sizeof all; i++)
+        len +=
+            (size_t)snprintf(all + len, sizeof all - len, " %s",
+                             pf_address_format(&master->listeners.addresses[i], address));
+    pf__title_set("master%s", all);
+}
+
 /* ---- start and end --------------------------------------------------------------- */
 
 static int guard(const struct pf_master_options *options)
@@ -204,8 +226,15 @@ static int preload(struct pf__master *master)
 int pf__start(struct pf__master *master)
 {
     const struct pf_master_options *options = master->options;
+    open_title(options);
     raise_descriptor_limit();
-    int status = pf__planning(master);
+    int status = pf__privileges_resolve(&master->privileges, options);
+    if (status != PF_EXIT_OK)
+        return status;
+    status = pf__pid_file_open(&master->pid_file, options);
+    if (status != PF_EXIT_OK)
+        return status;
+    status = pf__planning(master);
     if (status != PF_EXIT_OK)
         return status;
     status = pf__listeners_open(&master->listeners, master->lane_count, options);
@@ -213,6 +242,7 @@ int pf__start(struct pf__master *master)
         return status;
     int own[PF__ADDRESSES_MAX];
     master->lanes_have_own = pf__listeners_own(&master->listeners, 0, own) > 0;
+    show_title(master);
     int err = make_slots(master);
     if (err)
         return pf__start_failed(master, "scoreboard", err);
@@ -229,7 +259,10 @@ int pf__start(struct pf__master *master)
     err = make_loop(master);
     if (err)
         return pf__start_failed(master, "loop", err);
-    return open_control(master);
+    status = open_control(master);
+    if (status == PF_EXIT_OK)
+        pf__notify_open(&master->notify, master->loop);
+    return status;
 }
 
 static void close_pipe(const int pipe[2])
@@ -267,6 +300,7 @@ static void end_namers(struct pf__master *master)
 void pf__end(struct pf__master *master)
 {
     pf__control_close(&master->control);
+    pf__notify_close(&master->notify);
     end_workers(master);
     end_namers(master);
     if (master->loop) {
@@ -286,4 +320,6 @@ void pf__end(struct pf__master *master)
     if (master->topology)
         hwloc_topology_destroy(master->topology);
     hwloc_bitmap_free(master->allowed);
+    pf__title_close();
+    pf__pid_file_close(&master->pid_file);
 }

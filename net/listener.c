@@ -2,6 +2,7 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -86,6 +87,54 @@ int pf_listener_open(struct pf_address *address, const struct pf_listener_option
     }
     *address = bound;
     return fd;
+}
+
+static int get(int fd, int level, int option, int *value)
+{
+    socklen_t len = sizeof *value;
+    return getsockopt(fd, level, option, value, &len) == 0 ? 0 : -errno;
+}
+
+/* Is it one that we can serve? */
+static int look_at(int fd, struct pf_address *address)
+{
+    int type = 0, listens = 0;
+    int err = get(fd, SOL_SOCKET, SO_TYPE, &type);
+    if (!err && type != SOCK_STREAM && type != SOCK_DGRAM)
+        err = -EPROTOTYPE;
+    if (!err)
+        err = get(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens);
+    if (!err && type == SOCK_STREAM && !listens)
+        err = -ENOTCONN;
+    if (err)
+        return err;
+    *address =
+        (struct pf_address){.len = sizeof address->storage, .datagram = type == SOCK_DGRAM};
+    if (getsockname(fd, (struct sockaddr *)&address->storage, &address->len) != 0)
+        return -errno;
+    int family = address->storage.ss_family;
+    return family == AF_INET || family == AF_INET6 || family == AF_UNIX ? 0 : -EAFNOSUPPORT;
+}
+
+int pf_listener_adopt(int fd, const struct pf_listener_options *options,
+                      struct pf_address *address, bool *dual)
+{
+    struct pf_address found;
+    int only_ipv6 = 1;
+    int err = look_at(fd, &found);
+    if (!err && found.storage.ss_family == AF_INET6)
+        err = get(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only_ipv6);
+    if (!err && !found.datagram && !pf_address_is_unix(&found))
+        err = set_stream_options(fd, options);
+    if (err)
+        return err;
+    int flags = fcntl(fd, F_GETFL);
+    if (flags == -1 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+        return -errno;
+    *address = found;
+    *dual = !only_ipv6;
+    return 0;
 }
 
 int pf_listener_clipped(int backlog)

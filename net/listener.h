@@ -62,6 +62,20 @@ enum pf_listener_role {
 int pf_listener_open(struct pf_address *address, const struct pf_listener_options *options,
                      enum pf_listener_role role);
 
+/*
+ * Take over a socket that somebody else has bound, and listens on if it is a stream's: it
+ * gets non-blocking, close-on-exec, and what pf_listener_open() sets on its own, as far as
+ * that can be set now; backlog, unix_mode and IPV6_V6ONLY stay. *address says where it is,
+ * *dual whether it is an IPv6 one that serves IPv4 as well.
+ *
+ * Returns 0, or -EBADF, -ENOTSOCK, -EPROTOTYPE (neither streams nor datagrams),
+ * -EAFNOSUPPORT (neither IP nor unix), -ENOTCONN (a stream's that does not listen) or what
+ * setsockopt(2) fails with: then it is not ours. Some ten system calls. Source: socket(7),
+ * SO_ACCEPTCONN; ipv6(7).
+ */
+int pf_listener_adopt(int fd, const struct pf_listener_options *options,
+                      struct pf_address *address, bool *dual);
+
 /* What the kernel makes of a backlog: it clips to net.core.somaxconn, silently. Returns
  * the smaller of the two, or `backlog` if /proc does not say. Reads a file. */
 int pf_listener_clipped(int backlog);

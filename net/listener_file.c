@@ -1,12 +1,11 @@
 /* listener_file.c - see listener_file.h. */
 #include "net/listener_file.h"
 
+#include "net/lock_file.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -20,52 +19,6 @@
 _Static_assert(PF_LISTENER_PATH_MAX + sizeof FRESH - 1 <=
                    sizeof((struct sockaddr_un *)0)->sun_path,
                "the fresh socket's name fits");
-
-/* ---- the lock -------------------------------------------------------------------- */
-
-/* Only what a lock of ours can hold: nothing, or a process id. */
-static int read_holder(int fd, int *holder)
-{
-    struct stat st;
-    char text[32] = "";
-    ssize_t len =
-        fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? read(fd, text, sizeof text - 1) : -1;
-    if (len < 0 || st.st_size > len || strspn(text, "0123456789\n") != (size_t)len)
-        return -EEXIST;
-    *holder = (int)strtol(text, NULL, 10);
-    return 0;
-}
-
-/* A disk that is full leaves the lock without a name: it holds all the same. */
-static void write_holder(int fd)
-{
-    char text[32];
-    int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n)
-        (void)!ftruncate(fd, 0); /* half a number would be another's */
-}
-
-/* Returns the lock's descriptor. */
-static int take_lock(const char *path, int *holder)
-{
-    char name[NAME_MAX_LEN];
-    snprintf(name, sizeof name, "%s" LOCK, path);
-    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-    if (fd == -1) /* a symbolic link, or a directory */
-        return errno == ELOOP || errno == EISDIR || errno == ENXIO ? -EEXIST : -errno;
-    int pid = 0;
-    int err = read_holder(fd, &pid);
-    if (!err && flock(fd, LOCK_EX | LOCK_NB) != 0)
-        err = errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
-    if (err) {
-        if (err == -EADDRINUSE)
-            *holder = pid;
-        close(fd);
-        return err;
-    }
-    write_holder(fd);
-    return fd;
-}
 
 /* ---- what stands at a path ------------------------------------------------------- */
 
@@ -163,7 +116,9 @@ int pf_listener_file_open(struct pf_listener_file *file, const char *path,
         return -EINVAL; /* it would name an abstract socket, open to every user */
     if (len >= PF_LISTENER_PATH_MAX)
         return -ENAMETOOLONG;
-    int lock = take_lock(path, holder);
+    char name[NAME_MAX_LEN];
+    snprintf(name, sizeof name, "%s" LOCK, path);
+    int lock = pf_lock_file_take(name, 0600, holder);
     if (lock < 0)
         return lock;
     int fd = take_path(path, options, &st, holder);

@@ -2,10 +2,7 @@
  * listener_file.h - a unix socket with a file: taken over from the dead, never from the
  * living.
  *
- * Whoever has the lock on PATH.lock owns PATH. The lock is flock(2)'s: it ends with its
- * holder and so is never stale, and the file is never removed, since a second server might
- * have opened it just before, and would then lock a file that nobody else can see. It
- * holds the process id of whoever has, or had, the lock.
+ * Whoever has the lock on PATH.lock (lock_file.h) owns PATH. That file is never removed.
  *
  * The socket is bound to PATH.new, listens, and is then renamed over PATH: whoever connects
  * finds the old socket or the new one, and never one that does not listen. A socket file

@@ -1,6 +1,7 @@
 /*
  * main.c - pf_main(): from a command line to a running server.
  */
+#include "server/daemon.h"
 #include "server/internal.h"
 
 #include <prefork/log.h>
@@ -35,10 +36,14 @@ struct settings {
     int64_t drain_ns, boot_ns, hang_soft_ns, hang_hard_ns, spin_ns;
     int64_t recycle_requests, recycle_after_ns, recycle_memory;
     int orphan, all_failing;
+    const char *user, *group, *chroot;
+    int no_new_privileges;
+    const char *pid_file;
+    int64_t oom_score_adj;
     const char *control;
     struct pf__http_settings http;
     int log_level;
-    bool print_plan, help, version;
+    bool daemon, print_plan, help, version;
 };
 
 static int parse_workers(const char *value, void *field, char *why, size_t why_len)
@@ -95,6 +100,7 @@ static const char *const accepts[] = {"reuseport", "exclusive", "shared", NULL};
 static const char *const steers[] = {"hash", "cpu", NULL};
 static const char *const orphans[] = {"drain", "die", NULL};
 static const char *const all_failing[] = {"exit", "stay", NULL};
+static const char *const no_new[] = {"auto", "yes", "no", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 
 #define AT(field) .at = offsetof(struct settings, field)
@@ -112,6 +118,11 @@ static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
     {                                                                                      \
         .name = (option), .type = PF_OPTION_CHOICE, AT(field), .choices = (words),         \
         .argument = (word), .help = (text)                                                 \
+    }
+#define NAMED(option, field, word, text)                                                   \
+    {                                                                                      \
+        .name = (option), .type = PF_OPTION_STRING, AT(field), .argument = (word),         \
+        .help = (text)                                                                     \
     }
 #define CONNECTIONS_MAX 100000000
 
@@ -213,6 +224,24 @@ static const struct pf_option options[] = {
         "when all workers keep failing for a minute: exit, with status 75, or stay (exit)"),
     CHOICE("orphan", orphan, orphans, "WHAT",
            "workers whose master was killed: drain, finish what is open; die (drain)"),
+    NAMED("user", user, "NAME", "user of the workers, by name or number (the master's)"),
+    NAMED("group", group, "NAME",
+          "group of the workers, by name or number (the user's, else the master's)"),
+    NAMED("chroot", chroot, "DIR", "root directory of the workers (the master's)"),
+    CHOICE("no-new-privileges", no_new_privileges, no_new, "HOW",
+           "no program that a worker starts has more privileges than it: yes; no; auto, "
+           "yes with --user (auto)"),
+    {.name = "daemon",
+     .letter = 'd',
+     .type = PF_OPTION_FLAG,
+     AT(daemon),
+     .help = "serve in the background; return when the server is up, or has failed"},
+    NAMED("pid-file", pid_file, "PATH",
+          "file with the master's process id while it runs, held against a second server "
+          "(none)"),
+    COUNT("oom-score-adj", oom_score_adj, 1000,
+          "added to the workers' oom_score_adj, so that the kernel rather kills them than "
+          "the master (0)"),
     TIME("head-timeout", http.head_timeout_ns,
          "how long the head of an HTTP request may take to arrive (10s)"),
     TIME("idle-timeout", http.idle_timeout_ns,
@@ -330,26 +359,41 @@ static void write_banner(FILE *to, const struct pf_master_status *status,
             status->pid);
 }
 
-/* The master must not be held up by whoever does not read its standard output: what does
+/* What is done when the server is up. */
+struct announcement {
+    const struct pf_app *app;
+    struct pf__daemon *daemon;
+};
+
+/* The master must not be held up by whoever does not read what it prints: what does
  * not fit is left out. POLLOUT on a pipe promises PIPE_BUF bytes. */
-static void print_banner(const struct pf_master_status *status, void *arg)
+static void print_banner(const struct pf_master_status *status, const struct pf_app *app,
+                         int fd)
 {
     char *text = NULL;
     size_t len = 0, at = 0;
     FILE *to = open_memstream(&text, &len);
     if (!to)
         return;
-    write_banner(to, status, arg);
+    write_banner(to, status, app);
     fclose(to);
-    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    struct pollfd out = {.fd = fd, .events = POLLOUT};
     while (at < len && poll(&out, 1, 0) == 1 && (out.revents & POLLOUT)) {
         size_t part = len - at < PIPE_BUF ? len - at : PIPE_BUF;
-        ssize_t n = write(STDOUT_FILENO, text + at, part);
+        ssize_t n = write(fd, text + at, part);
         if (n < 0)
             break;
         at += (size_t)n;
     }
     free(text);
+}
+
+static void announce(const struct pf_master_status *status, void *arg)
+{
+    const struct announcement *what = arg;
+    int fd = what->daemon->fd;
+    print_banner(status, what->app, fd == -1 ? STDOUT_FILENO : fd);
+    pf__daemon_up(what->daemon);
 }
 
 static void take_settings(const struct settings *settings, struct pf_master_options *master)
@@ -382,10 +426,20 @@ static void take_settings(const struct settings *settings, struct pf_master_opti
     master->stay = settings->all_failing == 1;
     master->die_with_master = settings->orphan == 1;
     master->control = settings->control;
+    master->titles = true;
+    master->oom_score_adj = (unsigned)settings->oom_score_adj;
+    master->pid_file = settings->pid_file;
+    master->inherit = settings->binds.count ? PF_INHERIT_MATCHING : PF_INHERIT_INSTEAD;
+    master->user = settings->user;
+    master->group = settings->group;
+    master->chroot = settings->chroot;
+    master->no_new_privileges = settings->no_new_privileges
+                                    ? settings->no_new_privileges == 1
+                                    : settings->user != NULL;
 }
 
 static int serve(const char *program, const struct settings *settings,
-                 const struct pf_app *app)
+                 const struct pf_app *app, struct pf__daemon *daemon)
 {
     struct pf__hosted hosted = {.app = app, .http = settings->http};
     struct pf_service service;
@@ -396,8 +450,9 @@ static int serve(const char *program, const struct settings *settings,
     struct pf_master_options master = PF_MASTER_OPTIONS_INIT;
     take_settings(settings, &master);
     master.service = &service;
-    master.on_ready = print_banner;
-    master.arg = (void *)(uintptr_t)app; /* print_banner only reads it */
+    struct announcement what = {.app = app, .daemon = daemon};
+    master.on_ready = announce;
+    master.arg = &what;
     master.error = error;
     master.error_len = sizeof error;
     int status = settings->print_plan ? pf_master_print_plan(&master, stdout)
@@ -421,9 +476,25 @@ static void fill_standard_descriptors(void)
         close(fd);
 }
 
-int pf__main(int argc, char **argv, const struct pf_app *const *apps)
+/* The options point into it, and titles are written over the arguments. */
+static char **copy_arguments(int argc, char *const *argv)
 {
-    fill_standard_descriptors();
+    size_t len = ((size_t)argc + 1) * sizeof *argv, at = len;
+    for (int i = 0; i < argc; i++)
+        len += strlen(argv[i]) + 1;
+    char **copy = malloc(len);
+    for (int i = 0; copy && i < argc; i++) {
+        size_t size = strlen(argv[i]) + 1;
+        copy[i] = memcpy((char *)copy + at, argv[i], size);
+        at += size;
+    }
+    if (copy)
+        copy[argc] = NULL;
+    return copy;
+}
+
+static int run(int argc, char **argv, const struct pf_app *const *apps)
+{
     const char *program = program_name(argv[0]);
     struct settings settings = {.log_level = PF_LOG_INFO};
     char error[PF_OPTION_ERROR_MAX + 256];
@@ -442,7 +513,29 @@ int pf__main(int argc, char **argv, const struct pf_app *const *apps)
     if (choose_app(apps, argc, argv, at, &app, error, sizeof error) != 0)
         return complain(program, error);
     pf_log_set_level((enum pf_log_level)settings.log_level);
-    return serve(program, &settings, app);
+    struct pf__daemon daemon = PF__DAEMON_NONE;
+    if (settings.daemon && !settings.print_plan) {
+        int status = PF_EXIT_SOFTWARE;
+        int is_first = pf__daemon_begin(&daemon, program, &status);
+        if (is_first < 0)
+            complain(program, strerror(-is_first));
+        if (is_first)
+            return status;
+    }
+    return serve(program, &settings, app, &daemon);
+}
+
+int pf__main(int argc, char **argv, const struct pf_app *const *apps)
+{
+    fill_standard_descriptors();
+    char **copy = copy_arguments(argc, argv);
+    if (!copy) {
+        complain(program_name(argv[0]), strerror(ENOMEM));
+        return PF_EXIT_SOFTWARE;
+    }
+    int status = run(argc, copy, apps);
+    free(copy);
+    return status;
 }
 
 int pf_main(int argc, char **argv, const struct pf_app *app)

@@ -67,6 +67,8 @@ static void set_state(struct worker *worker, enum pf_worker_state to)
     pf_log(PF_LOG_DEBUG, "state", "worker=%u %s->%s", worker->setup->slot,
            pf__worker_state_name(worker->state), pf__worker_state_name(to));
     worker->state = to;
+    if (worker->setup->on_state)
+        worker->setup->on_state(to, worker->setup->on_state_arg);
 }
 
 /* The master may be gone; then the death pipe says so in the same iteration. */

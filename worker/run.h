@@ -35,6 +35,10 @@ struct pf__worker_setup {
     /* Bind the calling thread to its lane's CPU. */
     void (*pin)(unsigned thread, void *arg);
     void *pin_arg;
+
+    /* The worker's state has changed. On its main thread; may be NULL. */
+    void (*on_state)(enum pf_worker_state state, void *arg);
+    void *on_state_arg;
 };
 
 /*

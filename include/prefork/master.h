@@ -41,6 +41,14 @@ enum pf_steering {
     PF_STEERING_CPU,  /* the lane on the CPU that took the connection in */
 };
 
+/* What is done with sockets that the service manager has handed over (LISTEN_FDS in
+ * sd_listen_fds(3)). Lanes share such a socket: it cannot be multiplied. */
+enum pf_inherit {
+    PF_INHERIT_NOT,      /* nothing: they are not looked at */
+    PF_INHERIT_MATCHING, /* serve those whose address is among `binds`, close the others */
+    PF_INHERIT_INSTEAD,  /* serve them all; `binds` only if there are none */
+};
+
 struct pf_worker_status {
     int pid; /* 0: it does not run yet */
     int cpu; /* operating system's number, of its first lane; -1: not pinned */
@@ -109,6 +117,28 @@ struct pf_master_options {
 
     bool stay;            /* all workers failing does not end a server that has served */
     bool die_with_master; /* workers drop what is open when the master was killed */
+
+    /* Show in ps(1) what each process is. It is written over the arguments of main() and
+     * the environment behind them while the server runs: copy what you need of argv; what
+     * getenv(3) returned before is overwritten, what it returns afterwards is not. */
+    bool titles;
+
+    /* Workers become this user and group, by name or number, with the user's other groups;
+     * NULL: as the master, which stays what it is. With the group alone they have no other.
+     * Their root directory; NULL: the master's. Whether no program that they start may have
+     * more privileges than they: PR_SET_NO_NEW_PRIVS(2const). All before worker_init. */
+    const char *user, *group, *chroot;
+    bool no_new_privileges;
+
+    enum pf_inherit inherit;
+
+    /* A file that holds the master's process id while it runs; one that a living server
+     * holds is refused, whatever number stands in it. NULL: none. */
+    const char *pid_file;
+
+    /* Added to the workers' oom_score_adj, up to 1000: the kernel, when memory runs out,
+     * rather kills one of them than the master, which stays as it is. */
+    unsigned oom_score_adj;
 };
 #define PF_MASTER_OPTIONS_INIT                                                             \
     {                                                                                      \
@@ -135,7 +165,8 @@ struct pf_master_options {
  * Returns the exit status the program should end with:
  *     PF_EXIT_OK           stopped as told
  *     PF_EXIT_USAGE        an option's value is wrong; `error` says which
- *     PF_EXIT_UNAVAILABLE  cannot bind; `error` says what and, if known, who holds it
+ *     PF_EXIT_UNAVAILABLE  cannot bind, or the control socket or pid file cannot be had;
+ *                          `error` says what and, if known, who holds it
  *     PF_EXIT_SOFTWARE     out of memory or descriptors at start-up, or pre_fork has left a
  *                          loop or a thread behind; `error` says what
  *     PF_EXIT_TEMPFAIL     all workers kept failing

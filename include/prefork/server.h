@@ -52,7 +52,8 @@ struct pf_app {
  * Run an application as a server: parse the command line, bind, fork, serve until told to
  * stop. Prints the banner to standard output, a mistake in the command line to standard
  * error. Returns the exit status (enum pf_exit). Call it from main, before any loop is
- * made.
+ * made. While it runs, what argv points to is overwritten with what ps(1) shows: see
+ * `titles` in prefork/master.h.
  */
 PF_API int pf_main(int argc, char **argv, const struct pf_app *app);
 

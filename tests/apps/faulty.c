@@ -9,7 +9,7 @@
  *     /deaf           closes what its master talks to it through
  *
  * The first three write a line to standard error when they begin. PF_FAULTY_BOOT makes
- * workers fail at boot: "error" (worker_init returns one), "crash" or "exit". With
+ * workers fail at boot: "error" (worker_init returns one), "crash", "exit" or "block". With
  * PF_FAULTY_SLOT only the worker of that slot, in lane_init. With PF_FAULTY_IF only while
  * that file exists. PF_FAULTY_BOOT "stall": the second lane of each worker
  * gets ready and then blocks for ever.
@@ -134,6 +134,8 @@ static int fail_at_boot(void)
         abort();
     if (strcmp(how, "exit") == 0)
         _exit(3);
+    while (strcmp(how, "block") == 0)
+        pause();
     return -ENOENT;
 }
 

@@ -863,6 +863,60 @@ static void name_is_cut_to_the_room_there_is(void **unused)
     close(fd);
 }
 
+static void a_strangers_listener_becomes_one_of_ours(void **state)
+{
+    (void)state;
+    struct pf_address address = address_of("127.0.0.1:0"), found;
+    bool dual = true;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address.storage, address.len), 0);
+    assert_int_equal(pf_listener_adopt(fd, &options, &found, &dual), -ENOTCONN);
+    assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0); /* not touched */
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(pf_listener_adopt(fd, &options, &found, &dual), 0);
+    assert_false(dual);
+    assert_false(found.datagram);
+    assert_true(pf_address_port(&found) > 0);
+    assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+    assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    assert_int_equal(get(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+    assert_int_equal(get(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+    close(fd);
+    assert_int_equal(pf_listener_adopt(fd, &options, &found, &dual), -EBADF);
+}
+
+static void what_cannot_be_served_is_not_adopted(void **state)
+{
+    (void)state;
+    struct pf_address found;
+    bool dual;
+    int pair[2], pipes[2];
+    assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+    assert_int_equal(pf_listener_adopt(pipes[0], &options, &found, &dual), -ENOTSOCK);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(pf_listener_adopt(pair[0], &options, &found, &dual), -EPROTOTYPE);
+    for (int i = 0; i < 2; i++) {
+        close(pipes[i]);
+        close(pair[i]);
+    }
+}
+
+static void a_listener_for_both_families_is_adopted_as_one(void **state)
+{
+    (void)state;
+    if (!has_ipv6())
+        skip();
+    struct pf_address address = address_of("[::]:0"), found;
+    bool dual = false;
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), only = 0;
+    assert_int_equal(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address.storage, address.len), 0);
+    assert_int_equal(pf_listener_adopt(fd, &options, &found, &dual), 0);
+    assert_true(dual);
+    assert_true(found.datagram);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -896,6 +950,9 @@ int main(void)
         pf_test(nobody_holds_a_port_without_listener),
         pf_test(master_is_named_not_one_of_its_workers),
         pf_test(name_is_cut_to_the_room_there_is),
+        pf_test(a_strangers_listener_becomes_one_of_ours),
+        pf_test(what_cannot_be_served_is_not_adopted),
+        pf_test(a_listener_for_both_families_is_adopted_as_one),
     };
     return cmocka_run_group_tests_name("listener", tests, NULL, NULL);
 }
