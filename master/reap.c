@@ -135,7 +135,7 @@ static bool is_namer(struct pf__master *master, pid_t pid)
 void pf__reap(struct pf__master *master)
 {
     pf__crash_read(master); /* who is reaped is not known any more */
-    for (;;) { /* one SIGCHLD may stand for many: signal(7) */
+    for (;;) {              /* one SIGCHLD may stand for many: signal(7) */
         siginfo_t info = {0};
         if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
             break;

@@ -15,14 +15,14 @@
 struct pf_acceptor {
     struct pf__gate gate;
     struct pf_acceptor_options options;
-    int burst_max;     /* PF_ACCEPTOR_BURST, or 1 from a shared socket */
-    int burst;         /* how many to take next time: see acceptor_on_ready() */
-    int calm;          /* full bursts to come before a larger one is tried */
-    unsigned accepted; /* since it was watched anew */
+    int burst_max;          /* PF_ACCEPTOR_BURST, or 1 from a shared socket */
+    int burst;              /* how many to take next time: see acceptor_on_ready() */
+    int calm;               /* full bursts to come before a larger one is tried */
+    unsigned accepted;      /* since it was watched anew */
     int64_t short_since_ns; /* 0: descriptors are not short */
-    int spare;         /* descriptor that refuse() can have; -1: none */
-    int depth;         /* holds: see hold() */
-    bool freed;        /* by fn */
+    int spare;              /* descriptor that refuse() can have; -1: none */
+    int depth;              /* holds: see hold() */
+    bool freed;             /* by fn */
 };
 
 static pf_io_fn acceptor_on_ready;

@@ -44,7 +44,7 @@ struct pf_acceptor_options {
      */
     pf_accept_fn *refuse;
     int64_t patience_ns; /* 0: none, from the first rest on */
-    void *arg; /* handed to both */
+    void *arg;           /* handed to both */
 };
 
 /*

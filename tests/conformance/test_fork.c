@@ -229,9 +229,8 @@ static void assert_goes_on(struct inherited *in)
     assert_int_equal(in->handled, handled + 1);
 
     int messages = in->messages, bytes = in->bytes;
-    struct pf_ipc_header header = {.magic = PF_IPC_MAGIC,
-                                   .version = PF_IPC_VERSION,
-                                   .sequence = (uint32_t)messages};
+    struct pf_ipc_header header = {
+        .magic = PF_IPC_MAGIC, .version = PF_IPC_VERSION, .sequence = (uint32_t)messages};
     assert_int_equal(send(in->channel_peer, &header, sizeof header, 0), sizeof header);
     assert_int_equal(pf_loop_turn(in->loop, PF_TEST_DEADLINE_S * PF_SECOND), 1);
     assert_int_equal(in->messages, messages + 1);
