@@ -28,7 +28,7 @@ done
 XDG_RUNTIME_DIR=$tmp "$BUILD/examples/hello" --workers 2 --bind 127.0.0.1:0 >"$tmp/out" 2>&1 &
 server=$!
 tries=0
-until grep -q '  stop ' "$tmp/out"; do
+until grep -qs '  stop ' "$tmp/out"; do
     [ $((tries += 1)) -le 300 ] || { cat "$tmp/out"; exit 1; }
     sleep 0.1
 done
