@@ -316,6 +316,7 @@ struct received {
     size_t len;
     int fds[PF_IPC_FDS_MAX + 1];
     size_t fd_count;
+    bool fds_lost;
 };
 
 static void collect_fds(struct msghdr *message, struct received *in)
@@ -351,10 +352,13 @@ static int receive_record(const pf_channel *channel, struct received *in)
     collect_fds(&message, in);
     if (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
         close_fds(in->fds, in->fd_count);
-        /* There was room for all that may come: we are out of descriptors, or of limits. */
-        return message.msg_flags & MSG_CTRUNC ? -EMFILE : -EPROTO;
+        in->fd_count = 0;
     }
-    return in->len || in->fd_count;
+    if (message.msg_flags & MSG_TRUNC)
+        return -EPROTO;
+    /* There was room for all that may come: we are out of descriptors, or of limits. */
+    in->fds_lost = message.msg_flags & MSG_CTRUNC;
+    return in->len || in->fd_count || in->fds_lost;
 }
 
 static bool is_record(const pf_channel *channel, const struct received *in,
@@ -365,7 +369,7 @@ static bool is_record(const pf_channel *channel, const struct received *in,
     memcpy(header, in->bytes, sizeof *header);
     return header->magic == PF_IPC_MAGIC && header->version == PF_IPC_VERSION &&
            header->length == in->len - sizeof *header &&
-           header->descriptors == in->fd_count &&
+           (in->fds_lost ? header->descriptors > 0 : header->descriptors == in->fd_count) &&
            header->sequence == channel->next_expected;
 }
 
@@ -380,7 +384,8 @@ static int deliver(pf_channel *channel, struct received *in)
                                      .payload = in->bytes + sizeof header,
                                      .len = header.length,
                                      .fds = in->fds,
-                                     .fd_count = in->fd_count};
+                                     .fd_count = in->fd_count,
+                                     .fds_lost = in->fds_lost};
         channel->options.on_message(channel, &message, channel->options.arg);
     }
     close_fds(in->fds, in->fd_count);

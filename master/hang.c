@@ -232,11 +232,16 @@ static void start_anew(struct pf__master *master, int64_t now)
 
 /* ---- the tick -------------------------------------------------------------------- */
 
+bool pf__tick_is_late(const struct pf__master *master)
+{
+    return pf__master_now(master) - master->ticked_ns > PF__TICK_NS + LATE_NS;
+}
+
 static int master_on_tick(pf_loop *loop, void *arg)
 {
     struct pf__master *master = arg;
     int64_t now = pf__master_now(master);
-    if (now - master->ticked_ns > PF__TICK_NS + LATE_NS)
+    if (pf__tick_is_late(master))
         start_anew(master, now);
     else if (master->stop == PF__STOP_NOT)
         look_at_lanes(master, now);

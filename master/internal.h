@@ -281,6 +281,10 @@ void pf__lanes_anew(struct pf__slot *slot);
 /* Begin to look at the beats, every PF__TICK_NS. Returns 0 or a negative errno. */
 int pf__tick_start(struct pf__master *master);
 
+/* Has the master itself been held up? Then nobody is to be blamed for time that has passed.
+ */
+bool pf__tick_is_late(const struct pf__master *master);
+
 /* What a worker's crash handler wrote. */
 int pf__crash_on_record(pf_loop *loop, int fd, unsigned events, void *arg);
 

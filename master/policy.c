@@ -21,7 +21,7 @@ const char *pf__end_name(enum pf__end end)
 enum pf__end pf__policy_classify(enum pf__fate fate, bool was_ready, enum pf__how how,
                                  bool memory_is_short)
 {
-    if (fate == PF__FATE_LEAVE)
+    if (fate == PF__FATE_LEAVE || fate == PF__FATE_EVICT)
         return PF__END_COMMANDED;
     if (fate == PF__FATE_HANG)
         return PF__END_HUNG;
@@ -100,7 +100,7 @@ static enum pf__slot_action without_a_worker(const struct pf__slot_view *slot)
         return PF__SLOT_WAIT;
     if (slot->current == PF__SEAT_EMPTY)
         return PF__SLOT_START;
-    return slot->other == PF__SEAT_EMPTY ? PF__SLOT_REPLACE : PF__SLOT_WAIT;
+    return slot->other == PF__SEAT_EMPTY ? PF__SLOT_REPLACE : PF__SLOT_EVICT;
 }
 
 enum pf__slot_action pf__policy_slot(const struct pf__slot_view *slot)

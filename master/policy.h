@@ -59,7 +59,8 @@ enum pf__fate {
     PF__FATE_LIVE,
     PF__FATE_LEAVE, /* the server stops */
     PF__FATE_RECYCLE,
-    PF__FATE_HANG, /* it is hung */
+    PF__FATE_HANG,  /* it is hung */
+    PF__FATE_EVICT, /* it leaves too slowly */
 };
 
 enum pf__end pf__policy_classify(enum pf__fate fate, bool was_ready, enum pf__how how,
@@ -112,6 +113,7 @@ enum pf__slot_action {
     PF__SLOT_PROMOTE, /* the other seat is the current one from now on */
     PF__SLOT_REPLACE, /* a successor in the other seat */
     PF__SLOT_SWAP,    /* promote the successor, and let the old one drain */
+    PF__SLOT_EVICT, /* both leave, and the slot needs a seat: the older one goes at once */
     PF__SLOT_ACTIONS,
 };
 

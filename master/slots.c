@@ -155,6 +155,17 @@ static void swap(struct pf__slot *slot)
     pf__worker_limit_leaving(old);
 }
 
+/* What it has open is dropped; the other one still finishes its own. */
+static void evict(struct pf__worker *old)
+{
+    if (old->fate == PF__FATE_EVICT || old->fate == PF__FATE_HANG)
+        return; /* on its way out as fast as it can */
+    pf_log(PF_LOG_WARN, "evicting", "worker=%u pid=%ld why=both-seats-leave",
+           old->slot->number, (long)old->pid);
+    old->fate = PF__FATE_EVICT;
+    pf__worker_tell(old, PF_IPC_STOP, NULL, 0, NULL, 0);
+}
+
 static int act(struct pf__slot *slot)
 {
     const char *worn = NULL;
@@ -174,6 +185,9 @@ static int act(struct pf__slot *slot)
         return 0;
     case PF__SLOT_SWAP:
         swap(slot);
+        return 0;
+    case PF__SLOT_EVICT:
+        evict(pf__slot_other(slot));
         return 0;
     }
     return 0;

@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void pf__let_go(struct pf__master *master, unsigned kept_slot)
@@ -87,9 +88,11 @@ struct ends {
 };
 
 /* From here on the master reads what it says. Returns the standard error that it had. */
-static int redirect_stderr(int fd)
+static int redirect_stderr(int fd, ino_t *pipe_number)
 {
+    struct stat st;
     int before = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    *pipe_number = fstat(fd, &st) == 0 ? st.st_ino : 0;
     if (before >= 0)
         (void)dup2(fd, STDERR_FILENO); /* else the master hears nothing */
     close(fd);
@@ -133,6 +136,8 @@ static int run(struct pf__worker *worker, const struct ends *ends, pid_t parent)
     struct pf__listener *listeners = listeners_of(master, slot);
     if (!listeners)
         return PF_EXIT_SOFTWARE;
+    ino_t stderr_pipe;
+    int stderr_fd = redirect_stderr(ends->stderr_fd, &stderr_pipe);
     struct pf__worker_setup setup = {
         .slot = slot,
         .threads = master->threads,
@@ -143,7 +148,8 @@ static int run(struct pf__worker *worker, const struct ends *ends, pid_t parent)
         .channel_fd = ends->channel_fd,
         .death_fd = master->death_pipe[0],
         .crash_fd = master->crash_pipe[1],
-        .stderr_fd = redirect_stderr(ends->stderr_fd),
+        .stderr_fd = stderr_fd,
+        .stderr_pipe = stderr_pipe,
         .board = master->board,
         .first_row = pf__row(slot, worker->seat, master->threads, 0),
         .limits = {.soft = options->connections_soft,

@@ -8,6 +8,7 @@
 #include "master/guard.h"
 #include "master/internal.h"
 #include "master/oom.h"
+#include "master/standard.h"
 #include "master/title.h"
 #include "master/view.h"
 
@@ -227,6 +228,7 @@ int pf__start(struct pf__master *master)
 {
     const struct pf_master_options *options = master->options;
     open_title(options);
+    pf__standard_descriptors();
     raise_descriptor_limit();
     int status = pf__privileges_resolve(&master->privileges, options);
     if (status != PF_EXIT_OK)

@@ -146,6 +146,10 @@ static void on_not_adopted(struct pf__worker *worker, const struct pf_message *m
 /* A signal told it to, not we. */
 static void on_leaving(struct pf__worker *worker)
 {
+    if (worker->fate != PF__FATE_LIVE)
+        return;                           /* its end has begun already */
+    if (worker->state == PF_WORKER_READY) /* it was told GO, and has not said so yet */
+        worker->state = PF_WORKER_ACCEPTING;
     if (set_state(worker, PF_WORKER_DRAINING))
         pf__worker_limit_leaving(worker);
 }
@@ -183,7 +187,7 @@ static void worker_on_closed(pf_channel *channel, int reason, void *arg)
            reason ? strerror(-reason) : "closed");
     pf_channel_free(worker->channel);
     worker->channel = NULL; /* signals tell it what to do from now on */
-    if (reason == -EPROTO || reason == -EMFILE)
+    if (reason == -EPROTO)
         pf__worker_kill(worker, SIGKILL, "channel-broken");
 }
 
@@ -208,9 +212,13 @@ void pf__worker_limit_leaving(struct pf__worker *worker)
 
 static int worker_on_boot_limit(pf_loop *loop, void *arg)
 {
-    (void)loop;
     struct pf__worker *worker = arg;
     worker->timer = (pf_timer){0};
+    if (pf__tick_is_late(worker->slot->master)) { /* its READY may wait to be read */
+        (void)pf_loop_call_later(loop, PF_SECOND, worker_on_boot_limit, worker,
+                                 &worker->timer);
+        return 0;
+    }
     pf__worker_kill(worker, SIGKILL, "boot-limit");
     return 0;
 }

@@ -2,6 +2,7 @@
  * main.c - pf_main(): from a command line to a running server.
  */
 #include "server/daemon.h"
+#include "master/standard.h"
 #include "server/internal.h"
 
 #include <prefork/log.h>
@@ -464,18 +465,6 @@ static int serve(const char *program, const struct settings *settings,
     return status < 0 ? PF_EXIT_SOFTWARE : status;
 }
 
-/* A descriptor that is missing would go to a socket or the scoreboard, and the banner and
- * the log would be written into that. */
-static void fill_standard_descriptors(void)
-{
-    int fd;
-    do
-        fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd >= 0)
-        close(fd);
-}
-
 /* The options point into it, and titles are written over the arguments. */
 static char **copy_arguments(int argc, char *const *argv)
 {
@@ -527,7 +516,7 @@ static int run(int argc, char **argv, const struct pf_app *const *apps)
 
 int pf__main(int argc, char **argv, const struct pf_app *const *apps)
 {
-    fill_standard_descriptors();
+    pf__standard_descriptors(); /* before anything is opened, or said */
     char **copy = copy_arguments(argc, argv);
     if (!copy) {
         complain(program_name(argv[0]), strerror(ENOMEM));

@@ -47,14 +47,38 @@ static void pause_at_soft_limit(struct pf_lane *lane)
     if (!soft || lane->connections < soft || lane->state != PF_WORKER_ACCEPTING)
         return;
     pf__doors_pause(&lane->doors);
+    lane->paused_ns = pf_loop_now(lane->loop);
     set_state(lane, PF_WORKER_PAUSED);
+}
+
+static void resume_below_soft_limit(struct pf_lane *lane);
+
+static int lane_on_rest_over(pf_loop *loop, void *arg)
+{
+    (void)loop;
+    struct pf_lane *lane = arg;
+    lane->rest = (pf_timer){0};
+    resume_below_soft_limit(lane);
+    return 0;
+}
+
+/* A pause costs the master and a neighbour some work, so it lasts a little. Returns whether
+ * it may end now; if not, it is looked at again. */
+static bool has_rested(struct pf_lane *lane)
+{
+    int64_t left = lane->paused_ns + PF__LANE_REST_NS - pf_loop_now(lane->loop);
+    if (left <= 0)
+        return true;
+    return !lane->rest.id &&
+           pf_loop_call_later(lane->loop, left, lane_on_rest_over, lane, &lane->rest) != 0;
 }
 
 /* A tenth below, or a server at its limit would pause and resume with each connection. */
 static void resume_below_soft_limit(struct pf_lane *lane)
 {
     size_t soft = lane->limits.soft;
-    if (lane->state != PF_WORKER_PAUSED || lane->connections >= soft - soft / 10)
+    if (lane->state != PF_WORKER_PAUSED || lane->connections >= soft - soft / 10 ||
+        !has_rested(lane))
         return;
     lane->overflow = false;
     pf__doors_resume(&lane->doors);

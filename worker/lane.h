@@ -22,6 +22,10 @@
 
 #include <prefork/worker.h>
 
+/* How long a pause at the soft limit lasts at least: it costs the master and a neighbour
+ * some work. */
+#define PF__LANE_REST_NS (250 * PF_MILLISECOND)
+
 /* Connections; 0: no limit. */
 struct pf__lane_limits {
     size_t soft, hard, per_client;
@@ -37,6 +41,8 @@ struct pf_lane {
     size_t connections; /* given to the service and not closed yet */
     struct pf__lane_limits limits;
     struct pf__clients *clients; /* NULL: not limited */
+    int64_t paused_ns;           /* when it paused last */
+    pf_timer rest;               /* until it may resume */
     bool overflow; /* paused, but there is nobody else: accepts all the same */
     bool started;  /* lane_init has run */
     uint64_t *cells[PF__COLUMNS];

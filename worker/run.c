@@ -29,6 +29,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* How long a TERM waits for the master's word. */
@@ -230,13 +231,17 @@ static void drain(struct worker *worker, bool last, const char *why)
 /* ---- what lanes report ----------------------------------------------------------- */
 
 /* Its own standard error: until now the master read along, to be able to say what a worker
- * said before it failed to boot. */
+ * said before it failed to boot. An application that has closed it may have something else
+ * there by now. */
 static void put_stderr_back(struct worker *worker)
 {
     int fd = worker->setup->stderr_fd;
+    struct stat now;
     if (fd < 0)
         return;
-    (void)dup2(fd, STDERR_FILENO); /* else the master goes on reading along */
+    if (fstat(STDERR_FILENO, &now) == 0 && S_ISFIFO(now.st_mode) &&
+        now.st_ino == worker->setup->stderr_pipe)
+        (void)dup2(fd, STDERR_FILENO); /* else the master goes on reading along */
     close(fd);
 }
 

@@ -19,10 +19,11 @@ struct pf__worker_setup {
     unsigned first_lane; /* number of our lane 0, as the master counts lanes */
     const struct pf__listener *listeners; /* listen_count for each lane; the worker's now */
     size_t listen_count;
-    int channel_fd; /* to the master; the worker's from now on */
-    int death_fd;   /* polls hung-up when the master is gone; the worker's from now on */
-    int crash_fd;   /* where records of ipc/crash.h go; the worker's from now on */
-    int stderr_fd;  /* put back as standard error when the worker is ready; -1: leave it */
+    int channel_fd;    /* to the master; the worker's from now on */
+    int death_fd;      /* polls hung-up when the master is gone; the worker's from now on */
+    int crash_fd;      /* where records of ipc/crash.h go; the worker's from now on */
+    ino_t stderr_pipe; /* what is standard error until then */
+    int stderr_fd; /* put back as standard error when the worker is ready; -1: leave it */
     pf_scoreboard *board;
     unsigned first_row;
     struct pf__lane_limits limits; /* of the whole worker */

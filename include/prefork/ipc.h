@@ -53,6 +53,8 @@ struct pf_message {
     size_t len;
     int *fds;
     size_t fd_count;
+    bool fds_lost; /* it had descriptors, but this process has no room for them: fd_count is
+                      0, and they are closed */
 };
 
 /* Both run on the loop's thread, and may send on or free the channel. */
@@ -63,8 +65,7 @@ typedef void pf_channel_message_fn(pf_channel *channel, const struct pf_message 
  * The peer is gone: reason 0 (it closed), -ECONNRESET (it died with unread records of ours;
  * its own last words were delivered all the same), -EPROTO (it sent what is no record, or
  * one out of sequence; descriptors that came with it are closed),
- * -EMFILE (this process has no room for the descriptors of a record), or another negative
- * errno. The channel is deaf now; free it.
+ * or another negative errno. The channel is deaf now; free it.
  */
 typedef void pf_channel_closed_fn(pf_channel *channel, int reason, void *arg);
 

@@ -466,6 +466,7 @@ static void at_the_soft_limit_it_pauses_until_a_tenth_has_gone(void **state)
         assert_state(PF_WORKER_PAUSED);
         come(2); /* they stand in the queue */
         assert_int_equal(service_saw.count, soft[row]);
+        assert_true(pf_test_advance(loop, &test_clock, PF__LANE_REST_NS) >= 0);
         int left = soft[row];
         for (int before = moves; moves == before && left > 0; left--) {
             assert_state(PF_WORKER_PAUSED);
@@ -525,6 +526,9 @@ static void overflow_ends_when_there_is_room_again(void **state)
     end(0);
     assert_state(PF_WORKER_PAUSED); /* two are left */
     end(1);
+    assert_state(PF_WORKER_PAUSED); /* not so soon */
+    assert_true(pf_test_advance(loop, &test_clock, PF__LANE_REST_NS) >= 0);
+    settle();
     assert_state(PF_WORKER_ACCEPTING);
     come(1);
     assert_state(PF_WORKER_PAUSED);

@@ -130,7 +130,9 @@ static enum pf__slot_action expected(const struct pf__slot_view *slot)
         return PF__SLOT_PROMOTE;
     if (slot->current == PF__SEAT_EMPTY)
         return slot->due ? PF__SLOT_START : PF__SLOT_WAIT;
-    return slot->due && alone ? PF__SLOT_REPLACE : PF__SLOT_WAIT;
+    if (!slot->due)
+        return PF__SLOT_WAIT;
+    return alone ? PF__SLOT_REPLACE : PF__SLOT_EVICT;
 }
 
 /* Rows that a reader can check, then all cells of seat x seat x facts: never two successors
@@ -160,7 +162,8 @@ static void a_slot_wants_one_worker_that_accepts(void **state)
         {{serves, serves, false, true, true, true}, PF__SLOT_SWAP},
         {{leaves, none, false, true, false, false}, PF__SLOT_REPLACE},
         {{leaves, boots, false, true, false, false}, PF__SLOT_PROMOTE},
-        {{leaves, leaves, false, true, false, false}, PF__SLOT_WAIT},
+        {{leaves, leaves, false, true, false, false}, PF__SLOT_EVICT},
+        {{leaves, leaves, false, false, false, false}, PF__SLOT_WAIT},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         assert_int_equal(pf__policy_slot(&rows[i].view), rows[i].action);
