@@ -36,6 +36,11 @@ BACKTRACE       := $(wildcard $(shell gcc -print-file-name=libbacktrace.a 2>/dev
 BACKTRACE_FLAGS := $(if $(BACKTRACE),-DPF__HAVE_LIBBACKTRACE \
                      -idirafter $(dir $(BACKTRACE))include)
 
+# Routes by regular expression; without it the library refuses them.
+PCRE2       := $(shell pkg-config --libs libpcre2-8 2>/dev/null)
+PCRE2_FLAGS := $(if $(PCRE2),-DPF__HAVE_PCRE2 $(shell pkg-config --cflags libpcre2-8))
+LIBS        += $(PCRE2)
+
 # ---- what is made -----------------------------------------------------------------------
 MAINS    := server/prefork_server.c server/preforkctl.c
 SOURCES  := $(filter-out $(MAINS),$(wildcard $(FOLDERS:%=%/*.c)))
@@ -78,6 +83,7 @@ $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,cc     $@)
 	$(Q)$(COMPILE) $(if $(filter http/parser.c,$<),$(LLHTTP_FLAGS)) \
+	    $(if $(filter http/regex.c,$<),$(PCRE2_FLAGS)) \
 	    $(if $(filter master/names.c,$<),$(BACKTRACE_FLAGS)) -c $< -o $@
 
 # The poller of other systems, over a double of their kqueue: in test programs alone.
@@ -173,6 +179,7 @@ $(B)/tests/%: $(B)/tests/%.o $(TEST_LIB) $(LIBRARY) $(TEST_EXTRA)
 
 # What is tested depends on what it was built with.
 $(B)/tests/unit/test_names.o: CPPFLAGS += $(BACKTRACE_FLAGS)
+$(B)/tests/unit/test_http_regex.o: CPPFLAGS += $(PCRE2_FLAGS)
 
 $(B)/tests/apps/%: $(B)/tests/apps/%.o $(LIBRARY)
 	@mkdir -p $(@D)
@@ -250,7 +257,8 @@ install: all ## headers, libraries, pkg-config file, programs, manuals under DES
 	install -m 755 $(SHARED) $(DESTDIR)$(PREFIX)/lib/libprefork.so.$(VERSION)
 	ln -sf libprefork.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libprefork.so
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' server/prefork.pc.in \
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
+	    -e 's|@LIBS@|$(LIBS)|' server/prefork.pc.in \
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/prefork.pc
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	for s in 1 3 7; do for m in docs/man/*.$$s; do [ ! -e $$m ] || \

@@ -1,5 +1,18 @@
 /*
- * internal.h - what server.c (connections, messages) and request.c (answers) share.
+ * internal.h - the inside of the HTTP server: one struct for it, one for a request.
+ *
+ *     server.c     life of a server; connections; messages read from them
+ *     dispatch.c   a request is there: which route, who is called, what came of it
+ *     body.c       the bytes behind a head: collected, streamed or dropped
+ *     response.c   heads and bodies of responses, and their end
+ *     blocking.c   handlers on threads of the executor
+ *     request.c    what a handler may ask
+ *     route.c, pattern.c, regex.c, parser.c ...   without a connection in sight
+ *
+ * LIFE OF A REQUEST. Taken from the server's free ones when the first byte of a head has
+ * come; read; dispatched when complete (a streamed one: when its head is); finished; given
+ * back. Who gives it back: pf__http_request_end(), called when it is both finished and no
+ * handler of its is running.
  */
 #ifndef PREFORK_HTTP_INTERNAL_H
 #define PREFORK_HTTP_INTERNAL_H
@@ -10,20 +23,104 @@
 #include "http/server.h"
 #include "net/conn.h"
 
-/* More than the longest head takes: its lines, and the longest Content-Type. */
+#include <prefork/executor.h>
+
+/* More than the longest head takes, without the fields that the application sets: its own
+ * lines, and the longest Content-Type. */
 #define PF__HTTP_HEAD_MAX (512 + PF_HTTP_CONTENT_TYPE_MAX)
 
-/*
- * A message while it is read. One that comes whole is read in the server's own; one that
- * goes on in a later read gets a copy on the heap, which lives until it is answered.
- */
-struct pf__http_message {
-    struct pf_http_parser parser;
+/* Deadline classes of connections. */
+enum pf__http_deadline {
+    PF__HTTP_IDLE, /* between requests */
+    PF__HTTP_HEAD, /* from a head's first byte to its last */
+    PF__HTTP_BODY, /* from any byte of a body to the next */
+    PF__HTTP_LAME, /* idle in a drain */
+};
+
+/* Behind each connection. An idle one is to cost little. */
+struct pf__http_client {
+    struct pf_http_request *request; /* being read, or to be answered; NULL: idle */
+    int64_t born_ns;
+    uint32_t requests;
+    uint16_t port;
+    uint8_t family; /* AF_INET, AF_INET6, AF_UNIX */
+    uint8_t address[16];
+};
+
+/* A response of a blocking handler, until the loop has it. */
+struct pf__http_deferred {
+    bool is_set;
+    int status;
+    char content_type[PF_HTTP_CONTENT_TYPE_MAX + 1];
+    bool has_type;
+    char *body; /* ours; or */
+    int fd;     /* a file's, ours; -1 */
+    uint64_t offset, len;
+};
+
+enum pf__http_stage {
+    PF__HTTP_READING,
+    PF__HTTP_DISPATCHED, /* the application has it, or has had it */
+    PF__HTTP_FINISHED,   /* answered, or given up */
+};
+
+struct pf_http_request {
+    pf_http_server *server;
+    pf_conn *conn;                /* NULL: the client is gone */
+    pf_http_request *next, *prev; /* of the server's living, or its free ones */
+
+    /* what has come */
+    const char *head; /* the parser's spans are offsets into it */
+    char *head_copy;  /* ours, once the connection's bytes of it are used up; else NULL */
     bool head_done;
     size_t used;       /* of the bytes at hand: what the parser has passed */
-    uint64_t body_len; /* so far; the bytes themselves are dropped */
-    char *head; /* a copy, once the connection's bytes of it are used up; else NULL */
-    struct pf__http_message *next, *prev; /* in the server's list, if on the heap */
+    uint64_t body_len; /* so far */
+    const char *body;  /* collected; what is in body_copy, or what stands at hand */
+    char *body_copy;
+    size_t body_room;
+    int64_t body_began_ns, began_ns;
+
+    /* what it is for */
+    const struct pf__http_path *path; /* NULL: nothing is there */
+    const struct pf_http_route *route;
+    struct pf__captures captures;
+    uint8_t stage;   /* enum pf__http_stage */
+    uint8_t running; /* handlers of it that run */
+    bool later;      /* a handler has said so */
+    bool half_closed;
+    bool body_paused, body_ended;
+    bool blocking; /* on a thread of the executor: the loop leaves it alone */
+    bool continue_sent;
+    size_t middleware; /* how many have seen it */
+
+    /* what it is answered with */
+    int status; /* 0: 200 */
+    char *fields;
+    size_t fields_len, fields_room;
+    uint64_t length; /* announced; UINT64_MAX: not */
+    uint64_t written;
+    bool head_sent, chunked, no_body;
+    bool closing;  /* the connection ends behind the response */
+    bool must_cut; /* not with a good end */
+    size_t rest;   /* bytes that stood behind it when it was dispatched */
+    uint64_t bytes_out;
+    struct pf__http_deferred *deferred; /* NULL: none */
+    bool asked_for_page;
+    unsigned number; /* of its connection's, from 1 */
+
+    /* the application's */
+    void *data;
+    pf_http_body_fn *on_body;
+    void *on_body_arg;
+    pf_http_writable_fn *on_writable;
+    void *on_writable_arg;
+    pf_http_gone_fn *on_gone;
+    void *on_gone_arg;
+    char remote[46]; /* INET6_ADDRSTRLEN */
+    uint16_t remote_port;
+    const char *scheme;
+
+    struct pf_http_parser parser; /* large, and its end is not touched by small heads */
 };
 
 struct pf_http_server {
@@ -31,24 +128,64 @@ struct pf_http_server {
     pf_conns *conns;
     pf_conns *refused; /* refuse.c's; NULL: none so far */
     struct pf__http_routes *routes;
-    struct pf_http_observer observer;
-    void *observer_arg;
-    uint64_t body_max;
+    struct pf_http_server_options options; /* with the defaults filled in */
+    size_t middleware_count;
     bool draining;
     struct pf__http_date date;
-    struct pf__http_message *unfinished; /* those on the heap */
-    struct pf__http_message scratch;
+    pf_http_request *living, *free;
+    size_t free_count;
+    pf_executor *executor; /* blocking.c's; NULL: none so far */
 };
 
-/* On the stack of whoever answers it. */
-struct pf_http_request {
-    pf_http_server *server;
-    pf_conn *conn;
-    const struct pf_http_parser *parser; /* NULL: what came is no request */
-    const char *head;                    /* the parser's spans are offsets into it */
-    bool closing;                        /* the connection ends behind the answer */
-    bool answered;
-};
+/* ---- server.c -------------------------------------------------------------------- */
+
+/* A finished request, of which nothing runs any more: what becomes of its connection, and
+ * back to the free ones. */
+void pf__http_request_end(pf_http_request *request);
+
+/* Its own copy of head and body: it outlives the bytes at hand. Returns 0 or -ENOMEM. */
+int pf__http_request_keep(pf_http_request *request);
+
+/* ---- request.c ------------------------------------------------------------------- */
+
+/* Fill in request->remote, while its connection is there. */
+void pf__http_note_remote(pf_http_request *request);
+
+/* ---- dispatch.c ------------------------------------------------------------------ */
+
+/* The head is there: find the route, which says what to do with a body. */
+void pf__http_route_request(pf_http_request *request);
+
+/* May the body come? Returns 0 or -status. */
+int pf__http_admit_body(const pf_http_request *request);
+
+/* Call whoever answers it. Afterwards it is finished and ended, or it is the application's
+ * and the connection held. */
+void pf__http_dispatch(pf_http_request *request);
+
+/* Something of the application is called on behalf of the request: between the two it is
+ * not ended. leave() returns whether it is still there. */
+void pf__http_enter(pf_http_request *request);
+bool pf__http_leave(pf_http_request *request);
+
+/* A handler has answered so: see pf_http_handler_fn. */
+void pf__http_take_result(pf_http_request *request, int result, bool may_be_later);
+
+/* Without the port; and is the n-th capture of a path called so? */
+struct pf__text pf__http_host(const pf_http_request *request);
+
+/* The client has gone, or has sent all it will (0). */
+void pf__http_tell_gone(pf_http_request *request, int reason);
+
+/* ---- body.c ---------------------------------------------------------------------- */
+
+/* A piece of the body stands at data[0..len). Returns 0 or -status. */
+int pf__http_body_piece(pf_http_request *request, const char *data, size_t len);
+
+/* It is complete. */
+void pf__http_body_end(pf_http_request *request);
+
+/* ---- response.c ------------------------------------------------------------------ */
 
 struct pf__http_answer {
     int status;
@@ -58,10 +195,28 @@ struct pf__http_answer {
     size_t len;
 };
 
-/* Queue an answer. Returns 0, or what pf_http_respond() returns. */
-int pf__http_answer(struct pf_http_request *request, const struct pf__http_answer *answer);
+/* Queue an answer, and finish. Returns as pf_http_respond() does. */
+int pf__http_answer(pf_http_request *request, const struct pf__http_answer *answer);
 
 /* The same with the status's phrase for a body. `field` may be NULL. */
-int pf__http_answer_status(struct pf_http_request *request, int status, const char *field);
+int pf__http_answer_status(pf_http_request *request, int status, const char *field);
+
+/* The guards, and whether it may be answered still: 0, -EALREADY, -EINVAL, ... */
+int pf__http_check(const pf_http_request *request);
+
+/* ---- blocking.c ------------------------------------------------------------------ */
+
+/* Run the route's handler on a thread. Returns 0 (later), or a negative errno. */
+int pf__http_run_blocking(pf_http_request *request);
+
+/* In such a handler: note the response. Returns as pf_http_respond() does. */
+int pf__http_defer(pf_http_request *request, int status, const char *content_type,
+                   const void *body, size_t len);
+int pf__http_defer_file(pf_http_request *request, const char *content_type, int fd,
+                        uint64_t offset, uint64_t len);
+void pf__http_deferred_drop(struct pf__http_deferred *deferred);
+
+/* Wait for what runs, give back the threads. */
+void pf__http_blocking_fini(pf_http_server *server);
 
 #endif

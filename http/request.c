@@ -1,272 +1,207 @@
 /*
- * request.c - a request as its handler sees it, and the answer as its client does.
- *
- * A short answer is written in place, into the batch of its connection: a few memcpy()s of
- * text that stands ready. A longer one is put together on the heap first, so that either
- * all of it is queued or nothing.
+ * request.c - a request as its handler sees it.
  */
 #include "http/internal.h"
 
+#include "http/cookie.h"
+#include "http/uri.h"
+
+#include <arpa/inet.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* ---- status lines ---------------------------------------------------------------- */
-
-#define LINE(status, phrase)                                                               \
-    {                                                                                      \
-        status, sizeof "HTTP/1.1 " #status " " phrase "\r\n" - 1,                          \
-            "HTTP/1.1 " #status " " phrase "\r\n"                                          \
-    }
-#define PHRASE_AT (sizeof "HTTP/1.1 200 " - 1)
-
-struct status_line {
-    int status;
-    size_t len;
-    char text[56];
-};
-
-/* The most frequent ones first. */
-static const struct status_line status_lines[] = {
-    LINE(200, "OK"),
-    LINE(404, "Not Found"),
-    LINE(204, "No Content"),
-    LINE(304, "Not Modified"),
-    LINE(201, "Created"),
-    LINE(202, "Accepted"),
-    LINE(205, "Reset Content"),
-    LINE(206, "Partial Content"),
-    LINE(300, "Multiple Choices"),
-    LINE(301, "Moved Permanently"),
-    LINE(302, "Found"),
-    LINE(303, "See Other"),
-    LINE(307, "Temporary Redirect"),
-    LINE(308, "Permanent Redirect"),
-    LINE(400, "Bad Request"),
-    LINE(401, "Unauthorized"),
-    LINE(403, "Forbidden"),
-    LINE(405, "Method Not Allowed"),
-    LINE(406, "Not Acceptable"),
-    LINE(408, "Request Timeout"),
-    LINE(409, "Conflict"),
-    LINE(410, "Gone"),
-    LINE(411, "Length Required"),
-    LINE(412, "Precondition Failed"),
-    LINE(413, "Content Too Large"),
-    LINE(414, "URI Too Long"),
-    LINE(415, "Unsupported Media Type"),
-    LINE(416, "Range Not Satisfiable"),
-    LINE(417, "Expectation Failed"),
-    LINE(421, "Misdirected Request"),
-    LINE(422, "Unprocessable Content"),
-    LINE(426, "Upgrade Required"),
-    LINE(428, "Precondition Required"),
-    LINE(429, "Too Many Requests"),
-    LINE(431, "Request Header Fields Too Large"),
-    LINE(500, "Internal Server Error"),
-    LINE(501, "Not Implemented"),
-    LINE(502, "Bad Gateway"),
-    LINE(503, "Service Unavailable"),
-    LINE(504, "Gateway Timeout"),
-    LINE(505, "HTTP Version Not Supported"),
-};
-
-static const struct status_line *find_status_line(int status)
+static const char *give(struct pf__text text, size_t *len)
 {
-    for (size_t i = 0; i < sizeof status_lines / sizeof *status_lines; i++)
-        if (status_lines[i].status == status)
-            return &status_lines[i];
-    return NULL;
+    *len = text.len;
+    return text.at;
 }
 
-/* ---- pieces of a head ------------------------------------------------------------ */
-
-static char *put(char *to, const char *text, size_t len)
+static struct pf__text text_of(const pf_http_request *request, struct pf_http_span span)
 {
-    memcpy(to, text, len);
-    return to + len;
+    return (struct pf__text){request->head + span.at, span.len};
 }
 
-#define put_text(to, literal) put((to), (literal), sizeof(literal) - 1)
-
-static char *put_number(char *to, size_t number)
-{
-    char digits[20]; /* of 2^64 - 1 */
-    char *end = digits + sizeof digits, *p = end;
-    do
-        *--p = (char)('0' + number % 10);
-    while (number /= 10);
-    return put(to, p, (size_t)(end - p));
-}
-
-static char *put_status_line(char *to, int status)
-{
-    const struct status_line *line = find_status_line(status);
-    if (line)
-        return put(to, line->text, line->len);
-    to = put_text(to, "HTTP/1.1 ");
-    to = put_number(to, (size_t)status);
-    return put_text(to, " \r\n"); /* the phrase may be empty, the space not */
-}
-
-static bool is_http_1_0(const struct pf_http_request *request)
-{
-    return request->parser && request->parser->minor == 0;
-}
-
-static char *put_connection(char *to, const struct pf_http_request *request)
-{
-    if (request->closing)
-        return put_text(to, "Connection: close\r\n");
-    if (is_http_1_0(request))
-        return put_text(to, "Connection: keep-alive\r\n");
-    return to;
-}
-
-/* ---- which parts an answer has --------------------------------------------------- */
-
-/* 204 and 304 end behind their head: RFC 9110 sections 8.6 and 6.4.1. */
-static bool has_length(int status)
-{
-    return status != 204 && status != 304;
-}
-
-static bool has_body(int status)
-{
-    return has_length(status) && status != 205;
-}
-
-static bool is_head_only(const struct pf_http_request *request)
-{
-    return request->parser && request->parser->method == PF_HTTP_HEAD;
-}
-
-static char *put_answer(char *to, const struct pf_http_request *request,
-                        const struct pf__http_answer *answer)
-{
-    size_t len = has_body(answer->status) ? answer->len : 0;
-    to = put_status_line(to, answer->status);
-    to = put(to, request->server->date.text, sizeof request->server->date.text - 1);
-    if (answer->content_type) {
-        to = put_text(to, "Content-Type: ");
-        to = put(to, answer->content_type, strlen(answer->content_type));
-        to = put_text(to, "\r\n");
-    }
-    if (answer->field)
-        to = put(to, answer->field, strlen(answer->field));
-    to = put_connection(to, request);
-    if (has_length(answer->status)) {
-        to = put_text(to, "Content-Length: ");
-        to = put_number(to, len);
-        to = put_text(to, "\r\n");
-    }
-    to = put_text(to, "\r\n");
-    return len == 0 || is_head_only(request) ? to : put(to, answer->body, len);
-}
-
-/* ---- sending it ------------------------------------------------------------------ */
-
-static int write_from_heap(const struct pf_http_request *request,
-                           const struct pf__http_answer *answer, size_t *len)
-{
-    char *begin = malloc(PF__HTTP_HEAD_MAX + answer->len);
-    if (!begin)
-        return -ENOMEM;
-    *len = (size_t)(put_answer(begin, request, answer) - begin);
-    int err = pf_conn_write(request->conn, begin, *len);
-    free(begin);
-    return err;
-}
-
-int pf__http_answer(struct pf_http_request *request, const struct pf__http_answer *answer)
-{
-    size_t len;
-    int err = 0;
-    char *reserved = pf_conn_reserve(request->conn, PF__HTTP_HEAD_MAX + answer->len);
-    if (reserved) {
-        len = (size_t)(put_answer(reserved, request, answer) - reserved);
-        pf_conn_wrote(request->conn, len);
-    } else {
-        err = write_from_heap(request, answer, &len);
-    }
-    if (err)
-        return err;
-    request->answered = true;
-    const pf_http_server *server = request->server;
-    if (server->observer.on_response)
-        server->observer.on_response(server->observer_arg, answer->status, len);
-    return 0;
-}
-
-int pf__http_answer_status(struct pf_http_request *request, int status, const char *field)
-{
-    struct pf__http_answer answer = {.status = status, .field = field};
-    const struct status_line *line = find_status_line(status);
-    if (line && has_body(status)) {
-        answer.content_type = "text/plain";
-        answer.body = line->text + PHRASE_AT;
-        answer.len = line->len - PHRASE_AT;
-    }
-    return pf__http_answer(request, &answer);
-}
-
-/* ---- for handlers ---------------------------------------------------------------- */
-
-static bool is_valid_type(const char *type)
-{
-    return strnlen(type, PF_HTTP_CONTENT_TYPE_MAX + 1) <= PF_HTTP_CONTENT_TYPE_MAX &&
-           !strchr(type, '\r') && !strchr(type, '\n');
-}
-
-int pf_http_respond(pf_http_request *request, int status, const char *content_type,
-                    const void *body, size_t len)
-{
-    if (!request)
-        return -EINVAL;
-    int err = pf_loop_check(request->server->loop);
-    if (err)
-        return err;
-    if (request->answered)
-        return -EALREADY;
-    if (status < 200 || status > 599 || (len > 0 && (!body || !content_type)) ||
-        (content_type && !is_valid_type(content_type)))
-        return -EINVAL;
-    if (len > PF_HTTP_RESPONSE_BODY_MAX)
-        return -ENOBUFS;
-    return pf__http_answer(request, &(struct pf__http_answer){.status = status,
-                                                              .content_type = content_type,
-                                                              .body = body,
-                                                              .len = len});
-}
-
-static const char *text_of(const pf_http_request *request, struct pf_http_span span,
-                           size_t *len)
-{
-    *len = span.len;
-    return request->head + span.at;
-}
+/* ---- the head -------------------------------------------------------------------- */
 
 const char *pf_http_get_method(pf_http_request *request, size_t *len)
 {
-    const char *name = pf__http_method_name(request->parser->method);
-    *len = strlen(name);
-    return name;
+    return give(pf__text_of(pf__http_method_name(request->parser.method)), len);
 }
 
 const char *pf_http_get_path(pf_http_request *request, size_t *len)
 {
-    if (request->parser->path.len > 0)
-        return text_of(request, request->parser->path, len);
-    *len = 1;
-    return "/";
+    if (request->parser.path.len > 0)
+        return give(text_of(request, request->parser.path), len);
+    return give(pf__text_of("/"), len);
 }
 
 const char *pf_http_get_query(pf_http_request *request, size_t *len)
 {
-    return text_of(request, request->parser->query, len);
+    return give(text_of(request, request->parser.query), len);
+}
+
+const char *pf_http_get_host(pf_http_request *request, size_t *len)
+{
+    return give(pf__http_host(request), len);
 }
 
 const char *pf_http_get_field(pf_http_request *request, const char *name, size_t *len)
 {
-    return pf__http_parser_field(request->parser, request->head, name, len);
+    return pf__http_parser_field(&request->parser, request->head, name, len);
+}
+
+bool pf_http_get_field_at(pf_http_request *request, size_t n, const char **name,
+                          size_t *name_len, const char **value, size_t *value_len)
+{
+    if (n >= request->parser.field_count)
+        return false;
+    *name = give(text_of(request, request->parser.fields[n].name), name_len);
+    *value = give(text_of(request, request->parser.fields[n].value), value_len);
+    return true;
+}
+
+unsigned pf_http_get_minor(pf_http_request *request)
+{
+    return request->parser.minor;
+}
+
+/* ---- decoded --------------------------------------------------------------------- */
+
+int pf_http_get_capture(pf_http_request *request, const char *name, char *text, size_t size)
+{
+    const struct pf__captures *captures = &request->captures;
+    for (size_t i = 0; i < captures->count; i++)
+        if (captures->at[i].at && pf__http_capture_is(request->path, i, name))
+            return pf__uri_decode(captures->at[i], PF__URI_PATH, text, size);
+    return -ENOENT;
+}
+
+int pf_http_get_argument(pf_http_request *request, const char *name, char *text,
+                         size_t size)
+{
+    struct pf__text query = text_of(request, request->parser.query);
+    return pf__form_find(&query, name, text, size);
+}
+
+/* With parameters or without: "application/x-www-form-urlencoded; charset=utf-8". */
+static bool is_form(pf_http_request *request)
+{
+    size_t len;
+    const char *type = pf_http_get_field(request, "Content-Type", &len);
+    if (!type)
+        return false;
+    struct pf__text text = {type, len};
+    text.len = pf__text_find(text, ';');
+    return pf__text_is_word(pf__text_trim(text), "application/x-www-form-urlencoded");
+}
+
+int pf_http_get_form(pf_http_request *request, const char *name, char *text, size_t size)
+{
+    if (!is_form(request) || !request->body)
+        return -ENOENT;
+    struct pf__text body = {request->body, (size_t)request->body_len};
+    return pf__form_find(&body, name, text, size);
+}
+
+int pf_http_get_cookie(pf_http_request *request, const char *name, char *text, size_t size)
+{
+    struct pf__text lines[PF_HTTP_FIELDS_MAX], value;
+    size_t count = 0;
+    for (uint32_t i = 0; i < request->parser.field_count; i++) {
+        const struct pf_http_field *field = &request->parser.fields[i];
+        if (pf__text_is_word(text_of(request, field->name), "Cookie"))
+            lines[count++] = text_of(request, field->value);
+    }
+    if (!pf__cookie_find((struct pf__texts){lines, count}, name, &value))
+        return -ENOENT;
+    if (value.len >= size)
+        return -ENOBUFS;
+    memcpy(text, value.at, value.len);
+    text[value.len] = '\0';
+    return (int)value.len;
+}
+
+const void *pf_http_get_body(pf_http_request *request, size_t *len)
+{
+    *len = request->body ? (size_t)request->body_len : 0;
+    return request->body;
+}
+
+/* ---- who asks -------------------------------------------------------------------- */
+
+/* Only when somebody asks: it costs a little. */
+void pf__http_note_remote(pf_http_request *request)
+{
+    if (request->remote[0] || !request->conn)
+        return;
+    const struct pf__http_client *client = pf_conn_state(request->conn);
+    request->remote_port = client->port;
+    if (client->family == AF_INET || client->family == AF_INET6)
+        (void)inet_ntop(client->family, client->address, request->remote,
+                        sizeof request->remote);
+    else
+        memcpy(request->remote, "unix", sizeof "unix");
+}
+
+const char *pf_http_get_remote_address(pf_http_request *request)
+{
+    pf__http_note_remote(request);
+    return request->remote[0] ? request->remote : "unknown";
+}
+
+unsigned pf_http_get_remote_port(pf_http_request *request)
+{
+    pf__http_note_remote(request);
+    return request->remote_port;
+}
+
+const char *pf_http_get_scheme(pf_http_request *request)
+{
+    return request->scheme ? request->scheme : "http";
+}
+
+/* ---- the rest -------------------------------------------------------------------- */
+
+void *pf_http_get_arg(pf_http_request *request)
+{
+    return request->route ? request->route->arg : NULL;
+}
+
+pf_loop *pf_http_get_loop(pf_http_request *request)
+{
+    return request->server->loop;
+}
+
+unsigned pf_http_get_number(pf_http_request *request)
+{
+    return request->number;
+}
+
+void pf_http_set_data(pf_http_request *request, void *data)
+{
+    request->data = data;
+}
+
+void *pf_http_get_data(pf_http_request *request)
+{
+    return request->data;
+}
+
+/* ---- a cookie for the client ------------------------------------------------------ */
+
+int pf_http_set_cookie(pf_http_request *request, const struct pf_http_cookie *cookie)
+{
+    char text[PF__COOKIE_MAX + 1];
+    if (!cookie)
+        return -EINVAL;
+    struct pf__cookie written = {.name = cookie->name,
+                                 .value = cookie->value,
+                                 .path = cookie->path,
+                                 .domain = cookie->domain,
+                                 .max_age_s = cookie->max_age_s,
+                                 .secure = cookie->secure,
+                                 .http_only = cookie->http_only,
+                                 .same_site = (enum pf__same_site)cookie->same_site};
+    int len = pf__cookie_write(&written, text, sizeof text);
+    return len < 0 ? len : pf_http_add_field(request, "Set-Cookie", text);
 }

@@ -1,11 +1,12 @@
 /*
  * route.h - an application's routes, put in order once, so that a request finds its own
- * fast.
+ * fast: by host, then by pattern, then by method.
  */
 #ifndef PREFORK_HTTP_ROUTE_H
 #define PREFORK_HTTP_ROUTE_H
 
 #include "http/parser.h"
+#include "http/pattern.h"
 #include <prefork/http.h>
 
 /* Methods that a route may answer: PF_HTTP_GET to PF_HTTP_PATCH. */
@@ -17,31 +18,44 @@
 /* "GET"; of a method that a route may answer. */
 const char *pf__http_method_name(enum pf_http_method method);
 
-/* One path, with what it answers. */
+/* One pattern, with what it answers. */
 struct pf__http_path {
-    const char *text; /* borrowed from the application's table */
-    size_t len;
+    const char *pattern; /* borrowed from the application's table */
+    bool is_regex;
     const struct pf_http_route *by_method[PF__HTTP_ROUTED_METHODS]; /* HEAD: GET's, too */
     char allow[PF__HTTP_ALLOW_MAX]; /* the field "Allow: GET, HEAD, OPTIONS\r\n" */
 };
 
-struct pf__http_routes {
-    char allow[PF__HTTP_ALLOW_MAX]; /* what any path allows: for `OPTIONS *` */
-    size_t count;
-    struct pf__http_path paths[]; /* in order of length, then of bytes */
-};
+struct pf__http_routes;
 
 /*
  * Put a table, which ends with {0}, in order; it is borrowed.
  *
- * Returns 0 and *out, to be freed with free(3), or -ENOMEM, or -EINVAL: a route without
- * method, path or handler, a method that no route can answer, a path that does not begin
- * with '/', or two routes for one method and path.
+ * Returns 0 and *out, or -ENOMEM, -ENOTSUP (a regular expression, without PCRE2), -EEXIST
+ * (two routes for one method, host and path), or -EINVAL: a route without path, or with
+ * neither or both of handler and resource, a method that no route can answer, a pattern
+ * that is none. `why` (why_len bytes) then has a phrase that says which.
  */
-int pf__http_routes_new(const struct pf_http_route *table, struct pf__http_routes **out);
+int pf__http_routes_new(const struct pf_http_route *table, char *why, size_t why_len,
+                        struct pf__http_routes **out);
+void pf__http_routes_free(struct pf__http_routes *routes);
 
-/* The path that equals text[0..len), or NULL. */
+/* What is at this path of this host, and what was captured; NULL if nothing is. One thread
+ * at a time, for the sake of regular expressions. */
 const struct pf__http_path *pf__http_routes_find(const struct pf__http_routes *routes,
-                                                 const char *text, size_t len);
+                                                 struct pf__text host, struct pf__text path,
+                                                 struct pf__captures *captures);
+
+/* Is this the name of the path's n-th capture? A regular expression's are numbers, from 1.
+ */
+bool pf__http_capture_is(const struct pf__http_path *path, size_t n, const char *name);
+
+/* "Allow: ..." of all of them together: for `OPTIONS *`. */
+const char *pf__http_routes_allow(const struct pf__http_routes *routes);
+
+/* Call fn for each different resource with its route's arg, until one does not return 0. */
+int pf__http_routes_each_resource(const struct pf__http_routes *routes,
+                                  int (*fn)(const struct pf_http_resource *resource,
+                                            void *arg));
 
 #endif

@@ -2,14 +2,16 @@
  * server.c - the HTTP/1.1 server of one lane; see server.h.
  *
  * Reading order: on_data() takes one message after the other from the bytes at hand;
- * take_message() is the life of one; answer() says what it gets.
+ * take_message() is the life of one as far as it is read here; pf__http_request_end() is
+ * what follows when it has been answered.
  *
- * A connection between messages owns nothing but its client below. A head is parsed where
- * the connection keeps its bytes; they are used up together with the message, or, when its
- * body goes on in a later read, against a copy of the head. Bodies are counted and dropped.
+ * A connection between requests owns nothing but its client (internal.h). A head is parsed
+ * where the connection keeps its bytes; they are used up together with the message, or,
+ * when that goes on later, against a copy of the head.
  *
  * Three deadlines, one at a time: IDLE between messages, HEAD from the first byte of a head
- * to its last, BODY from any byte of a body to the next.
+ * to its last, BODY from any byte of a body to the next. While the application has the
+ * request there is none: its time is its own.
  *
  * Invariant: whenever framing is in doubt there is one error answer, behind those of the
  * good requests before it, and nothing more is parsed on that connection.
@@ -19,227 +21,306 @@
 #include <prefork/log.h>
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Deadline classes of our connections. */
-enum {
-    IDLE,
-    HEAD,
-    BODY,
-    LAME, /* idle in a drain */
-};
+_Static_assert(sizeof(struct pf__http_client) <= 48,
+               "an idle connection is to cost little");
 
-/* Behind each connection. */
-struct client {
-    struct pf__http_message *unfinished; /* goes on in a later read; NULL: none */
-};
-_Static_assert(sizeof(struct client) <= 32, "an idle connection is to cost little");
-
-/* ---- messages that go on in a later read ----------------------------------------- */
-
-static struct pf__http_message *begin_message(pf_http_server *server)
+static struct pf__http_client *client_of(pf_conn *conn)
 {
-    struct pf__http_message *message = &server->scratch;
-    pf__http_parser_start(&message->parser, PF_HTTP_REQUEST, false);
-    message->head_done = false;
-    message->used = 0;
-    message->body_len = 0;
-    return message;
+    return pf_conn_state(conn);
 }
 
-static struct pf__http_message *copy_to_heap(pf_http_server *server)
+/* ---- requests -------------------------------------------------------------------- */
+
+static void enlist(pf_http_request **list, pf_http_request *request)
 {
-    struct pf__http_message *message = malloc(sizeof *message);
-    if (!message)
+    request->prev = NULL;
+    request->next = *list;
+    if (*list)
+        (*list)->prev = request;
+    *list = request;
+}
+
+static void delist(pf_http_request **list, pf_http_request *request)
+{
+    *(request->prev ? &request->prev->next : list) = request->next;
+    if (request->next)
+        request->next->prev = request->prev;
+}
+
+static pf_http_request *take_free(pf_http_server *server)
+{
+    pf_http_request *request = server->free;
+    if (!request)
+        return calloc(1, sizeof *request);
+    delist(&server->free, request);
+    server->free_count--;
+    return request;
+}
+
+/* The parser's fields need no clearing, and the buffer of the response's fields stays. */
+static pf_http_request *new_request(pf_http_server *server, pf_conn *conn)
+{
+    pf_http_request *request = take_free(server);
+    if (!request)
         return NULL;
-    *message = server->scratch;
-    message->prev = NULL;
-    message->next = server->unfinished;
-    if (message->next)
-        message->next->prev = message;
-    server->unfinished = message;
-    return message;
+    char *fields = request->fields;
+    size_t fields_room = request->fields_room;
+    memset(request, 0, offsetof(pf_http_request, parser));
+    request->server = server;
+    request->conn = conn;
+    request->fields = fields;
+    request->fields_room = fields_room;
+    request->length = UINT64_MAX;
+    request->began_ns = pf_loop_now(server->loop);
+    pf__http_parser_start(&request->parser, PF_HTTP_REQUEST, false);
+    enlist(&server->living, request);
+    return request;
+}
+
+static void destroy(pf_http_request *request)
+{
+    free(request->fields);
+    free(request);
+}
+
+static void free_request(pf_http_request *request)
+{
+    pf_http_server *server = request->server;
+    delist(&server->living, request);
+    free(request->head_copy);
+    free(request->body_copy);
+    pf__http_deferred_drop(request->deferred);
+    if (server->free_count >= PF_HTTP_FREE_MAX) {
+        destroy(request);
+        return;
+    }
+    enlist(&server->free, request);
+    server->free_count++;
 }
 
 static char *memdup(const char *bytes, size_t len)
 {
-    char *copy = malloc(len);
-    return copy ? memcpy(copy, bytes, len) : NULL;
+    char *copy = malloc(len ? len : 1);
+    return copy && len ? memcpy(copy, bytes, len) : copy;
 }
 
-/* The server's own message is not on the heap: nothing to do. */
-static void drop_message(pf_http_server *server, struct pf__http_message *message)
+int pf__http_request_keep(pf_http_request *request)
 {
-    if (!message || message == &server->scratch)
-        return;
-    *(message->prev ? &message->prev->next : &server->unfinished) = message->next;
-    if (message->next)
-        message->next->prev = message->prev;
-    free(message->head);
-    free(message);
+    pf__http_note_remote(request); /* its connection may go */
+    if (!request->head_copy) {
+        request->head_copy = memdup(request->head, request->parser.head_len);
+        if (!request->head_copy)
+            return -ENOMEM;
+        for (size_t i = 0; i < request->captures.count; i++)
+            if (request->captures.at[i].at)
+                request->captures.at[i].at =
+                    request->head_copy + (request->captures.at[i].at - request->head);
+        request->head = request->head_copy;
+    }
+    if (request->body && !request->body_copy) {
+        request->body_copy = memdup(request->body, (size_t)request->body_len);
+        if (!request->body_copy)
+            return -ENOMEM;
+        request->body = request->body_copy;
+    }
+    return 0;
+}
+
+/* Bytes left unread, or on their way from a client that was not told yet, would reset the
+ * connection and with it the answer. */
+static bool must_linger(const pf_http_request *request)
+{
+    return request->rest > 0 || !request->body_ended || request->parser.keep_alive;
+}
+
+void pf__http_request_end(pf_http_request *request)
+{
+    pf_conn *conn = request->conn;
+    if (conn) {
+        client_of(conn)->request = NULL;
+        if (request->must_cut) {
+            (void)pf_conn_abort(conn, -EPROTO);
+        } else if (request->closing) {
+            (void)pf_conn_close(conn, must_linger(request));
+        } else if (request->later) {
+            pf_conn_set_deadline(conn, PF__HTTP_IDLE);
+            pf_conn_go_on(conn);
+        }
+    }
+    free_request(request);
 }
 
 /* ---- ends ------------------------------------------------------------------------ */
 
-/* Queue the answer of an error and close, without losing the answer to a reset. */
+/* The application keeps it, without its connection. */
+static void detach(pf_http_request *request, int reason)
+{
+    client_of(request->conn)->request = NULL;
+    request->conn = NULL;
+    pf__http_tell_gone(request, reason);
+}
+
+/* Answer with an error and close, without losing the answer to a reset. What has been read
+ * so far is nothing; a request that the application has loses its connection. */
 static void refuse(pf_conn *conn, int status)
 {
-    struct pf_http_request request = {
-        .server = pf_conn_arg(conn), .conn = conn, .closing = true};
-    int err = pf__http_answer_status(&request, status, NULL);
-    if (err)
-        pf_conn_abort(conn, err);
-    else
-        pf_conn_close(conn, true);
+    struct pf__http_client *client = client_of(conn);
+    pf_http_request *request = client->request;
+    if (request && request->stage != PF__HTTP_READING) {
+        bool begun = request->head_sent;
+        detach(request, -EBADMSG);
+        request = NULL;
+        if (begun) {
+            (void)pf_conn_abort(conn, -EBADMSG); /* in the midst of a response */
+            return;
+        }
+    }
+    if (!request)
+        request = client->request = new_request(pf_conn_arg(conn), conn);
+    if (!request) {
+        (void)pf_conn_abort(conn, -ENOMEM);
+        return;
+    }
+    request->closing = true;
+    pf__http_enter(request);
+    int err = pf__http_answer_status(request, status, NULL);
+    if (err && request->conn)
+        (void)pf_conn_abort(conn, err);
+    request->stage = PF__HTTP_FINISHED;
+    (void)pf__http_leave(request);
 }
 
-/* ---- the answer ------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------- */
 
-static int call_handler(struct pf_http_request *request, const struct pf_http_route *route)
-{
-    int err = route->handler(request, route->arg);
-    if (pf_loop_check(request->server->loop) == -ECHILD)
-        return -ECHILD; /* it has forked, and this is the child: the parent answers */
-    if (err >= 0 && !request->answered)
-        err = -ENODATA;
-    if (err >= 0)
-        return 0;
-    if (err != -EPIPE) /* a client that is gone is no news */
-        pf_log(PF_LOG_ERROR, "http-handler-failed",
-               "method=%s path=%s error=%s answered=%d", route->method, route->path,
-               strerror(-err), request->answered);
-    return request->answered ? 0 : pf__http_answer_status(request, 500, NULL);
-}
-
-static int answer(struct pf_http_request *request)
-{
-    const struct pf_http_parser *parser = request->parser;
-    const struct pf__http_routes *routes = request->server->routes;
-    enum pf_http_method method = parser->method;
-    if (method == PF_HTTP_METHOD_OTHER)
-        return pf__http_answer_status(request, 501, NULL);
-    if (method == PF_HTTP_OPTIONS && parser->path.len == 0) /* of the server as a whole */
-        return pf__http_answer_status(request, 204, routes->allow);
-
-    size_t len;
-    const char *text = pf_http_get_path(request, &len);
-    const struct pf__http_path *path = pf__http_routes_find(routes, text, len);
-    if (method == PF_HTTP_CONNECT || method == PF_HTTP_TRACE)
-        return pf__http_answer_status(request, 405, path ? path->allow : routes->allow);
-    if (!path)
-        return pf__http_answer_status(request, 404, NULL);
-    if (path->by_method[method])
-        return call_handler(request, path->by_method[method]);
-    return pf__http_answer_status(request, method == PF_HTTP_OPTIONS ? 204 : 405,
-                                  path->allow);
-}
-
-/* `rest`: bytes that stand behind the request. */
-static void answer_message(pf_conn *conn, const struct pf__http_message *message,
-                           const char *head, size_t rest)
-{
-    pf_http_server *server = pf_conn_arg(conn);
-    const struct pf_http_parser *parser = &message->parser;
-    struct pf_http_request request = {
-        .server = server, .conn = conn, .parser = parser, .head = head};
-    /* What follows a CONNECT may be meant for the other end of a tunnel. */
-    request.closing = (server->draining && rest == 0) || !parser->keep_alive ||
-                      parser->method == PF_HTTP_CONNECT;
-    int err = answer(&request);
-    if (err)
-        pf_conn_abort(conn, err);
-    else if (request.closing)
-        /* Bytes left unread, or on their way from a client that was not told yet, would
-         * reset the connection and with it the answer. */
-        pf_conn_close(conn, rest > 0 || parser->keep_alive);
-}
-
-/* ---- one message ----------------------------------------------------------------- */
-
-/* The head is complete: may the body come? Returns 0, or -status. */
-static int accept_head(pf_conn *conn, const struct pf__http_message *message, size_t rest)
+/* The head is complete. A streamed body's request is dispatched now. Returns 0 or -status.
+ */
+static int take_head(pf_http_request *request, size_t rest)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    const pf_http_server *server = pf_conn_arg(conn);
-    const struct pf_http_parser *parser = &message->parser;
-    if (!parser->has_body)
-        return 0;
-    if (!parser->chunked && parser->content_length > server->body_max)
-        return -413;
-    if (parser->expect_continue && rest == 0)
-        return pf_conn_write(conn, go_on, sizeof go_on - 1) == 0 ? 0 : -503;
+    const struct pf_http_parser *parser = &request->parser;
+    request->head_done = true;
+    pf__http_route_request(request);
+    int status = pf__http_admit_body(request);
+    if (status < 0 || !parser->has_body)
+        return status;
+    request->body_began_ns = pf_loop_now(request->server->loop);
+    if (request->route && (request->route->flags & PF_HTTP_STREAM)) {
+        if (pf__http_request_keep(request) != 0)
+            return -503;
+        pf__http_dispatch(request);
+        if (request->stage == PF__HTTP_FINISHED || !request->conn)
+            return 0; /* it wants no body */
+    }
+    if (parser->expect_continue && rest == 0 && !request->head_sent)
+        return pf_conn_write(request->conn, go_on, sizeof go_on - 1) == 0 ? 0 : -503;
     return 0;
 }
 
-/* Parse on. Returns PF_HTTP_MORE, PF_HTTP_DONE or -status. */
-static int read_message(pf_conn *conn, struct pf__http_message *message, const char *data,
-                        size_t len)
+/* Nobody wants more of it: answered early, or its connection is gone. */
+static bool is_over(const pf_http_request *request)
 {
-    const pf_http_server *server = pf_conn_arg(conn);
+    return request->stage == PF__HTTP_FINISHED || !request->conn;
+}
+
+/* Parse on. Returns PF_HTTP_MORE, PF_HTTP_DONE or -status. */
+static int read_message(pf_http_request *request, const char *data, size_t len)
+{
     for (;;) {
         struct pf_http_span body;
         int progress =
-            pf__http_parser_run(&message->parser, data, len, &message->used, &body);
-        if (progress == PF_HTTP_HEAD_DONE) {
-            message->head_done = true;
-            progress = accept_head(conn, message, len - message->used);
-        } else if (progress == PF_HTTP_BODY) {
-            message->body_len += body.len;
-            progress = message->body_len > server->body_max ? -413 : 0;
-        } else {
+            pf__http_parser_run(&request->parser, data, len, &request->used, &body);
+        if (progress == PF_HTTP_HEAD_DONE)
+            progress = take_head(request, len - request->used);
+        else if (progress == PF_HTTP_BODY)
+            progress = pf__http_body_piece(request, data + body.at, body.len);
+        else
             return progress;
-        }
         if (progress < 0)
             return progress;
+        if (is_over(request))
+            return PF_HTTP_MORE;
     }
 }
 
-/* The message goes on in a later read. Until its head is complete the connection keeps the
- * bytes; then they are used up, and the message keeps the head. False: no memory. */
-static bool keep_message(pf_conn *conn, const char *data)
+/* Has the body come too slowly so far? */
+static bool is_too_slow(const pf_http_request *request)
 {
-    struct client *client = pf_conn_state(conn);
-    if (!client->unfinished) {
-        client->unfinished = copy_to_heap(pf_conn_arg(conn));
-        if (!client->unfinished)
-            return false;
-        pf_conn_set_deadline(conn, HEAD);
-    }
-    struct pf__http_message *message = client->unfinished;
-    if (!message->head_done)
-        return true;
-    if (!message->head)
-        message->head = memdup(data, message->parser.head_len);
-    if (!message->head)
+    int64_t took = pf_loop_now(request->server->loop) - request->body_began_ns;
+    if (!request->head_done || request->body_paused || took < PF_HTTP_BODY_GRACE_NS)
         return false;
-    message->used = 0;
-    pf_conn_set_deadline(conn, BODY);
-    return true;
+    return request->body_len < (uint64_t)(took / PF_SECOND) * PF_HTTP_BODY_RATE;
+}
+
+/* The message goes on in a later read. Until its head is complete the connection keeps the
+ * bytes; then they are used up, and the request keeps the head. Returns how many bytes are
+ * used up, or -status. */
+static int keep_message(pf_http_request *request, size_t len)
+{
+    if (!request->head_done)
+        return 0;
+    if (is_too_slow(request))
+        return -408;
+    if (pf__http_request_keep(request) != 0)
+        return -503;
+    request->used = 0;
+    if (!request->body_paused)
+        pf_conn_set_deadline(request->conn, PF__HTTP_BODY);
+    return (int)len; /* of one read */
+}
+
+static void complete_message(pf_http_request *request, size_t rest)
+{
+    request->rest = rest;
+    request->body_ended = true;
+    if (request->stage == PF__HTTP_READING)
+        pf__http_dispatch(request);
+    else
+        pf__http_body_end(request);
+}
+
+static pf_http_request *begin_request(pf_conn *conn)
+{
+    struct pf__http_client *client = client_of(conn);
+    client->request = new_request(pf_conn_arg(conn), conn);
+    if (!client->request)
+        return NULL;
+    client->request->number = ++client->requests;
+    return client->request;
 }
 
 /* Take one message, or as much of it as came. Returns how many bytes are used up; 0: more
  * must come, or none will be taken. */
 static size_t take_message(pf_conn *conn, const char *data, size_t len)
 {
-    pf_http_server *server = pf_conn_arg(conn);
-    struct client *client = pf_conn_state(conn);
-    struct pf__http_message *message =
-        client->unfinished ? client->unfinished : begin_message(server);
-    int progress = read_message(conn, message, data, len);
-    if (progress == PF_HTTP_MORE && keep_message(conn, data))
-        return message->head_done ? len : 0;
-    if (progress == PF_HTTP_MORE) {
+    pf_http_request *request = client_of(conn)->request;
+    bool is_new = !request;
+    if (is_new)
+        request = begin_request(conn);
+    if (!request) {
         refuse(conn, 503);
         return 0;
     }
-    client->unfinished = NULL; /* ours, to its end */
-    size_t used = message->used;
-    if (progress < 0)
+    if (!request->head_copy)
+        request->head = data;
+    pf__http_enter(request);
+    int progress = read_message(request, data, len);
+    size_t used = request->used;
+    if (progress == PF_HTTP_MORE && !is_over(request)) {
+        int kept = keep_message(request, len);
+        used = kept > 0 ? (size_t)kept : 0;
+        progress = kept < 0 ? kept : progress;
+        if (is_new && !request->head_done)
+            pf_conn_set_deadline(conn, PF__HTTP_HEAD);
+    }
+    if (progress == PF_HTTP_DONE)
+        complete_message(request, len - used);
+    bool inherited = pf_loop_check(request->server->loop) == -ECHILD;
+    if (pf__http_leave(request) && progress < 0 && !inherited)
         refuse(conn, -progress);
-    else
-        answer_message(conn, message, message->head ? message->head : data, len - used);
-    drop_message(server, message);
     return used;
 }
 
@@ -248,37 +329,62 @@ static size_t take_message(pf_conn *conn, const char *data, size_t len)
 static bool may_go_on(pf_conn *conn)
 {
     const pf_http_server *server = pf_conn_arg(conn);
-    return pf_conn_get_state(conn) == PF_CONN_OPEN && !pf_conn_blocked(conn) &&
+    const pf_http_request *request = client_of(conn)->request;
+    bool waits = request && request->stage != PF__HTTP_READING &&
+                 (request->body_ended || request->body_paused);
+    return !waits && pf_conn_get_state(conn) == PF_CONN_OPEN && !pf_conn_blocked(conn) &&
            pf_loop_check(server->loop) == 0; /* a handler may have forked */
 }
 
 static size_t on_data(pf_conn *conn, const char *data, size_t len)
 {
     pf_http_server *server = pf_conn_arg(conn);
-    const struct client *client = pf_conn_state(conn);
     size_t at = 0, used = 1;
     pf__http_date_refresh(&server->date);
     while (at < len && used > 0 && may_go_on(conn)) {
         used = take_message(conn, data + at, len - at);
         at += used;
     }
-    if (!client->unfinished)
-        pf_conn_set_deadline(conn, IDLE);
+    const pf_http_request *request = client_of(conn)->request;
+    if (!request)
+        pf_conn_set_deadline(conn, PF__HTTP_IDLE);
+    else if (request->stage != PF__HTTP_READING && request->body_ended)
+        pf_conn_clear_deadline(conn);
     return at;
 }
 
-/* All complete requests are answered by now; half of one gets no answer. */
+/* All complete requests are answered by now, but for one that the application has. Half of
+ * one gets no answer. */
 static void on_eof(pf_conn *conn)
 {
-    pf_conn_close(conn, false);
+    pf_http_request *request = client_of(conn)->request;
+    if (!request || request->stage == PF__HTTP_READING) {
+        (void)pf_conn_close(conn, false);
+    } else if (!request->body_ended) {
+        (void)pf_conn_abort(conn, -ECONNRESET);
+    } else {
+        request->half_closed = request->closing = true;
+        pf__http_tell_gone(request, 0);
+    }
+}
+
+static void on_drained(pf_conn *conn)
+{
+    pf_http_request *request = client_of(conn)->request;
+    if (!request || !request->on_writable)
+        return;
+    pf_http_writable_fn *fn = request->on_writable;
+    request->on_writable = NULL;
+    pf__http_enter(request);
+    fn(request, request->on_writable_arg);
+    (void)pf__http_leave(request);
 }
 
 static void on_deadline(pf_conn *conn)
 {
     pf_http_server *server = pf_conn_arg(conn);
-    const struct client *client = pf_conn_state(conn);
-    if (!client->unfinished) {
-        pf_conn_close(conn, false);
+    if (!client_of(conn)->request) {
+        (void)pf_conn_close(conn, false);
         return;
     }
     pf__http_date_refresh(&server->date);
@@ -287,33 +393,77 @@ static void on_deadline(pf_conn *conn)
 
 static void on_close(pf_conn *conn, int reason)
 {
-    (void)reason;
-    struct client *client = pf_conn_state(conn);
-    drop_message(pf_conn_arg(conn), client->unfinished);
+    pf_http_request *request = client_of(conn)->request;
+    if (!request)
+        return;
+    if (request->stage == PF__HTTP_READING && !request->running) {
+        free_request(request);
+        return;
+    }
+    detach(request, reason ? reason : -EPIPE);
 }
 
 static void on_gone(pf_conns *conns, int fd, void *arg)
 {
     (void)conns;
     const pf_http_server *server = arg;
-    if (server->observer.on_gone)
-        server->observer.on_gone(server->observer_arg, fd);
+    const struct pf_http_observer *observer = server->options.observer;
+    if (observer && observer->on_gone)
+        observer->on_gone(server->options.observer_arg, fd);
 }
 
 static const struct pf_conn_protocol protocol = {
     .name = "http",
-    .state_size = sizeof(struct client),
+    .state_size = sizeof(struct pf__http_client),
     .on_data = on_data,
     .on_eof = on_eof,
+    .on_drained = on_drained,
     .on_deadline = on_deadline,
     .on_close = on_close,
 };
 
-/* ---- life ------------------------------------------------------------------------ */
+/* ---- the server ------------------------------------------------------------------ */
 
-static int64_t or_default(int64_t value, int64_t other)
+static int64_t or_default(int64_t value, int64_t standard)
 {
-    return value > 0 ? value : other;
+    return value ? value : standard;
+}
+
+static void fill_in(pf_http_server *server, const struct pf_http_server_options *options)
+{
+    server->options = *options;
+    server->options.body_max = options->body_max ? options->body_max : PF_HTTP_BODY_MAX;
+    const struct pf_http_middleware *m = options->middleware;
+    while (m && (m[server->middleware_count].before || m[server->middleware_count].after))
+        server->middleware_count++;
+}
+
+static int make_conns(pf_http_server *server)
+{
+    const struct pf_http_server_options *options = &server->options;
+    struct pf_conns_options conns = {
+        .protocol = &protocol,
+        .arg = server,
+        /* Answering stops while output is blocked, so no more than a batch stands before.
+         */
+        .output_max = PF_HTTP_RESPONSE_BODY_MAX + PF__HTTP_HEAD_MAX +
+                      PF_HTTP_RESPONSE_HEAD_MAX + PF_CONN_BATCH_MAX,
+        .timeouts_ns = {[PF__HTTP_IDLE] =
+                            or_default(options->idle_timeout_ns, PF_HTTP_IDLE_TIMEOUT_NS),
+                        [PF__HTTP_HEAD] =
+                            or_default(options->head_timeout_ns, PF_HTTP_HEAD_TIMEOUT_NS),
+                        [PF__HTTP_BODY] =
+                            or_default(options->body_timeout_ns, PF_HTTP_BODY_TIMEOUT_NS),
+                        [PF__HTTP_LAME] = PF_HTTP_LAME_NS},
+        .on_gone = on_gone,
+    };
+    return pf_conns_new(server->loop, &conns, &server->conns);
+}
+
+static int initialize(const struct pf_http_resource *resource, void *arg)
+{
+    int err = resource->initialize ? resource->initialize(arg) : 0;
+    return err > 0 ? -err : err;
 }
 
 int pf_http_server_new(pf_loop *loop, const struct pf_http_server_options *options,
@@ -328,48 +478,57 @@ int pf_http_server_new(pf_loop *loop, const struct pf_http_server_options *optio
     if (!server)
         return -ENOMEM;
     server->loop = loop;
-    server->body_max = options->body_max ? options->body_max : PF_HTTP_BODY_MAX;
-    server->observer_arg = options->observer_arg;
-    if (options->observer)
-        server->observer = *options->observer;
+    fill_in(server, options);
     pf__http_date_refresh(&server->date);
-
-    err = pf__http_routes_new(options->routes, &server->routes);
+    err = pf__http_routes_new(options->routes, options->error, options->error_len,
+                              &server->routes);
     if (err)
         goto free_server;
-    struct pf_conns_options conns = {
-        .protocol = &protocol,
-        .arg = server,
-        /* Answering stops while output is blocked, so no more than a batch stands before.
-         */
-        .output_max = PF_HTTP_RESPONSE_BODY_MAX + PF__HTTP_HEAD_MAX + PF_CONN_BATCH_MAX,
-        .timeouts_ns =
-            {[IDLE] = or_default(options->idle_timeout_ns, PF_HTTP_IDLE_TIMEOUT_NS),
-             [HEAD] = or_default(options->head_timeout_ns, PF_HTTP_HEAD_TIMEOUT_NS),
-             [BODY] = or_default(options->body_timeout_ns, PF_HTTP_BODY_TIMEOUT_NS),
-             [LAME] = PF_HTTP_LAME_NS},
-        .on_gone = on_gone,
-    };
-    err = pf_conns_new(loop, &conns, &server->conns);
+    err = pf__http_routes_each_resource(server->routes, initialize);
+    if (err)
+        goto free_routes;
+    err = make_conns(server);
     if (err)
         goto free_routes;
     *out = server;
     return 0;
 
 free_routes:
-    free(server->routes);
+    pf__http_routes_free(server->routes);
 free_server:
     free(server);
     return err;
 }
 
-int pf_http_server_adopt(pf_http_server *server, int fd)
+/* As little of it as is asked for later. */
+static void note_peer(struct pf__http_client *client, const struct sockaddr *peer)
+{
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+    client->family = (uint8_t)peer->sa_family;
+    if (peer->sa_family == AF_INET) {
+        memcpy(&in, peer, sizeof in);
+        memcpy(client->address, &in.sin_addr, sizeof in.sin_addr);
+        client->port = ntohs(in.sin_port);
+    } else if (peer->sa_family == AF_INET6) {
+        memcpy(&in6, peer, sizeof in6);
+        memcpy(client->address, &in6.sin6_addr, sizeof in6.sin6_addr);
+        client->port = ntohs(in6.sin6_port);
+    }
+}
+
+int pf_http_server_adopt(pf_http_server *server, int fd, const struct sockaddr *peer)
 {
     pf_conn *conn;
     int err = pf_conn_open(server->conns, fd, &conn);
-    if (!err)
-        pf_conn_set_deadline(conn, HEAD); /* one that says nothing is not idle yet */
-    return err;
+    if (err)
+        return err;
+    struct pf__http_client *client = client_of(conn);
+    client->born_ns = pf_loop_now(server->loop);
+    if (peer)
+        note_peer(client, peer);
+    pf_conn_set_deadline(conn, PF__HTTP_HEAD); /* one that says nothing is not idle yet */
+    return 0;
 }
 
 /* A request that was begun, or stands behind answers that the client does not take yet, is
@@ -377,13 +536,12 @@ int pf_http_server_adopt(pf_http_server *server, int fd)
 static void drain_one(pf_conn *conn, void *arg)
 {
     (void)arg;
-    const struct client *client = pf_conn_state(conn);
-    if (client->unfinished || pf_conn_pending(conn) > 0)
+    if (client_of(conn)->request || pf_conn_pending(conn) > 0)
         return;
     if (pf_conn_blocked(conn))
-        pf_conn_close(conn, true);
+        (void)pf_conn_close(conn, true);
     else if (pf_conn_poll(conn) == 0) /* the next request may be on its way */
-        pf_conn_set_deadline(conn, LAME);
+        pf_conn_set_deadline(conn, PF__HTTP_LAME);
 }
 
 int pf_http_server_drain(pf_http_server *server)
@@ -405,10 +563,16 @@ void pf_http_server_free(pf_http_server *server)
 {
     if (!server)
         return;
+    pf__http_blocking_fini(server);
     pf_conns_free(server->conns);
     pf_conns_free(server->refused);
-    while (server->unfinished) /* in a child, where no connection was told */
-        drop_message(server, server->unfinished);
-    free(server->routes);
+    while (server->living) /* the application's, or of a child */
+        free_request(server->living);
+    while (server->free) {
+        pf_http_request *request = server->free;
+        delist(&server->free, request);
+        destroy(request);
+    }
+    pf__http_routes_free(server->routes);
     free(server);
 }

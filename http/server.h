@@ -4,11 +4,9 @@
  * Knows nothing of processes: it is handed connected sockets, and it reports what it does
  * through a table of functions.
  *
- * Requests of a connection are answered in order, those of one read in one send. A body is
- * read to its end, counted and dropped before the handler runs. What is not HTTP gets one
- * error answer, behind those of the requests before it, and is the connection's end.
- *
- * Nothing here may be called inside a handler, connections() excepted.
+ * Requests of a connection are answered in order, one after the other, those of one read in
+ * one send if their handlers answer at once. What is not HTTP gets one error answer, behind
+ * those of the requests before it, and is the connection's end.
  */
 #ifndef PREFORK_HTTP_SERVER_H
 #define PREFORK_HTTP_SERVER_H
@@ -19,18 +17,25 @@
 typedef struct pf_http_server pf_http_server;
 
 /* Defaults. */
-#define PF_HTTP_HEAD_TIMEOUT_NS                                                            \
-    (10 * PF_SECOND)                             /* for a whole head, from its first byte  \
-                                                  */
+#define PF_HTTP_HEAD_TIMEOUT_NS (10 * PF_SECOND) /* a whole head, from its first byte */
 #define PF_HTTP_IDLE_TIMEOUT_NS (75 * PF_SECOND) /* between requests */
 #define PF_HTTP_BODY_TIMEOUT_NS (30 * PF_SECOND) /* without a byte of a body */
 #define PF_HTTP_LAME_NS         (100 * PF_MILLISECOND) /* idle connections in a drain */
 #define PF_HTTP_BODY_MAX        (1024 * 1024)
+/* A body slower than so many bytes a second is cut, once it has taken the grace. */
+#define PF_HTTP_BODY_RATE     500
+#define PF_HTTP_BODY_GRACE_NS (5 * PF_SECOND)
+/* Requests that are kept for reuse. */
+#define PF_HTTP_FREE_MAX 64
 
 /* What the server tells whoever runs it; each may be NULL. */
 struct pf_http_observer {
-    void (*on_response)(void *arg, int status, size_t bytes); /* one answer queued */
+    void (*on_response)(void *arg, int status, size_t bytes); /* one response is finished */
     void (*on_gone)(void *arg, int fd); /* one connection ended, its socket is closed */
+    /* A response is finished, and its request still there to be asked: for a log. duration:
+     * from the head's first byte, as the loop's clock has it. */
+    void (*on_request)(void *arg, pf_http_request *request, int status, uint64_t bytes,
+                       int64_t duration_ns);
 };
 
 struct pf_http_server_options {
@@ -41,19 +46,27 @@ struct pf_http_server_options {
     int64_t idle_timeout_ns;
     int64_t body_timeout_ns;
     size_t body_max;
+    const struct pf_http_middleware *middleware; /* ends with {0}; NULL: none */
+    /* Answer with this status instead of the standard page; NULL. */
+    void (*on_error)(pf_http_request *request, int status, void *arg);
+    void *on_error_arg;
+    unsigned requests_max; /* of one connection; 0: no limit */
+    int64_t age_max_ns;    /* of one connection; 0: no limit */
+    unsigned threads;      /* for blocking handlers; 0: PF_EXECUTOR_THREADS */
+    char *error;           /* for a phrase about what is wrong with the routes; or NULL */
+    size_t error_len;
 };
 
 /*
- * Returns 0, -ENOMEM, or -EINVAL: a route without method, path or handler, one whose method
- * is not GET, HEAD, POST, PUT, DELETE, OPTIONS or PATCH or whose path does not begin with
- * '/', or two routes for one method and path.
+ * Returns 0, -ENOMEM, what a resource's initialize answered, or what
+ * pf__http_routes_new() did: routes that are wrong, with a phrase in options->error.
  */
 int pf_http_server_new(pf_loop *loop, const struct pf_http_server_options *options,
                        pf_http_server **out);
 
-/* Serve a connected socket: ours from now on. Returns 0, or a negative errno (fd closed).
- */
-int pf_http_server_adopt(pf_http_server *server, int fd);
+/* Serve a connected socket: ours from now on. `peer` may be NULL. Returns 0, or a negative
+ * errno (fd closed). */
+int pf_http_server_adopt(pf_http_server *server, int fd, const struct sockaddr *peer);
 
 /*
  * Answer 503 over a connected socket, which is ours from now on, and end it: the observer
@@ -74,8 +87,10 @@ int pf_http_server_drain(pf_http_server *server);
 
 size_t pf_http_server_connections(const pf_http_server *server);
 
-/* Abort what is left, telling the observer, and free it. In a child: close the descriptors
- * and free the memory, without a word. NULL is fine. */
+/* Abort what is left, telling the observer, and free it; requests that the application has
+ * not finished are gone with it. Waits for blocking handlers that run. In a child: close
+ * the descriptors and free the memory, without a word. NULL is fine. Not inside a handler.
+ */
 void pf_http_server_free(pf_http_server *server);
 
 #endif

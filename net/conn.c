@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,13 +26,16 @@
 enum {
     LIST_STALL = PF_CONN_CLASSES_MAX, /* output is blocked */
     LIST_LINGER,
+    LIST_DUE,  /* input stands, to be shown in the next turn */
     LIST_NONE, /* no deadline */
     LISTS,
 };
 
 enum {
     FIRST_BUFFER = 1024,
-    STAGED_MAX = PF_CONN_READ_MAX / 4 /* more is not copied for the sake of one read */
+    STAGED_MAX = PF_CONN_READ_MAX / 4, /* more is not copied for the sake of one read */
+    FILE_PIECE = 256 * 1024,           /* what one sendfile(2) is asked for */
+    FILE_PIECES = 4,                   /* before other connections get their turn */
 };
 
 struct buffer {
@@ -40,12 +44,20 @@ struct buffer {
     char bytes[];
 };
 
+/* On its way behind the output. */
+struct file {
+    int fd;
+    off_t offset;
+    uint64_t left;
+};
+
 struct pf_conn {
     pf_conns *conns;
     pf_conn *next, *prev; /* in its list */
     int64_t deadline_ns;
     struct buffer *in;  /* bytes that on_data has not used up; NULL: none */
-    struct buffer *out; /* bytes that the peer does not take; NULL: not blocked */
+    struct buffer *out; /* bytes that the peer does not take; NULL: none */
+    struct file *file;  /* NULL: none */
     int fd;
     uint32_t linger_left; /* bytes that may still be dropped */
     uint32_t visited;     /* by pf_conns_each() */
@@ -56,6 +68,8 @@ struct pf_conn {
     uint8_t busy;         /* callbacks that run */
     bool eof;
     bool linger;
+    bool held; /* input is not shown */
+    bool due;  /* what stands is shown in the next turn */
     max_align_t protocol_state[];
 };
 
@@ -122,10 +136,18 @@ static void append(pf_conn *conn, uint8_t to)
     list->last = conn;
 }
 
+/* Something waits for the peer to read. */
+static bool is_blocked(const pf_conn *conn)
+{
+    return conn->out || conn->file;
+}
+
 static uint8_t list_for(const pf_conn *conn)
 {
-    if (conn->out)
+    if (is_blocked(conn))
         return LIST_STALL;
+    if (conn->due && conn->state == PF_CONN_OPEN)
+        return LIST_DUE;
     if (conn->state == PF_CONN_LINGERING)
         return LIST_LINGER;
     return conn->state == PF_CONN_OPEN ? conn->class : LIST_NONE;
@@ -163,6 +185,15 @@ static void check_deadline(pf_conn *conn)
 
 /* ---- the end --------------------------------------------------------------------- */
 
+static void drop_file(pf_conn *conn)
+{
+    if (!conn->file)
+        return;
+    close(conn->file->fd);
+    free(conn->file);
+    conn->file = NULL;
+}
+
 static void release(pf_conn *conn)
 {
     pf_conns *conns = conn->conns;
@@ -178,13 +209,15 @@ static void end(pf_conn *conn, int reason)
 {
     pf_conns *conns = conn->conns;
     set_state(conn, PF_CONN_CLOSED);
-    if (conn->out) { /* output is lost: a FIN behind it would say that this was all */
+    if (is_blocked(
+            conn)) { /* output is lost: a FIN behind it would say that this was all */
         struct linger reset = {.l_onoff = 1};
         setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     }
     if (pf_loop_remove_and_close(conns->loop, conn->fd) != 0)
         close(conn->fd);
     conn->fd = ~conn->fd; /* negative: closed, and its number is still to be told */
+    drop_file(conn);
     unlist(conn);
     conns->count--;
     conn->busy++;
@@ -203,13 +236,19 @@ static bool is_inherited(const pf_conn *conn)
 
 /* ---- what the loop watches ------------------------------------------------------- */
 
+static bool wants_input(const pf_conn *conn)
+{
+    bool is_full =
+        conn->held && conn->in && conn->in->len >= conn->conns->options.input_max;
+    return conn->state == PF_CONN_OPEN && !conn->eof && !is_full;
+}
+
 static void watch(pf_conn *conn)
 {
     unsigned events = 0;
-    if (conn->out)
+    if (is_blocked(conn))
         events = PF_WRITE;
-    else if (conn->state == PF_CONN_LINGERING ||
-             (conn->state == PF_CONN_OPEN && !conn->eof))
+    else if (conn->state == PF_CONN_LINGERING || wants_input(conn))
         events = PF_READ;
     if (events == conn->watched)
         return;
@@ -242,7 +281,7 @@ static void settle(pf_conn *conn)
         return; /* whoever runs it will; in the other case, the parent */
     if (conn->state == PF_CONN_CLOSED) {
         release(conn);
-    } else if (conn->state == PF_CONN_FLUSHING && !conn->out) {
+    } else if (conn->state == PF_CONN_FLUSHING && !is_blocked(conn)) {
         finish(conn);
     } else {
         check_deadline(conn);
@@ -285,11 +324,11 @@ static int keep_output(pf_conn *conn, const char *data, size_t len)
     return 0;
 }
 
-static ssize_t send_some(const pf_conn *conn, const char *data, size_t len)
+static ssize_t send_some(const pf_conn *conn, const char *data, size_t len, int flags)
 {
     ssize_t n;
     do
-        n = send(conn->fd, data, len, MSG_NOSIGNAL);
+        n = send(conn->fd, data, len, MSG_NOSIGNAL | flags);
     while (n == -1 && errno == EINTR);
     if (n >= 0)
         return n;
@@ -298,9 +337,9 @@ static ssize_t send_some(const pf_conn *conn, const char *data, size_t len)
 
 /* Send what the peer takes, keep the rest; end the connection if it is broken. Returns 0 or
  * the reason of the end. */
-static int send_or_keep(pf_conn *conn, const char *data, size_t len)
+static int send_or_keep(pf_conn *conn, const char *data, size_t len, int flags)
 {
-    ssize_t n = conn->out ? 0 : send_some(conn, data, len);
+    ssize_t n = conn->out ? 0 : send_some(conn, data, len, flags);
     if (n >= 0 && (size_t)n < len)
         n = keep_output(conn, data + n, len - (size_t)n);
     if (n < 0) {
@@ -310,14 +349,15 @@ static int send_or_keep(pf_conn *conn, const char *data, size_t len)
     return 0;
 }
 
-/* The batch of the connection in whose callback we are; it may end here. */
-static void flush_batch(pf_conn *conn)
+/* The batch of the connection in whose callback we are; it may end here. flags: MSG_MORE if
+ * more follows at once. */
+static void flush_batch(pf_conn *conn, int flags)
 {
     pf_conns *conns = conn->conns;
     size_t len = conns->batch_len;
     conns->batch_len = 0;
     if (len && conn->state != PF_CONN_CLOSED)
-        (void)send_or_keep(conn, conns->batch, len);
+        (void)send_or_keep(conn, conns->batch, len, flags);
 }
 
 static size_t waiting(const pf_conn *conn)
@@ -329,10 +369,10 @@ static size_t waiting(const pf_conn *conn)
 static bool joins_batch(pf_conn *conn, size_t len)
 {
     pf_conns *conns = conn->conns;
-    if (conns->owner != conn || conn->out)
+    if (conns->owner != conn || is_blocked(conn))
         return false;
     if (conns->batch_len + len > PF_CONN_BATCH_MAX)
-        flush_batch(conn);
+        flush_batch(conn, 0);
     return conn->state == PF_CONN_OPEN && !conn->out && len <= PF_CONN_BATCH_MAX;
 }
 
@@ -343,6 +383,8 @@ int pf_conn_write(pf_conn *conn, const void *data, size_t len)
         return err;
     if (conn->state != PF_CONN_OPEN)
         return -EPIPE;
+    if (conn->file)
+        return -EBUSY;
     if (len > conn->conns->options.output_max - waiting(conn))
         return -ENOBUFS;
     conn->busy++;
@@ -350,7 +392,7 @@ int pf_conn_write(pf_conn *conn, const void *data, size_t len)
         memcpy(conn->conns->batch + conn->conns->batch_len, data, len);
         conn->conns->batch_len += len;
     } else if (conn->state == PF_CONN_OPEN) {
-        (void)send_or_keep(conn, data, len);
+        (void)send_or_keep(conn, data, len, 0);
     }
     if (conn->busy == 1 && conn->out && conn->state == PF_CONN_OPEN)
         watch(conn); /* may fail and end it: before settle() lets go of it */
@@ -377,7 +419,67 @@ void pf_conn_wrote(pf_conn *conn, size_t len)
 
 bool pf_conn_blocked(const pf_conn *conn)
 {
-    return conn->out != NULL;
+    return is_blocked(conn);
+}
+
+/* Send of the file what the peer takes, within a turn's share. Returns 0 or the reason of
+ * the end that the connection is then to meet. */
+static int send_file(pf_conn *conn)
+{
+    struct file *file = conn->file;
+    for (int i = 0; i < FILE_PIECES && file->left; i++) {
+        size_t piece = file->left < FILE_PIECE ? (size_t)file->left : FILE_PIECE;
+        ssize_t n = sendfile(conn->fd, file->fd, &file->offset, piece);
+        if (n == 0)
+            return -EIO; /* it has become shorter */
+        if (n < 0)
+            return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        file->left -= (uint64_t)n;
+    }
+    if (file->left == 0)
+        drop_file(conn);
+    return 0;
+}
+
+static int begin_file(pf_conn *conn, int fd, uint64_t offset, uint64_t len)
+{
+    struct file *file = len ? malloc(sizeof *file) : NULL;
+    if (!file) {
+        close(fd);
+        return len ? -ENOMEM : 0;
+    }
+    *file = (struct file){.fd = fd, .offset = (off_t)offset, .left = len};
+    conn->busy++;
+    if (conn->conns->owner == conn)
+        flush_batch(conn, MSG_MORE);
+    conn->file = file;
+    int err = conn->state == PF_CONN_CLOSED ? -EPIPE : 0;
+    if (err)
+        drop_file(conn);
+    else if (!conn->out)
+        err = send_file(conn);
+    if (err && conn->state != PF_CONN_CLOSED)
+        end(conn, err);
+    if (conn->busy == 1 && is_blocked(conn) && conn->state == PF_CONN_OPEN)
+        watch(conn);
+    conn->busy--;
+    err = conn->state == PF_CONN_CLOSED ? -EPIPE : 0;
+    settle(conn);
+    return err;
+}
+
+int pf_conn_send_file(pf_conn *conn, int fd, uint64_t offset, uint64_t len)
+{
+    int err = pf_loop_check(conn->conns->loop);
+    if (!err && conn->state != PF_CONN_OPEN)
+        err = -EPIPE;
+    if (!err && conn->file)
+        err = -EBUSY;
+    if (err) {
+        close(fd);
+        return err;
+    }
+    return begin_file(conn, fd, offset, len);
 }
 
 /* ---- input ----------------------------------------------------------------------- */
@@ -394,7 +496,7 @@ static void leave(pf_conn *conn)
     if (is_inherited(conn))
         conn->conns->batch_len = 0; /* the parent sends it */
     else
-        flush_batch(conn);
+        flush_batch(conn, 0);
     conn->conns->owner = NULL;
     conn->busy--;
 }
@@ -431,7 +533,8 @@ static void feed(pf_conn *conn, const char *data, size_t len)
     pf_assert(used <= len);
     conn->busy++;
     int err = keep_input(conn, data + used, len - used);
-    if (!err && used == 0 && len >= conns->options.input_max && !conn->out)
+    if (!err && used == 0 && len >= conns->options.input_max && !is_blocked(conn) &&
+        !conn->held)
         err = -ENOBUFS;
     if (err)
         end(conn, err);
@@ -477,6 +580,20 @@ static void take_eof(pf_conn *conn)
     leave(conn);
 }
 
+/* Input has come: for the protocol, or to stand until it may be shown. */
+static void show(pf_conn *conn, const char *data, size_t len)
+{
+    if (!conn->held) {
+        feed(conn, data, len);
+        return;
+    }
+    conn->busy++;
+    int err = keep_input(conn, data, len);
+    if (err)
+        end(conn, err);
+    conn->busy--;
+}
+
 /* Read once: a short read is the end of what there is. Returns 1 if something came, 0 if
  * nothing did, or the reason of the end, which the connection has then met. */
 static int on_readable(pf_conn *conn)
@@ -499,37 +616,73 @@ static int on_readable(pf_conn *conn)
         return err;
     }
     size_t kept = conn->in ? conn->in->len : 0;
-    if (n == 0) {
+    if (n == 0 && conn->eof) { /* said before; now there is nobody to read either */
+        conn->busy++;
+        end(conn, -ECONNRESET);
+        conn->busy--;
+    } else if (n == 0) {
         take_eof(conn);
     } else {
         if (kept && at == conn->in->bytes + kept)
             conn->in->len += (size_t)n;
-        feed(conn, at - kept, kept + (size_t)n);
+        show(conn, at - kept, kept + (size_t)n);
     }
     return 1;
+}
+
+static uint64_t to_send(const pf_conn *conn)
+{
+    return (conn->out ? conn->out->len - conn->out->at : 0) +
+           (conn->file ? conn->file->left : 0);
+}
+
+/* Returns 0 or the reason of the end. */
+static int send_kept(pf_conn *conn)
+{
+    struct buffer *out = conn->out;
+    ssize_t n = send_some(conn, out->bytes + out->at, out->len - out->at,
+                          conn->file ? MSG_MORE : 0);
+    if (n < 0)
+        return (int)n;
+    out->at += (size_t)n;
+    if (out->at == out->len) {
+        free(out);
+        conn->out = NULL;
+    }
+    return 0;
+}
+
+/* All is out. */
+static void on_drained(pf_conn *conn)
+{
+    void (*fn)(pf_conn *) = conn->conns->options.protocol->on_drained;
+    if (fn && conn->state == PF_CONN_OPEN) {
+        enter(conn);
+        fn(conn);
+        leave(conn);
+    }
+    if (conn->state == PF_CONN_OPEN && conn->in && !conn->held && !is_blocked(conn) &&
+        !is_inherited(conn))
+        feed(conn, conn->in->bytes, conn->in->len);
 }
 
 /* The peer reads again. */
 static void on_writable(pf_conn *conn)
 {
-    struct buffer *out = conn->out;
-    ssize_t n = send_some(conn, out->bytes + out->at, out->len - out->at);
-    if (n < 0) {
+    uint64_t waited = to_send(conn);
+    int err = conn->out ? send_kept(conn) : 0;
+    if (!err && !conn->out && conn->file)
+        err = send_file(conn);
+    if (err) {
         conn->busy++;
-        end(conn, (int)n);
+        end(conn, err);
         conn->busy--;
         return;
     }
-    if (n > 0) {
-        out->at += (size_t)n;
+    if (to_send(conn) < waited)
         restart_deadline(conn); /* progress */
-    }
-    if (out->at < out->len)
-        return;
-    free(out);
-    conn->out = NULL;
-    if (conn->state == PF_CONN_OPEN && conn->in)
-        feed(conn, conn->in->bytes, conn->in->len);
+    if (!is_blocked(conn))
+        on_drained(conn);
 }
 
 /* Said all, heard enough: drop what still comes, so that the last answer is not lost to a
@@ -552,7 +705,7 @@ static int conn_on_ready(pf_loop *loop, int fd, unsigned events, void *arg)
 {
     (void)loop, (void)fd, (void)events;
     pf_conn *conn = arg;
-    if (conn->out)
+    if (is_blocked(conn))
         on_writable(conn);
     else if (conn->state == PF_CONN_LINGERING)
         on_lingering(conn);
@@ -571,7 +724,7 @@ int pf_conn_poll(pf_conn *conn)
         return -EPIPE;
     if (conn->busy || conn->conns->owner)
         return -EBUSY;
-    if (conn->out || conn->eof)
+    if (is_blocked(conn) || conn->eof || conn->held)
         return 0;
     int got = on_readable(conn);
     settle(conn);
@@ -592,6 +745,11 @@ static void expire(pf_conn *conn)
     conn->busy++;
     if (list == LIST_LINGER) {
         end(conn, 0);
+    } else if (list == LIST_DUE) {
+        conn->due = false;
+        restart_deadline(conn);
+        if (conn->in && !conn->held)
+            feed(conn, conn->in->bytes, conn->in->len);
     } else if (list == LIST_STALL || !on_deadline) {
         end(conn, -ETIMEDOUT);
     } else {
@@ -630,7 +788,7 @@ void pf_conn_set_deadline(pf_conn *conn, unsigned which)
         return;
     pf_assert(which < PF_CONN_CLASSES_MAX && conn->conns->timeouts_ns[which] > 0);
     conn->class = (uint8_t)which;
-    if (!conn->out) /* else when the peer reads again */
+    if (!is_blocked(conn)) /* else when the peer reads again */
         restart_deadline(conn);
 }
 
@@ -640,6 +798,24 @@ void pf_conn_clear_deadline(pf_conn *conn)
         return;
     conn->class = LIST_NONE;
     check_deadline(conn);
+}
+
+void pf_conn_hold(pf_conn *conn)
+{
+    if (pf_loop_check(conn->conns->loop) != 0)
+        return;
+    conn->held = true;
+    conn->due = false;
+    settle(conn);
+}
+
+void pf_conn_go_on(pf_conn *conn)
+{
+    if (pf_loop_check(conn->conns->loop) != 0 || !conn->held)
+        return;
+    conn->held = false;
+    conn->due = conn->in != NULL;
+    settle(conn);
 }
 
 /* ---- life ------------------------------------------------------------------------ */
@@ -726,6 +902,7 @@ static void let_go(pf_conn *conn)
 {
     unlist(conn);
     close(conn->fd);
+    drop_file(conn);
     free(conn->in);
     free(conn->out);
     free(conn);

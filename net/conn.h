@@ -67,6 +67,9 @@ struct pf_conn_protocol {
      * used up before are lost after it. */
     void (*on_eof)(pf_conn *conn);
 
+    /* Output that was blocked, and a file, are out. NULL: nobody cares. */
+    void (*on_drained)(pf_conn *conn);
+
     /* The deadline set last has passed. NULL: abort. */
     void (*on_deadline)(pf_conn *conn);
 
@@ -122,10 +125,19 @@ enum pf_conn_state pf_conn_get_state(const pf_conn *conn);
 /*
  * Send bytes: at once if called outside on_data, else with the batch when on_data returns.
  * Copied, so `data` may go. Returns 0, -ENOBUFS (len and what waits are more than
- * output_max: nothing taken), or -EPIPE: it was not OPEN, or broke over this. In that case
- * on_close has told why, and outside a callback conn is gone.
+ * output_max: nothing taken), -EBUSY (a file is on its way), or -EPIPE: it was not OPEN, or
+ * broke over this. In that case on_close has told why, and outside a callback conn is gone.
  */
 int pf_conn_write(pf_conn *conn, const void *data, size_t len);
+
+/*
+ * Send `len` bytes of the regular file fd, from `offset` on, behind what has been written:
+ * without a copy, as the peer takes it. fd is ours, whatever is returned. Until it is out
+ * the connection is blocked, and nothing may be written behind it. A file that turns out
+ * shorter ends the connection with -EIO. Returns 0, -EPIPE as pf_conn_write(), -EBUSY (a
+ * file is on its way), -ENOMEM, or the guards. Source: sendfile(2).
+ */
+int pf_conn_send_file(pf_conn *conn, int fd, uint64_t offset, uint64_t len);
 
 /*
  * Room for `len` bytes (at most PF_CONN_BATCH_MAX) in the batch, to be written in place and
@@ -141,6 +153,14 @@ bool pf_conn_blocked(const pf_conn *conn);
 
 /* Bytes standing unused, as the next on_data would see them. */
 size_t pf_conn_pending(const pf_conn *conn);
+
+/*
+ * Show no input for now: on_data is not called; what comes is read until input_max bytes
+ * stand, and its end is told by on_eof. go_on ends that: what stands is shown soon, not
+ * before this returns. Each may be called again in vain.
+ */
+void pf_conn_hold(pf_conn *conn);
+void pf_conn_go_on(pf_conn *conn);
 
 /* (Re)arm the connection's one deadline: class `which`, its timeout from now. O(1). It
  * stands still while output is blocked, and starts anew when that is out. */

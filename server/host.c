@@ -26,7 +26,8 @@ static void http_on_gone(void *arg, int fd)
     (void)pf_lane_closed(arg, fd);
 }
 
-static const struct pf_http_observer observer = {http_on_response, http_on_gone};
+static const struct pf_http_observer observer = {.on_response = http_on_response,
+                                                 .on_gone = http_on_gone};
 
 /* ---- HTTP: the lane tells the server --------------------------------------------- */
 
@@ -56,8 +57,8 @@ static int http_lane_init(pf_lane *lane, void *arg)
 static void http_on_connection(pf_lane *lane, int fd, const struct sockaddr *peer,
                                socklen_t peer_len, void *arg)
 {
-    (void)peer, (void)peer_len, (void)arg;
-    int err = pf_http_server_adopt(lane->host_data, fd);
+    (void)peer_len, (void)arg;
+    int err = pf_http_server_adopt(lane->host_data, fd, peer);
     if (!err)
         return;
     pf_log(PF_LOG_WARN, "connection-dropped", "error=%s", strerror(-err));

@@ -8,69 +8,305 @@
  *     static const struct pf_http_route routes[] = {
  *         {.method = "GET", .path = "/", .handler = hello}, {0}};
  *
- * All of it on the lane's own thread. A request answers -ECHILD in a forked child.
+ * A REQUEST is made when its head has come and lives until its response is finished; the
+ * pointer is good until then, whoever finishes it. A handler that cannot answer yet returns
+ * PF_HTTP_LATER and finishes from a timer, a future or any other callback of the loop; from
+ * another thread, by pf_loop_add_callback() on pf_http_get_loop(). If the client goes away
+ * meanwhile the request stays: finishing it then answers -EPIPE and frees it all the same.
+ *
+ * ORDER. Requests of one connection are answered one after the other, in the order in which
+ * they came: the next is read on when the one before is finished.
+ *
+ * THREADS. All of it on the lane's own thread, except in a handler marked PF_HTTP_BLOCKING.
+ * Every call answers -ECHILD in a forked child, -EPERM on a foreign thread.
  */
 #ifndef PREFORK_HTTP_H
 #define PREFORK_HTTP_H
 
-#include <prefork/base.h>
+#include <prefork/loop.h>
+#include <sys/socket.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* One request; valid until its handler returns. */
 typedef struct pf_http_request pf_http_request;
 
+/* ---- routes ---------------------------------------------------------------------- */
+
+/* What a handler returns when it will finish the response later. */
+#define PF_HTTP_LATER 1
+
 /*
- * Answer a request, with pf_http_respond(). Called when the request is complete, in the
- * order of arrival on each connection; a body has been read and dropped. Returns 0, or a
- * negative errno: the client gets 500, unless it has an answer, and the error is logged
- * (all but -EPIPE). Returning without an answer counts as -ENODATA.
+ * Answer a request: called when it is complete, its body collected (but see
+ * PF_HTTP_STREAM). Returns 0 with the response finished, PF_HTTP_LATER, or a negative
+ * errno: if nothing has been answered the client gets the error page of 500, and the error
+ * is logged (all but -EPIPE). 0 without a finished response counts as -ENODATA.
  */
 typedef int pf_http_handler_fn(pf_http_request *request, void *arg);
 
 /*
- * A route answers one method on one path, matched exactly, without the query. GET answers
- * HEAD too. A path that has routes but not for the method is 405 with Allow, and answers
- * OPTIONS with that; one that has none is 404. method is GET, HEAD, POST, PUT, DELETE,
- * PATCH or OPTIONS; path begins with a slash. A table ends with {0}; begin with designated
- * initialisers, fields are added at the end.
+ * A target with Tornado's life cycle, for a group of methods on one path. For each request:
+ * prepare, the function of its method, and, when the response is finished, on_finish. Any
+ * may be NULL; a method without a function is 405.
+ */
+struct pf_http_resource {
+    size_t size; /* sizeof(struct pf_http_resource) */
+    /* Once for each lane, with the route's arg. Non-zero: the worker cannot boot. */
+    int (*initialize)(void *arg);
+    /* Before the method's function. It may finish the response: then that is not called.
+     * Returns 0, or a negative errno as a handler does. */
+    int (*prepare)(pf_http_request *request, void *arg);
+    pf_http_handler_fn *get, *head, *post, *put, *patch, *del, *options;
+    /* The response is finished, or the client has gone; the request is about to go. */
+    void (*on_finish)(pf_http_request *request, void *arg);
+    /* The client has gone before that: as pf_http_on_gone(). */
+    void (*on_connection_close)(pf_http_request *request, int reason, void *arg);
+    /* Answer with this status, 400 to 599, instead of the standard page. */
+    void (*write_error)(pf_http_request *request, int status, void *arg);
+};
+
+enum pf_http_route_flags {
+    /* Called when the head has come; the body is handed over as it comes: see
+     * pf_http_on_body(). */
+    PF_HTTP_STREAM = 1 << 0,
+    /* The handler blocks: it runs on a thread of the executor, and may do no more with its
+     * request than look at it and build the response, which is sent when it returns. */
+    PF_HTTP_BLOCKING = 1 << 1,
+    /* `path` is a regular expression (PCRE2), matched against the whole path; its groups
+     * are the captures "1", "2" ... -ENOTSUP if built without. */
+    PF_HTTP_REGEX = 1 << 2,
+};
+
+/*
+ * A route answers one method on the paths that its pattern matches, without the query:
+ *
+ *     /about            that path
+ *     /users/{id}       one segment, decoded, not empty: pf_http_get_capture("id")
+ *     /files/{path...}  the rest, slashes included, which may be empty
+ *
+ * Literal segments win over captures, captures over a rest; the order of the table does not
+ * matter, but for regular expressions, which are tried in order after all others. GET
+ * answers HEAD too. A path that has routes but not for the method is 405 with Allow, and
+ * answers OPTIONS with that; one that has none is 404.
+ *
+ * method is GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS, or NULL: all of them. A table
+ * ends with {0}; begin with designated initialisers, fields are added at the end.
  */
 struct pf_http_route {
     const char *method;
     const char *path;
     pf_http_handler_fn *handler;
-    void *arg; /* borrowed */
+    void *arg;                               /* borrowed */
+    const struct pf_http_resource *resource; /* instead of handler; method is then NULL */
+    const char *host; /* only requests for this host, "*.example.com" for those below it;
+                         NULL: any */
+    unsigned flags;   /* enum pf_http_route_flags */
+    size_t body_max;  /* bytes of a body; 0: the server's limit. Beyond it: 413 */
 };
 
-/* Limits of an answer. */
-#define PF_HTTP_RESPONSE_BODY_MAX (1024 * 1024)
-#define PF_HTTP_CONTENT_TYPE_MAX  256
-
-/*
- * The whole answer: status line, Server, Date, Content-Type, Content-Length, body. For HEAD
- * the body is left out, as it is with the statuses that may have none: 204, 205, 304.
- * `body` is copied; content_type may be NULL if len is 0.
- *
- * Returns 0, -EALREADY (answered before), -EINVAL (status not 200..599, or CR, LF or NUL
- * in content_type), -ENOBUFS (more than a connection may have waiting), -EPIPE (the client
- * is gone), -ENOMEM, or the guards of the lane's loop: -ECHILD, -EPERM, -ESTALE.
+/* Around every handler of an application, in the order of the table, which ends with {0}.
  */
-PF_API int pf_http_respond(pf_http_request *request, int status, const char *content_type,
-                           const void *body, size_t len);
+struct pf_http_middleware {
+    /* Before the route is called, or the 404. It may finish the response: then no more is
+     * called. Returns 0, or a negative errno as a handler does. May be NULL. */
+    int (*before)(pf_http_request *request, void *arg);
+    /* The response is finished, in reverse order; for counting and logging. May be NULL. */
+    void (*after)(pf_http_request *request, int status, void *arg);
+    void *arg;
+};
+
+/* ---- what was asked -------------------------------------------------------------- */
 
 /*
- * The request's parts: not NUL-terminated, *len bytes, valid until the handler returns. The
- * path is as the client sent it, not decoded, but every % in it begins a valid escape; the
- * query is what follows its question mark, of length 0 if there is none.
+ * Parts of the request: not NUL-terminated, *len bytes, valid until the handler returns; a
+ * request that lives longer has its own copy, so ask again. The path is as the client sent
+ * it, not decoded, but every % in it begins a valid escape; the query is what follows its
+ * question mark, of length 0 if there is none; the host is without its port.
  */
 PF_API const char *pf_http_get_method(pf_http_request *request, size_t *len);
 PF_API const char *pf_http_get_path(pf_http_request *request, size_t *len);
 PF_API const char *pf_http_get_query(pf_http_request *request, size_t *len);
-/* NULL if there is no such field; names compare case-insensitively. */
+PF_API const char *pf_http_get_host(pf_http_request *request, size_t *len);
+
+/* NULL if there is no such field; names compare case-insensitively. Of several, the first.
+ */
 PF_API const char *pf_http_get_field(pf_http_request *request, const char *name,
                                      size_t *len);
+
+/* The n-th field, from 0, in the order sent; false beyond the last. */
+PF_API bool pf_http_get_field_at(pf_http_request *request, size_t n, const char **name,
+                                 size_t *name_len, const char **value, size_t *value_len);
+
+/* 0 or 1, of HTTP/1.x. */
+PF_API unsigned pf_http_get_minor(pf_http_request *request);
+
+/*
+ * Decoded text into text[size], with a NUL. Returns its length, or -ENOENT (there is no
+ * such one), -EINVAL (a bad escape, or a NUL in it), -ENOBUFS (it does not fit).
+ *
+ *     capture   of the route's pattern, by its name
+ *     argument  of the query, the first of that name
+ *     form      of an application/x-www-form-urlencoded body
+ *     cookie
+ */
+PF_API int pf_http_get_capture(pf_http_request *request, const char *name, char *text,
+                               size_t size);
+PF_API int pf_http_get_argument(pf_http_request *request, const char *name, char *text,
+                                size_t size);
+PF_API int pf_http_get_form(pf_http_request *request, const char *name, char *text,
+                            size_t size);
+PF_API int pf_http_get_cookie(pf_http_request *request, const char *name, char *text,
+                              size_t size);
+
+/* The collected body; *len 0 if there is none, or it is streamed. */
+PF_API const void *pf_http_get_body(pf_http_request *request, size_t *len);
+
+/* "192.0.2.1", "2001:db8::1" or "unix": who asks, as far as trusted: with xheaders or the
+ * PROXY protocol what those say. Valid as long as the request. */
+PF_API const char *pf_http_get_remote_address(pf_http_request *request);
+PF_API unsigned pf_http_get_remote_port(pf_http_request *request); /* 0: not known */
+PF_API const char *pf_http_get_scheme(pf_http_request *request);   /* "http", "https" */
+
+/* The route's arg. */
+PF_API void *pf_http_get_arg(pf_http_request *request);
+
+/* The lane's loop, borrowed; from any thread. */
+PF_API pf_loop *pf_http_get_loop(pf_http_request *request);
+
+/* The n-th request of its connection, from 1. */
+PF_API unsigned pf_http_get_number(pf_http_request *request);
+
+/* A pointer of the application's, NULL at first. */
+PF_API void pf_http_set_data(pf_http_request *request, void *data);
+PF_API void *pf_http_get_data(pf_http_request *request);
+
+/* ---- a body as it comes ---------------------------------------------------------- */
+
+/*
+ * Bytes of the body, borrowed for the call; len 0: it is complete. Returns 0 or a negative
+ * errno, as a handler does.
+ */
+typedef int pf_http_body_fn(pf_http_request *request, const void *data, size_t len,
+                            void *arg);
+
+/*
+ * For a handler with PF_HTTP_STREAM, before it returns: call fn for each piece of the body,
+ * and at its end. Without it the body is dropped. Returns 0, -EINVAL (the body was
+ * collected), or the guards' errors.
+ */
+PF_API int pf_http_on_body(pf_http_request *request, pf_http_body_fn *fn, void *arg);
+
+/* Hand over nothing for a while; the client's sending stops when the buffers are full. */
+PF_API int pf_http_pause_body(pf_http_request *request);
+PF_API int pf_http_resume_body(pf_http_request *request);
+
+/* ---- the response ---------------------------------------------------------------- */
+
+/* Limits. */
+#define PF_HTTP_RESPONSE_BODY_MAX (1024 * 1024) /* of pf_http_respond() */
+#define PF_HTTP_RESPONSE_HEAD_MAX 16384         /* of all fields set */
+#define PF_HTTP_CONTENT_TYPE_MAX  256
+
+/*
+ * The whole response: status line, Server, Date, Content-Type, the fields set before,
+ * Content-Length, body. For HEAD the body is left out, as it is with the statuses that may
+ * have none: 204, 205, 304. `body` is copied; content_type may be NULL if len is 0. The
+ * response is finished.
+ *
+ * Returns 0, -EALREADY (answered before), -EINVAL (status not 200..599, or CR, LF or NUL in
+ * content_type), -ENOBUFS (more than a connection may have waiting: nothing was done),
+ * -EPIPE (the client is gone: the request is finished), -ENOMEM, or the guards.
+ */
+PF_API int pf_http_respond(pf_http_request *request, int status, const char *content_type,
+                           const void *body, size_t len);
+
+/* The same with JSON text, as application/json. */
+PF_API int pf_http_respond_json(pf_http_request *request, int status, const char *json,
+                                size_t len);
+
+/* 301, 302, 303, 307 or 308 with a Location: an absolute URL, or a path of this server. A
+ * location that begins with // or /\ is taken for a path: the slashes become one. */
+PF_API int pf_http_redirect(pf_http_request *request, int status, const char *location);
+
+/* An error page: the resource's write_error, or the application's, or the standard text. */
+PF_API int pf_http_respond_error(pf_http_request *request, int status);
+
+/*
+ * Before the response begins: its status, if not 200, and its fields; set replaces those of
+ * the name, add adds one. Returns 0, -EALREADY (it has begun), -EINVAL (no token, a CR, LF
+ * or NUL, or a field that the server itself is answerable for: Content-Length,
+ * Transfer-Encoding, Connection, Date), -ENOBUFS (over PF_HTTP_RESPONSE_HEAD_MAX), -ENOMEM,
+ * or the guards.
+ */
+PF_API int pf_http_set_status(pf_http_request *request, int status);
+PF_API int pf_http_set_field(pf_http_request *request, const char *name, const char *value);
+PF_API int pf_http_add_field(pf_http_request *request, const char *name, const char *value);
+
+enum pf_http_same_site {
+    PF_HTTP_SAME_SITE_UNSET,
+    PF_HTTP_SAME_SITE_LAX,
+    PF_HTTP_SAME_SITE_STRICT,
+    PF_HTTP_SAME_SITE_NONE,
+};
+struct pf_http_cookie {
+    const char *name, *value;
+    const char *path, *domain; /* NULL: not sent */
+    int64_t max_age_s;         /* 0: until the browser ends; negative: to be forgotten */
+    bool secure, http_only;
+    enum pf_http_same_site same_site;
+};
+/* Add a Set-Cookie. Returns as pf_http_add_field() does. */
+PF_API int pf_http_set_cookie(pf_http_request *request,
+                              const struct pf_http_cookie *cookie);
+
+/*
+ * Stream a response. Before the first write its length may be announced; without that it is
+ * chunked, or for HTTP/1.0 ends with the connection. The first write, or pf_http_flush(),
+ * sends the head.
+ *
+ * write returns 0 (queued), -ENOBUFS (too much waits: nothing was taken, wait for
+ * on_writable), -EMSGSIZE (more than was announced), -EPIPE (the client is gone), -EALREADY
+ * (finished), -ENOMEM, or the guards. pf_http_blocked(): the client does not take what
+ * stands; fn is called once when all of it is out.
+ */
+PF_API int pf_http_set_length(pf_http_request *request, uint64_t len);
+PF_API int pf_http_flush(pf_http_request *request);
+PF_API int pf_http_write(pf_http_request *request, const void *data, size_t len);
+PF_API bool pf_http_blocked(pf_http_request *request);
+typedef void pf_http_writable_fn(pf_http_request *request, void *arg);
+PF_API int pf_http_on_writable(pf_http_request *request, pf_http_writable_fn *fn,
+                               void *arg);
+
+/*
+ * The end of a streamed response; without one so far, an empty one. With less than was
+ * announced the connection is cut, so that the client notices. The request is gone
+ * afterwards. Returns 0, -EPIPE (the client was gone), -EALREADY, or the guards.
+ */
+PF_API int pf_http_finish(pf_http_request *request);
+
+/* Cut the connection: no more is sent, and the client notices. The request is gone. */
+PF_API int pf_http_abort(pf_http_request *request);
+
+/*
+ * The whole response from an open regular file: `len` bytes from `offset` on, as the body
+ * of the status set (200). fd is the server's from now on, whatever is returned, and so is
+ * the duty to send it as the client takes it, without a copy (sendfile(2)). A file that
+ * becomes shorter meanwhile cuts the connection. Fields are set before; the content type
+ * too. Returns as pf_http_respond() does.
+ */
+PF_API int pf_http_respond_file(pf_http_request *request, const char *content_type, int fd,
+                                uint64_t offset, uint64_t len);
+
+/* ---- a client that goes ---------------------------------------------------------- */
+
+/*
+ * While a response is not finished: reason 0, the client has sent all it will (half-closed,
+ * or gone: finishing may still reach it); else a negative errno, it is gone for sure. At
+ * most once each. The request is still to be finished.
+ */
+typedef void pf_http_gone_fn(pf_http_request *request, int reason, void *arg);
+PF_API int pf_http_on_gone(pf_http_request *request, pf_http_gone_fn *fn, void *arg);
 
 #ifdef __cplusplus
 }

@@ -12,8 +12,9 @@ esac
 # shellcheck disable=SC2086
 ${CC:-cc} -std=c11 $flags examples/hello.c -o "$root/shared" -lprefork
 LD_LIBRARY_PATH="$root/usr/lib" "$root/shared" --version | grep -q '^prefork '
+private=$(sed -n 's/^Libs.private: //p' "$root/usr/lib/pkgconfig/prefork.pc")
 # shellcheck disable=SC2086
-${CC:-cc} -std=c11 $flags examples/hello.c -o "$root/static" -l:libprefork.a -lhwloc -lm
+${CC:-cc} -std=c11 $flags examples/hello.c -o "$root/static" -l:libprefork.a $private
 "$root/static" --version | grep -q '^prefork '
 grep -q '^Version: [0-9]' "$root/usr/lib/pkgconfig/prefork.pc"
 for program in prefork-server preforkctl prefork-bench; do

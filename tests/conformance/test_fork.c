@@ -457,7 +457,7 @@ static void every_call_is_refused(void *arg)
     assert_true(!some_channel && !some_conns && !some_acceptor && !some_server);
     assert_true(!some_future && !some_value && !some_error && !some_size);
     assert_int_equal(pf_conn_open(in->conns, dup(in->fds[1]), NULL), -ECHILD);
-    assert_int_equal(pf_http_server_adopt(in->http, dup(in->fds[1])), -ECHILD);
+    assert_int_equal(pf_http_server_adopt(in->http, dup(in->fds[1]), NULL), -ECHILD);
     assert_int_equal(some_ns, 77); /* out parameters are untouched */
     assert_int_equal(pf_loop_discard(NULL), -EINVAL);
 }

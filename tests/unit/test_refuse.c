@@ -45,7 +45,8 @@ static void on_gone(void *arg, int fd)
 static void open_stage(void)
 {
     static const struct pf_http_route routes[] = {{0}};
-    static const struct pf_http_observer observer = {on_response, on_gone};
+    static const struct pf_http_observer observer = {.on_response = on_response,
+                                                     .on_gone = on_gone};
     const struct pf_http_server_options options = {.routes = routes, .observer = &observer};
     socklen_t len = sizeof address;
     client_count = told = 0;

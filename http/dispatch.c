@@ -1,0 +1,257 @@
+/*
+ * dispatch.c - a request is there: which route, who is called, and what came of it.
+ *
+ * The application is only ever called between pf__http_enter() and pf__http_leave(): what
+ * it finishes meanwhile is given back behind the call, not under it.
+ */
+#include "http/internal.h"
+
+#include <prefork/log.h>
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- around calls ---------------------------------------------------------------- */
+
+void pf__http_enter(pf_http_request *request)
+{
+    request->running++;
+}
+
+static bool is_the_applications(const pf_http_request *request)
+{
+    return request->stage == PF__HTTP_DISPATCHED;
+}
+
+bool pf__http_leave(pf_http_request *request)
+{
+    if (--request->running > 0)
+        return true;
+    if (request->stage == PF__HTTP_FINISHED) {
+        pf__http_request_end(request);
+        return false;
+    }
+    if (is_the_applications(request) && request->conn &&
+        (request->body_ended || request->body_paused))
+        pf_conn_hold(request->conn); /* the next one waits for its answer */
+    return true;
+}
+
+void pf__http_tell_gone(pf_http_request *request, int reason)
+{
+    const struct pf_http_route *route = request->route;
+    if (!is_the_applications(request) || request->blocking)
+        return;
+    pf__http_enter(request);
+    if (request->on_gone)
+        request->on_gone(request, reason, request->on_gone_arg);
+    if (reason && route && route->resource && route->resource->on_connection_close)
+        route->resource->on_connection_close(request, reason, route->arg);
+    (void)pf__http_leave(request);
+}
+
+/* ---- finding the route ----------------------------------------------------------- */
+
+static struct pf__text span_of(const pf_http_request *request, struct pf_http_span span)
+{
+    return (struct pf__text){request->head + span.at, span.len};
+}
+
+/* Without the port. The parser has seen to it that it is well-formed. */
+struct pf__text pf__http_host(const pf_http_request *request)
+{
+    struct pf__text host = span_of(request, request->parser.host);
+    if (host.len > 0 && host.at[0] == '[')
+        host.len = pf__text_find(host, ']') + 1;
+    else
+        host.len = pf__text_find(host, ':');
+    return host;
+}
+
+static bool is_about_the_server(const struct pf_http_parser *parser)
+{
+    return parser->method == PF_HTTP_OPTIONS && parser->path.len == 0;
+}
+
+void pf__http_route_request(pf_http_request *request)
+{
+    const struct pf_http_parser *parser = &request->parser;
+    if (parser->method == PF_HTTP_METHOD_OTHER || is_about_the_server(parser))
+        return;
+    struct pf__text path = span_of(request, parser->path);
+    if (path.len == 0)
+        path = pf__text_of("/");
+    request->path = pf__http_routes_find(request->server->routes, pf__http_host(request),
+                                         path, &request->captures);
+    if (request->path && parser->method < PF__HTTP_ROUTED_METHODS)
+        request->route = request->path->by_method[parser->method];
+    if (request->captures.count > 0 && path.at[0] == '/' && parser->path.len == 0)
+        request->captures.count = 0; /* of a text that is not in the head */
+}
+
+static size_t body_max_of(const pf_http_request *request)
+{
+    size_t own = request->route ? request->route->body_max : 0;
+    return own ? own : request->server->options.body_max;
+}
+
+int pf__http_admit_body(const pf_http_request *request)
+{
+    const struct pf_http_parser *parser = &request->parser;
+    if (parser->has_body && !parser->chunked &&
+        parser->content_length > body_max_of(request))
+        return -413;
+    return 0;
+}
+
+/* ---- calling --------------------------------------------------------------------- */
+
+/* What is answered without the application: no such path, no such method. */
+static int answer_without_route(pf_http_request *request)
+{
+    enum pf_http_method method = request->parser.method;
+    const struct pf__http_path *path = request->path;
+    const char *all = pf__http_routes_allow(request->server->routes);
+    if (method == PF_HTTP_METHOD_OTHER)
+        return pf_http_respond_error(request, 501);
+    if (is_about_the_server(&request->parser))
+        return pf__http_answer_status(request, 204, all);
+    if (method == PF_HTTP_CONNECT || method == PF_HTTP_TRACE)
+        return pf__http_answer_status(request, 405, path ? path->allow : all);
+    if (!path)
+        return pf_http_respond_error(request, 404);
+    return pf__http_answer_status(request, method == PF_HTTP_OPTIONS ? 204 : 405,
+                                  path->allow);
+}
+
+static pf_http_handler_fn *function_of(const struct pf_http_resource *resource,
+                                       enum pf_http_method method)
+{
+    switch (method) {
+    case PF_HTTP_GET:
+        return resource->get;
+    case PF_HTTP_HEAD:
+        return resource->head ? resource->head : resource->get;
+    case PF_HTTP_POST:
+        return resource->post;
+    case PF_HTTP_PUT:
+        return resource->put;
+    case PF_HTTP_DELETE:
+        return resource->del;
+    case PF_HTTP_PATCH:
+        return resource->patch;
+    case PF_HTTP_OPTIONS:
+        return resource->options;
+    case PF_HTTP_TRACE:
+    case PF_HTTP_CONNECT:
+    case PF_HTTP_METHOD_OTHER:
+        break;
+    }
+    return NULL;
+}
+
+static int call_resource(pf_http_request *request)
+{
+    const struct pf_http_route *route = request->route;
+    const struct pf_http_resource *resource = route->resource;
+    int result = resource->prepare ? resource->prepare(request, route->arg) : 0;
+    if (result < 0 || request->stage == PF__HTTP_FINISHED)
+        return result;
+    return function_of(resource, request->parser.method)(request, route->arg);
+}
+
+static int call_route(pf_http_request *request)
+{
+    const struct pf_http_route *route = request->route;
+    if (!route)
+        return answer_without_route(request);
+    if (route->flags & PF_HTTP_BLOCKING)
+        return pf__http_run_blocking(request);
+    return route->resource ? call_resource(request) : route->handler(request, route->arg);
+}
+
+/* Returns what ended the round: a negative errno, or 0 with the response finished or all
+ * passed. */
+static int call_middleware(pf_http_request *request)
+{
+    const pf_http_server *server = request->server;
+    int result = 0;
+    while (result >= 0 && request->middleware < server->middleware_count &&
+           request->stage != PF__HTTP_FINISHED) {
+        const struct pf_http_middleware *m =
+            &server->options.middleware[request->middleware++];
+        if (m->before)
+            result = m->before(request, m->arg);
+    }
+    return result;
+}
+
+static void log_failure(pf_http_request *request, int err)
+{
+    size_t len;
+    const char *method = pf__http_method_name(request->parser.method);
+    const char *path = pf_http_get_path(request, &len);
+    pf_log(PF_LOG_ERROR, "http-handler-failed", "method=%s path=%.*s error=%s answered=%d",
+           method, (int)len, path, strerror(-err),
+           request->stage == PF__HTTP_FINISHED || request->head_sent);
+}
+
+/* The handler has failed: 500, or, behind a beginning, an end that shows. */
+static void answer_failure(pf_http_request *request, int err)
+{
+    if (err != -EPIPE) /* a client that is gone is no news */
+        log_failure(request, err);
+    if (request->stage == PF__HTTP_FINISHED)
+        return;
+    if (request->head_sent || !request->conn ||
+        (pf_http_respond_error(request, 500) != 0 && request->stage != PF__HTTP_FINISHED))
+        (void)pf_http_abort(request);
+}
+
+void pf__http_take_result(pf_http_request *request, int result, bool may_be_later)
+{
+    bool finished = request->stage == PF__HTTP_FINISHED;
+    if (pf_loop_check(request->server->loop) == -ECHILD) {
+        request->stage = PF__HTTP_FINISHED; /* it has forked: the parent answers */
+        return;
+    }
+    if (result == PF_HTTP_LATER && !finished) {
+        request->later = true;
+        if (pf__http_request_keep(request) == 0)
+            return;
+        result = -ENOMEM;
+    }
+    if (result == 0 && !finished && !may_be_later)
+        result = -ENODATA;
+    if (result < 0)
+        answer_failure(request, result);
+    else if (!finished)
+        request->later = true;
+}
+
+/* Will another request be read on this connection? Later, when the head is written, more
+ * reasons against it may have come. */
+static bool ends_connection(const pf_http_request *request)
+{
+    const struct pf_http_server_options *options = &request->server->options;
+    const struct pf__http_client *client = pf_conn_state(request->conn);
+    int64_t age = pf_loop_now(request->server->loop) - client->born_ns;
+    return !request->parser.keep_alive ||
+           /* What follows a CONNECT may be meant for the other end of a tunnel. */
+           request->parser.method == PF_HTTP_CONNECT ||
+           (options->requests_max && client->requests >= options->requests_max) ||
+           (options->age_max_ns && age >= options->age_max_ns);
+}
+
+void pf__http_dispatch(pf_http_request *request)
+{
+    request->stage = PF__HTTP_DISPATCHED;
+    request->closing = ends_connection(request);
+    pf__http_enter(request);
+    int result = call_middleware(request);
+    if (result >= 0 && request->stage != PF__HTTP_FINISHED)
+        result = call_route(request);
+    bool streams = request->route && (request->route->flags & PF_HTTP_STREAM);
+    pf__http_take_result(request, result, streams && !request->body_ended);
+    (void)pf__http_leave(request);
+}
