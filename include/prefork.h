@@ -15,6 +15,7 @@
 #include <prefork/poller.h>
 #include <prefork/process.h>
 #include <prefork/server.h>
+#include <prefork/stream.h>
 #include <prefork/worker.h>
 
 #endif
