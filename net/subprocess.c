@@ -10,8 +10,6 @@
 
 #include "loop/member.h"
 
-#include <prefork/future.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -418,6 +416,14 @@ int pf_subprocess_start(pf_loop *loop, const struct pf_subprocess_options *optio
     return err;
 }
 
+/* Those who wait for it get -ECANCELED, unless it is set. */
+static void drop_future(pf_future *future)
+{
+    if (future)
+        (void)pf_future_cancel(future);
+    pf_future_unref(future);
+}
+
 void pf_subprocess_free(pf_subprocess *process)
 {
     if (!process || check(process) == -EPERM || process->freed)
@@ -427,8 +433,8 @@ void pf_subprocess_free(pf_subprocess *process)
         pf_stream_free(process->streams[i]);
     if (check(process) == 0)
         (void)pf_loop_remove_timeout(process->member.loop, process->timer);
-    pf_future_unref(process->ended);
-    pf_future_unref(process->ended_checked);
+    drop_future(process->ended);
+    drop_future(process->ended_checked);
     pf__member_part(&process->member);
     process->freed = true;
     if (!process->busy)
@@ -470,8 +476,7 @@ int pf_subprocess_set_exit_callback(pf_subprocess *process, pf_subprocess_fn *fn
     return err;
 }
 
-int pf_subprocess_wait_for_exit(pf_subprocess *process, bool checked,
-                                struct pf_future **out)
+int pf_subprocess_wait_for_exit(pf_subprocess *process, bool checked, pf_future **out)
 {
     int err = check(process);
     if (!err && !out)

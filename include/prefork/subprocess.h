@@ -21,6 +21,7 @@
 #define PREFORK_SUBPROCESS_H
 
 #include <prefork/base.h>
+#include <prefork/future.h>
 #include <prefork/loop.h>
 #include <prefork/stream.h>
 
@@ -88,9 +89,7 @@ PF_API int pf_subprocess_set_exit_callback(pf_subprocess *process, pf_subprocess
  * callback, and before it. With `check`, a status that is not 0 is its error -EPROTO. The
  * reference is yours. Returns 0, or what pf_future_new() answers.
  */
-struct pf_future;
-PF_API int pf_subprocess_wait_for_exit(pf_subprocess *process, bool check,
-                                       struct pf_future **out);
+PF_API int pf_subprocess_wait_for_exit(pf_subprocess *process, bool check, pf_future **out);
 
 /* Send it a signal. Returns 0, or -ESRCH (it has ended), -EINVAL, -EPERM. Never reaches
  * another process that has got its number. */
