@@ -240,7 +240,13 @@ static void signals_are_reset_and_descriptors_closed(void **unused)
     assert_int_equal(
         sscanf(seen.data, "SigBlk: %llx SigIgn: %llx %d", &blocks, &ignores, &fds), 3);
     assert_true(blocks == 0 && ignores == 0);
-    assert_true(fds <= 5); /* ls has its own for the folder, and may inherit the test's */
+    int expected = 4; /* 0 to 2, and ls has one for the folder */
+    for (int fd = 3; fd < 1024; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        expected +=
+            flags != -1 && !(flags & FD_CLOEXEC); /* what the test was started with */
+    }
+    assert_int_equal(fds, expected);
     close_stage();
 }
 
