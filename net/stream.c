@@ -200,9 +200,8 @@ static int read_ready(pf_stream *stream, size_t *n)
     case READ_UNTIL:
         return until_ready(stream, n);
     case READ_INTO:
-        fill_into(stream);
-        *n = read->got;
-        ready = read->got == read->n || (read->partial && read->got > 0);
+        *n = len < read->n - read->got ? read->got + len : read->n;
+        ready = *n == read->n || (read->partial && *n > 0);
         break;
     case READ_BYTES:
         *n = len < read->n ? len : read->n;
@@ -293,7 +292,10 @@ static ssize_t probe(pf_stream *stream)
 static ssize_t read_into(pf_stream *stream, bool *filled)
 {
     struct read *read = &stream->read;
+    fill_into(stream); /* first what came first */
     size_t left = read->n - read->got;
+    if (left == 0)
+        return 0;
     ssize_t n =
         stream->transport.ops->read(&stream->transport, read->into + read->got, left);
     if (n > 0)
@@ -436,6 +438,8 @@ static void tell_chunk(pf_stream *stream, size_t n)
 /* The read is over, with n bytes, before the call: which may ask for the next. */
 static void finish_read(pf_stream *stream, size_t n, int err)
 {
+    if (stream->read.kind == READ_INTO)
+        fill_into(stream);
     struct read read = stream->read;
     const char *data = read.into;
     stream->read.kind = READ_NONE;
@@ -453,7 +457,7 @@ static void fail_read(pf_stream *stream)
     if (read->kind == READ_TO_END)
         n = pf__stream_buffer_len(&stream->in);
     else if (read->kind == READ_INTO)
-        n = read->got;
+        (void)read_ready(stream, &n);
     bool is_end = read->kind == READ_TO_END || (read->kind == READ_CHUNKS && read->endless);
     finish_read(stream, n, is_end ? stream->error : reason(stream));
 }

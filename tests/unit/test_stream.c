@@ -873,6 +873,27 @@ static void closing_by_oneself_tells_the_close_callback_once(void **unused)
     }
 }
 
+static void read_that_is_refused_takes_nothing(void **unused)
+{
+    (void)unused;
+    char mine[8];
+    open_reader(UNIX, NULL);
+    asks(pf_stream_read_bytes(stream, 1, false, on_read, NULL), 0);
+    say("1234");
+    turn_until_seen("r");
+    asks(pf_stream_close(stream), 0);
+    asks(pf_stream_read_into(stream, mine, 8, false, on_read, NULL), -EPIPE);
+    asks(pf_stream_read_until(stream, "x", 1, on_read, NULL), -EPIPE);
+    assert_int_equal(pf_stream_buffered(stream), 3);
+    asks(pf_stream_read_into(stream, mine, 2, false, on_read, NULL), 0);
+    turn_until_seen("rr");
+    assert_read("23");
+    asks(pf_stream_read_until_close(stream, on_read, NULL), 0);
+    turn_until_seen("rrr");
+    assert_read("4");
+    shut();
+}
+
 static void idle_stream_with_a_close_callback_notices_the_end(void **unused)
 {
     (void)unused;
@@ -1207,6 +1228,54 @@ static void mistakes_are_answered(void **unused)
     shut();
 }
 
+static int context_now;
+
+static void *capture(void *arg)
+{
+    (void)arg;
+    return &context_now;
+}
+
+static void *enter(void *context, void *arg)
+{
+    (void)context, (void)arg;
+    context_now++;
+    return NULL;
+}
+
+static void leave_context(void *context, void *entered, void *arg)
+{
+    (void)context, (void)entered, (void)arg;
+    context_now--;
+}
+
+static int on_read_in_context(pf_stream *from, const char *data, size_t len, int err,
+                              void *arg)
+{
+    assert_int_equal(context_now, 1);
+    return on_read(from, data, len, err, arg);
+}
+
+static void callbacks_run_in_the_context_of_the_stream(void **unused)
+{
+    (void)unused;
+    struct pf_context_hooks hooks = {sizeof hooks,  capture, enter,
+                                     leave_context, NULL,    NULL};
+    int fds[2];
+    open_loop();
+    assert_int_equal(pf_loop_set_context_hooks(loop, &hooks), 0);
+    pair(UNIX, fds);
+    peer = fds[1];
+    assert_int_equal(pf_stream_new(loop, fds[0], NULL, &stream), 0);
+    asks(pf_stream_read_bytes(stream, 0, false, on_read_in_context, NULL), 0);
+    turn_until_seen("r");
+    asks(pf_stream_read_bytes(stream, 1, false, on_read_in_context, NULL), 0);
+    say("x");
+    turn_until_seen("rr");
+    assert_int_equal(context_now, 0);
+    shut();
+}
+
 /* ---- cost and scarcity ----------------------------------------------------------- */
 
 static int on_ping(pf_stream *from, const char *data, size_t len, int err, void *arg)
@@ -1324,6 +1393,7 @@ int main(void)
         pf_test(data_in_the_kernel_is_read_after_the_peer_has_closed),
         pf_test(pending_read_and_writes_are_told_before_the_close),
         pf_test(closing_by_oneself_tells_the_close_callback_once),
+        pf_test(read_that_is_refused_takes_nothing),
         pf_test(idle_stream_with_a_close_callback_notices_the_end),
         pf_test(idle_stream_takes_no_more_than_a_piece),
         pf_test(stream_closes_when_all_is_written),
@@ -1336,6 +1406,7 @@ int main(void)
         pf_test(foreign_thread_is_refused),
         pf_test(stream_outlives_its_loop_and_closes_once),
         pf_test(mistakes_are_answered),
+        pf_test(callbacks_run_in_the_context_of_the_stream),
         pf_test(request_and_answer_change_no_registration_and_allocate_nothing),
         pf_test(registration_that_fails_is_answered_or_closes),
         pf_test(every_allocation_may_fail),
