@@ -568,6 +568,127 @@ static void reads_asked_for_in_callbacks_do_not_starve_the_loop(void **unused)
     shut();
 }
 
+static void chunks_of_a_closed_stream_are_what_is_left(void **unused)
+{
+    (void)unused;
+    each_carrier(carrier)
+    {
+        open_reader(carrier, NULL);
+        asks(pf_stream_set_close_callback(stream, on_close, NULL), 0);
+        asks(pf_stream_read_bytes(stream, 1, false, on_read, NULL), 0);
+        say("1234");
+        leave();
+        turn_until_seen("r");
+        asks(pf_stream_read_bytes(stream, 1, false, on_read, NULL), 0);
+        turn_until_seen("rr");
+        asks(pf_stream_close(stream), 0);
+        turn_until_seen("rrc");
+        asks(pf_stream_read_chunks(stream, PF_STREAM_TO_END, on_chunk, on_read, NULL), 0);
+        turn_until_seen("rrckr");
+        assert_memory_equal(seen.data, "34", 2);
+        shut();
+    }
+}
+
+/* Numbers that look random and are the same in each run. */
+static uint32_t next_number(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+static size_t checked; /* bytes of the pattern that have been read */
+static uint32_t numbers;
+static char place[8192];
+
+static int on_piece(pf_stream *from, const char *data, size_t len, int err, void *arg)
+{
+    (void)arg;
+    assert_int_equal(err, 0);
+    for (size_t i = 0; i < len; i++)
+        assert_true(data[i] == pattern(checked + i));
+    checked += len;
+    size_t n = next_number(&numbers) % sizeof place;
+    switch (next_number(&numbers) % 5) {
+    case 0:
+        return pf_stream_read_bytes(from, n + 1, true, on_piece, NULL);
+    case 1:
+        return pf_stream_read_into(from, place, n, false, on_piece, NULL);
+    case 2:
+        return pf_stream_read_into(from, place, n + 1, true, on_piece, NULL);
+    case 3: /* every letter comes soon */
+        return pf_stream_read_until(from, "q", 1, on_piece, NULL);
+    default:
+        return pf_stream_read_bytes(from, n, false, on_piece, NULL);
+    }
+}
+
+static void reads_of_all_kinds_in_any_order_see_each_byte_once(void **unused)
+{
+    (void)unused;
+    each_carrier(carrier)
+    {
+        struct pf_stream_options options = {PF_STREAM_OPTIONS, .max_buffer_size = 10000,
+                                            .read_chunk_size = 3000};
+        static char much[65536];
+        size_t sent = 0, enough = 4 << 20;
+        checked = 0;
+        numbers = 1 + carrier;
+        open_reader(carrier, &options);
+        assert_int_equal(fcntl(peer, F_SETFL, O_NONBLOCK), 0);
+        asks(pf_stream_read_bytes(stream, 0, false, on_piece, NULL), 0);
+        int64_t last = real_time() + PF_TEST_DEADLINE_S * PF_SECOND;
+        while (checked < enough) {
+            size_t len = next_number(&numbers) % sizeof much;
+            for (size_t i = 0; i < len; i++)
+                much[i] = pattern(sent + i);
+            ssize_t n = write(peer, much, len);
+            sent += n > 0 ? (size_t)n : 0;
+            turn(1 + (int)(next_number(&numbers) % 3));
+            assert_false(pf_stream_closed(stream));
+            assert_true(real_time() < last);
+        }
+        shut();
+    }
+}
+
+static pf_stream *source;
+
+static int on_written(pf_stream *from, int err, void *arg)
+{
+    size_t *written = arg;
+    static char much[100000];
+    assert_int_equal(err, 0);
+    if (*written >= 10 << 20)
+        return 0;
+    for (size_t i = 0; i < sizeof much; i++)
+        much[i] = pattern(*written + i);
+    *written += sizeof much;
+    return pf_stream_write(from, much, sizeof much, on_written, arg);
+}
+
+static void ten_megabytes_flow_through_a_small_buffer(void **unused)
+{
+    (void)unused;
+    struct pf_stream_options small = {PF_STREAM_OPTIONS, .max_buffer_size = 10000,
+                                      .max_write_buffer_size = 100000};
+    each_carrier(carrier)
+    {
+        size_t written = 0;
+        checked = 0;
+        numbers = 7;
+        open_reader(carrier, &small);
+        assert_int_equal(pf_stream_new(loop, peer, &small, &source), 0);
+        peer = -1;
+        asks(on_written(source, 0, &written), 0);
+        asks(pf_stream_read_bytes(stream, 0, false, on_piece, NULL), 0);
+        turn_until(checked > (10 << 20) - 2 * sizeof place);
+        assert_true(written >= 10 << 20);
+        pf_stream_free(source);
+        shut();
+    }
+}
+
 /* ---- writing --------------------------------------------------------------------- */
 
 static char heard[2 << 20];
@@ -1380,6 +1501,9 @@ int main(void)
         pf_test(limit_of_the_buffer_is_exact_for_every_read),
         pf_test(long_read_until_looks_at_each_byte_once),
         pf_test(reads_asked_for_in_callbacks_do_not_starve_the_loop),
+        pf_test(chunks_of_a_closed_stream_are_what_is_left),
+        pf_test(reads_of_all_kinds_in_any_order_see_each_byte_once),
+        pf_test(ten_megabytes_flow_through_a_small_buffer),
         pf_test(writes_arrive_in_order_and_are_told_from_the_loop),
         pf_test(large_write_waits_for_its_reader),
         pf_test(writing_to_a_peer_that_is_gone_closes_quietly),
