@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -427,6 +428,34 @@ static void every_allocation_may_fail(void **unused)
     is_old = false;
 }
 
+static void descriptors_may_run_out_at_any_point(void **unused)
+{
+    (void)unused;
+    on_both_kernels(old)
+    {
+        struct rlimit before, few;
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        for (int free_ones = 0, err = -EMFILE; err; free_ones++) {
+            open_stage();
+            int next = fcntl(0, F_DUPFD_CLOEXEC, 0), open_before = pf_test_count_fds() - 1;
+            close(next);
+            few = before;
+            few.rlim_cur = (rlim_t)(next + free_ones);
+            assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+            err = shell("exit 0",
+                        .standard = {PF_STDIO_STREAM, PF_STDIO_STREAM, PF_STDIO_NULL});
+            assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+            assert_true(err == 0 || err == -EMFILE);
+            if (err)
+                assert_int_equal(pf_test_count_fds(), open_before);
+            else
+                turn_until(seen.exits == 1);
+            close_stage();
+        }
+    }
+    is_old = false;
+}
+
 int main(void)
 {
     pf_backend_configure();
@@ -444,6 +473,7 @@ int main(void)
         pf_test(taken_sigchld_is_said_where_it_is_needed),
         pf_test(loop_that_closes_first_leaves_nothing_open),
         pf_test(every_allocation_may_fail),
+        pf_test(descriptors_may_run_out_at_any_point),
     };
     return cmocka_run_group_tests_name("subprocess", tests, NULL, NULL);
 }
