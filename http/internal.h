@@ -44,6 +44,7 @@ struct pf__http_client {
     uint32_t requests;
     uint16_t port;
     uint8_t family; /* AF_INET, AF_INET6, AF_UNIX */
+    bool said_all;  /* half-closed: nothing comes behind what stands */
     uint8_t address[16];
 };
 
@@ -89,7 +90,6 @@ struct pf_http_request {
     bool half_closed;
     bool body_paused, body_ended;
     bool blocking; /* on a thread of the executor: the loop leaves it alone */
-    bool continue_sent;
     size_t middleware; /* how many have seen it */
 
     /* what it is answered with */

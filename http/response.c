@@ -156,12 +156,14 @@ static char *put_length(char *to, uint64_t len)
     return put_text(to, "\r\n");
 }
 
-/* The last moment to decide whether the connection goes on: a drain may have begun, and a
- * body may be left unread. */
+/* The last moment to decide whether the connection goes on: a drain may have begun, the
+ * client have said all it will, and a body may be left unread. */
 static void decide_closing(pf_http_request *request)
 {
+    const struct pf__http_client *client = pf_conn_state(request->conn);
     size_t behind = request->later ? pf_conn_pending(request->conn) : request->rest;
-    if (!request->body_ended || (request->server->draining && behind == 0))
+    bool is_last = request->server->draining || client->said_all;
+    if (!request->body_ended || (is_last && behind == 0))
         request->closing = true;
 }
 

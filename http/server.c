@@ -143,11 +143,14 @@ void pf__http_request_end(pf_http_request *request)
 {
     pf_conn *conn = request->conn;
     if (conn) {
-        client_of(conn)->request = NULL;
+        struct pf__http_client *client = client_of(conn);
+        client->request = NULL;
         if (request->must_cut) {
             (void)pf_conn_abort(conn, -EPROTO);
         } else if (request->closing) {
             (void)pf_conn_close(conn, must_linger(request));
+        } else if (request->later && client->said_all && pf_conn_pending(conn) == 0) {
+            (void)pf_conn_close(conn, false);
         } else if (request->later) {
             pf_conn_set_deadline(conn, PF__HTTP_IDLE);
             pf_conn_go_on(conn);
@@ -198,8 +201,15 @@ static void refuse(pf_conn *conn, int status)
 
 /* ---- reading --------------------------------------------------------------------- */
 
-/* The head is complete. A streamed body's request is dispatched now. Returns 0 or -status.
- */
+/* Nobody wants more of it: answered early, or its connection is gone. */
+static bool is_over(const pf_http_request *request)
+{
+    return request->stage == PF__HTTP_FINISHED || !request->conn;
+}
+
+/* The head is complete. Whoever need not see the body first is asked now: a route that
+ * streams it, or nobody, for a client that waits to be told whether to send it. Returns 0
+ * or -status. */
 static int take_head(pf_http_request *request, size_t rest)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -207,25 +217,18 @@ static int take_head(pf_http_request *request, size_t rest)
     request->head_done = true;
     pf__http_route_request(request);
     int status = pf__http_admit_body(request);
-    if (status < 0 || !parser->has_body)
+    if (status < 0)
         return status;
+    bool waits = parser->expect_continue && parser->has_body && rest == 0;
+    bool streams = request->route && (request->route->flags & PF_HTTP_STREAM);
     request->body_began_ns = pf_loop_now(request->server->loop);
-    if (request->route && (request->route->flags & PF_HTTP_STREAM)) {
-        if (pf__http_request_keep(request) != 0)
-            return -503;
+    if (streams && pf__http_request_keep(request) != 0)
+        return -503;
+    if (streams || (waits && !request->route))
         pf__http_dispatch(request);
-        if (request->stage == PF__HTTP_FINISHED || !request->conn)
-            return 0; /* it wants no body */
-    }
-    if (parser->expect_continue && rest == 0 && !request->head_sent)
-        return pf_conn_write(request->conn, go_on, sizeof go_on - 1) == 0 ? 0 : -503;
-    return 0;
-}
-
-/* Nobody wants more of it: answered early, or its connection is gone. */
-static bool is_over(const pf_http_request *request)
-{
-    return request->stage == PF__HTTP_FINISHED || !request->conn;
+    if (!waits || is_over(request) || request->head_sent)
+        return 0;
+    return pf_conn_write(request->conn, go_on, sizeof go_on - 1) == 0 ? 0 : -503;
 }
 
 /* Parse on. Returns PF_HTTP_MORE, PF_HTTP_DONE or -status. */
@@ -338,6 +341,26 @@ static bool may_go_on(pf_conn *conn)
            pf_loop_check(server->loop) == 0; /* a handler may have forked */
 }
 
+/* The client has said all it will, and `standing` bytes of that have not been taken yet.
+ * They are, when the request before them is answered. Half a request gets no answer. */
+static void end_input(pf_conn *conn, size_t standing)
+{
+    pf_http_request *request = client_of(conn)->request;
+    bool is_asked = request && request->stage != PF__HTTP_READING;
+    if (pf_conn_get_state(conn) != PF_CONN_OPEN)
+        return;
+    if (is_asked && (request->body_ended || (request->body_paused && standing > 0))) {
+        if (!request->half_closed) {
+            request->half_closed = true;
+            pf__http_tell_gone(request, 0);
+        }
+    } else if (is_asked) {
+        (void)pf_conn_abort(conn, -ECONNRESET);
+    } else if (request || standing == 0) {
+        (void)pf_conn_close(conn, false);
+    }
+}
+
 static size_t on_data(pf_conn *conn, const char *data, size_t len)
 {
     pf_http_server *server = pf_conn_arg(conn);
@@ -352,22 +375,15 @@ static size_t on_data(pf_conn *conn, const char *data, size_t len)
         pf_conn_set_deadline(conn, PF__HTTP_IDLE);
     else if (request->stage != PF__HTTP_READING && request->body_ended)
         pf_conn_clear_deadline(conn);
+    if (client_of(conn)->said_all && pf_loop_check(server->loop) == 0)
+        end_input(conn, len - at);
     return at;
 }
 
-/* All complete requests are answered by now, but for one that the application has. Half of
- * one gets no answer. */
 static void on_eof(pf_conn *conn)
 {
-    pf_http_request *request = client_of(conn)->request;
-    if (!request || request->stage == PF__HTTP_READING) {
-        (void)pf_conn_close(conn, false);
-    } else if (!request->body_ended) {
-        (void)pf_conn_abort(conn, -ECONNRESET);
-    } else {
-        request->half_closed = request->closing = true;
-        pf__http_tell_gone(request, 0);
-    }
+    client_of(conn)->said_all = true;
+    end_input(conn, pf_conn_pending(conn));
 }
 
 static void on_drained(pf_conn *conn)

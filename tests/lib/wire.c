@@ -1,0 +1,425 @@
+/* wire.c - see wire.h. */
+#include "tests/lib/wire.h"
+
+#include "http/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void must(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+/* ---- the application ------------------------------------------------------------- */
+
+static int hello(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    return pf_http_respond(request, 200, "text/plain", "hello", 5);
+}
+
+static int echo(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    size_t len;
+    const void *body = pf_http_get_body(request, &len);
+    return pf_http_respond(request, 200, "application/octet-stream", body, len);
+}
+
+static int tell_method(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    size_t len;
+    const char *method = pf_http_get_method(request, &len);
+    return pf_http_respond(request, 200, "text/plain", method, len);
+}
+
+/* The capture that arg names. */
+static int tell_capture(pf_http_request *request, void *arg)
+{
+    char text[256];
+    int len = pf_http_get_capture(request, arg, text, sizeof text);
+    if (len < 0)
+        return pf_http_respond_error(request, len == -ENOBUFS ? 414 : 400);
+    return pf_http_respond(request, 200, "text/plain", text, (size_t)len);
+}
+
+static int stream_chunks(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    int err = pf_http_write(request, "one", 3);
+    if (!err)
+        err = pf_http_write(request, "two", 3);
+    if (!err)
+        err = pf_http_write(request, "three", 5);
+    return err ? err : pf_http_finish(request);
+}
+
+static int respond_later(pf_loop *loop, void *arg)
+{
+    (void)loop;
+    int err = pf_http_respond(arg, 200, "text/plain", "later", 5);
+    must(err == 0 || err == -EPIPE);
+    return 0;
+}
+
+static int later(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    pf_timer timer;
+    int err = pf_loop_call_later(pf_http_get_loop(request), PF_WIRE_LATER, respond_later,
+                                 request, &timer);
+    return err ? err : PF_HTTP_LATER;
+}
+
+/* Whoever has a request has to finish it, whatever becomes of the client. */
+static void give_up(pf_http_request *request, int reason, void *arg)
+{
+    (void)arg;
+    if (reason)
+        (void)pf_http_abort(request);
+}
+
+static int take_body(pf_http_request *request, pf_http_body_fn *fn)
+{
+    int err = pf_http_on_body(request, fn, NULL);
+    return err ? err : pf_http_on_gone(request, give_up, NULL);
+}
+
+/* The application's counter of an upload is its data pointer itself. */
+static int count_body(pf_http_request *request, const void *data, size_t len, void *arg)
+{
+    (void)data, (void)arg;
+    uintptr_t count = (uintptr_t)pf_http_get_data(request) + len;
+    pf_http_set_data(request, (void *)count); /* NOLINT: a number */
+    if (len > 0)
+        return 0;
+    char text[32];
+    int n = snprintf(text, sizeof text, "%zu", (size_t)count);
+    return pf_http_respond(request, 200, "text/plain", text, (size_t)n);
+}
+
+static int upload(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    return take_body(request, count_body);
+}
+
+static int mirror_body(pf_http_request *request, const void *data, size_t len, void *arg)
+{
+    (void)arg;
+    return len > 0 ? pf_http_write(request, data, len) : pf_http_finish(request);
+}
+
+static int mirror(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    return take_body(request, mirror_body);
+}
+
+static int refuse(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    return pf_http_respond_error(request, 401);
+}
+
+static char id[] = "id", path[] = "path";
+
+static const struct pf_http_resource table = {
+    .size = sizeof table, .get = tell_method, .put = tell_method, .del = tell_method};
+
+const struct pf_http_route pf_wire_routes[] = {
+    {.method = "GET", .path = "/", .handler = hello},
+    {.method = "GET", .path = "/chunks", .handler = stream_chunks},
+    {.method = "GET", .path = "/users/{id}", .handler = tell_capture, .arg = id},
+    {.method = "GET", .path = "/files/{path...}", .handler = tell_capture, .arg = path},
+    {.method = "POST", .path = "/echo", .handler = echo},
+    {.method = "POST", .path = "/upload", .handler = upload, .flags = PF_HTTP_STREAM},
+    {.method = "POST", .path = "/mirror", .handler = mirror, .flags = PF_HTTP_STREAM},
+    {.method = "POST", .path = "/refuse", .handler = refuse, .flags = PF_HTTP_STREAM},
+    {.path = "/later", .handler = later},
+    {.path = "/any", .handler = tell_method},
+    {.path = "/table", .resource = &table},
+    {0}};
+
+/* ---- the server ------------------------------------------------------------------ */
+
+static int64_t read_clock(void *arg)
+{
+    const struct pf_wire *wire = arg;
+    return wire->now;
+}
+
+static void on_request(void *arg, pf_http_request *request, int status, uint64_t bytes,
+                       int64_t duration_ns)
+{
+    (void)status, (void)bytes, (void)duration_ns;
+    struct pf_wire *wire = arg;
+    wire->responses++;
+    if (wire->said < PF_WIRE_ANSWERS_MAX)
+        wire->to_head[wire->said++] =
+            request->head_done && request->parser.method == PF_HTTP_HEAD;
+}
+
+static void on_gone(void *arg, int fd)
+{
+    (void)fd;
+    struct pf_wire *wire = arg;
+    wire->gone++;
+}
+
+static const struct pf_http_observer observer = {.on_request = on_request,
+                                                 .on_gone = on_gone};
+
+void pf_wire_options(struct pf_http_server_options *options)
+{
+    *options = (struct pf_http_server_options){.routes = pf_wire_routes,
+                                               .head_timeout_ns = PF_WIRE_HEAD_TIMEOUT,
+                                               .idle_timeout_ns = PF_WIRE_IDLE_TIMEOUT,
+                                               .body_timeout_ns = PF_WIRE_BODY_TIMEOUT,
+                                               .body_max = PF_WIRE_BODY_MAX};
+}
+
+void pf_wire_start(struct pf_wire *wire, const struct pf_http_server_options *options)
+{
+    struct pf_http_server_options http;
+    memset(wire, 0, sizeof *wire);
+    wire->now = 1000 * PF_SECOND;
+    wire->client = -1;
+    pf_wire_options(&http);
+    if (options)
+        http = *options;
+    http.observer = &observer;
+    http.observer_arg = wire;
+    struct pf_loop_options loop = PF_LOOP_OPTIONS_INIT;
+    loop.clock = read_clock;
+    loop.clock_arg = wire;
+    must(pf_loop_new(&loop, &wire->loop) == 0);
+    must(pf_http_server_new(wire->loop, &http, &wire->server) == 0);
+}
+
+void pf_wire_stop(struct pf_wire *wire)
+{
+    pf_wire_leave(wire);
+    pf_http_server_free(wire->server);
+    must(pf_loop_close(wire->loop, false) == 0);
+    pf_loop_unref(wire->loop);
+    free(wire->heard);
+    wire->heard = NULL;
+}
+
+/* ---- the client ------------------------------------------------------------------ */
+
+void pf_wire_turn(struct pf_wire *wire)
+{
+    int n;
+    while ((n = pf_loop_turn(wire->loop, 0)) > 0)
+        ;
+    must(n == 0);
+}
+
+static void hear(struct pf_wire *wire)
+{
+    static char piece[65536];
+    ssize_t n;
+    if (wire->client < 0)
+        return;
+    while ((n = recv(wire->client, piece, sizeof piece, 0)) > 0) {
+        wire->heard = realloc(wire->heard, wire->len + (size_t)n);
+        must(wire->heard != NULL);
+        memcpy(wire->heard + wire->len, piece, (size_t)n);
+        wire->len += (size_t)n;
+        pf_wire_turn(wire); /* there may be more, now that there is room */
+    }
+    wire->ended = n == 0;
+    wire->error = n == -1 && errno != EAGAIN ? errno : 0;
+}
+
+void pf_wire_advance(struct pf_wire *wire, int64_t ns)
+{
+    wire->now += ns;
+    pf_wire_turn(wire);
+    hear(wire);
+}
+
+void pf_wire_leave(struct pf_wire *wire)
+{
+    if (wire->client >= 0)
+        close(wire->client);
+    wire->client = -1;
+    pf_wire_turn(wire);
+    for (int n = 0; wire->server->living; n++) { /* what the application has, it finishes */
+        must(n < 100);
+        pf_wire_advance(wire, PF_WIRE_LATER);
+    }
+}
+
+void pf_wire_connect(struct pf_wire *wire)
+{
+    int pair[2];
+    pf_wire_leave(wire);
+    free(wire->heard);
+    wire->heard = NULL;
+    wire->len = 0;
+    wire->ended = false;
+    wire->error = wire->said = 0;
+    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+    must(pf_http_server_adopt(wire->server, pair[0], NULL) == 0);
+    wire->client = pair[1];
+}
+
+bool pf_wire_say(struct pf_wire *wire, const char *bytes, size_t len)
+{
+    for (int stuck = 0; len > 0 && stuck < 2;) {
+        ssize_t n = send(wire->client, bytes, len, MSG_NOSIGNAL);
+        if (n == -1 && errno != EAGAIN)
+            return false;
+        stuck = n > 0 ? 0 : stuck + 1;
+        bytes += n > 0 ? n : 0;
+        len -= n > 0 ? (size_t)n : 0;
+        pf_wire_turn(wire);
+        hear(wire);
+    }
+    return len == 0;
+}
+
+static bool application_has_one(const struct pf_wire *wire)
+{
+    const pf_http_request *request = wire->server->living;
+    while (request && (!request->conn || request->stage == PF__HTTP_READING ||
+                       !request->later || !request->body_ended))
+        request = request->next;
+    return request != NULL;
+}
+
+void pf_wire_settle(struct pf_wire *wire)
+{
+    pf_wire_turn(wire);
+    hear(wire);
+    while (application_has_one(wire))
+        pf_wire_advance(wire, PF_WIRE_LATER);
+}
+
+/* ---- what was said --------------------------------------------------------------- */
+
+struct telling {
+    struct pf_wire *wire;
+    FILE *out;
+    enum pf_wire_detail detail;
+    size_t at;
+    int answers;
+    bool over; /* the last answer said that it was the last */
+};
+
+static void put_fields(struct telling *telling, const struct pf_http_parser *parser)
+{
+    const char *base = telling->wire->heard + telling->at;
+    for (uint32_t i = 0; i < parser->field_count; i++) {
+        const struct pf_http_field *field = &parser->fields[i];
+        if (field->name.len == 4 && strncasecmp(base + field->name.at, "Date", 4) == 0)
+            continue;
+        fprintf(telling->out, " {%.*s: %.*s}", (int)field->name.len, base + field->name.at,
+                (int)field->value.len, base + field->value.at);
+    }
+}
+
+/* Returns what ended it: PF_HTTP_DONE, PF_HTTP_MORE, or something negative. */
+static int read_answer(struct telling *telling, struct pf_http_parser *parser, size_t *used,
+                       FILE *body)
+{
+    const struct pf_wire *wire = telling->wire;
+    for (;;) {
+        struct pf_http_span span;
+        int progress = pf__http_parser_run(parser, wire->heard + telling->at,
+                                           wire->len - telling->at, used, &span);
+        if (progress == PF_HTTP_BODY)
+            fwrite(wire->heard + telling->at + span.at, 1, span.len, body);
+        else if (progress == PF_HTTP_MORE && wire->ended)
+            return pf__http_parser_eof(parser) == PF_HTTP_DONE ? PF_HTTP_DONE : progress;
+        else if (progress != PF_HTTP_HEAD_DONE)
+            return progress;
+    }
+}
+
+/* Returns whether another one may follow. */
+static bool tell_one(struct telling *telling)
+{
+    struct pf_wire *wire = telling->wire;
+    struct pf_http_parser parser;
+    char *body = NULL;
+    size_t body_len, used = 0;
+    bool to_head = telling->answers < wire->said && wire->to_head[telling->answers];
+    if (telling->over) {
+        fputs("spilled ", telling->out);
+        return false;
+    }
+    FILE *sink = open_memstream(&body, &body_len);
+    must(sink != NULL);
+    pf__http_parser_start(&parser, PF_HTTP_RESPONSE, to_head);
+    int progress = read_answer(telling, &parser, &used, sink);
+    fclose(sink);
+    if (progress == PF_HTTP_DONE && parser.status < 200) {
+        wire->interim++;
+    } else if (progress >= 0 && parser.head_len > 0) {
+        bool is_full = telling->detail == PF_WIRE_FULL;
+        fprintf(telling->out, "%u", parser.status);
+        if (is_full)
+            put_fields(telling, &parser);
+        if (body_len > 0 && (is_full || parser.status < 300)) {
+            fputc('[', telling->out);
+            for (size_t i = 0; i < body_len; i++)
+                fputc(body[i] ? body[i] : '@', telling->out);
+            fputc(']', telling->out);
+        }
+        fputc(' ', telling->out);
+        telling->answers++;
+        telling->over = !parser.keep_alive;
+    }
+    free(body);
+    telling->at += used;
+    if (progress == PF_HTTP_MORE)
+        fputs("cut ", telling->out);
+    if (progress < 0)
+        fputs("malformed ", telling->out);
+    return progress == PF_HTTP_DONE;
+}
+
+char *pf_wire_tell(struct pf_wire *wire, enum pf_wire_detail detail)
+{
+    char *text = NULL;
+    size_t len;
+    struct telling telling = {.wire = wire, .detail = detail};
+    telling.out = open_memstream(&text, &len);
+    must(telling.out != NULL);
+    wire->interim = 0;
+    while (telling.at < wire->len && tell_one(&telling))
+        ;
+    fputs(wire->error ? "reset" : wire->ended ? "closed" : "open", telling.out);
+    fclose(telling.out);
+    return text;
+}
+
+char *pf_wire_exchange(struct pf_wire *wire, const char *in, size_t len, size_t cut,
+                       enum pf_wire_detail detail)
+{
+    pf_wire_connect(wire);
+    size_t at = 0;
+    bool taken = true;
+    while (cut == PF_WIRE_BYTES && at < len && taken)
+        taken = pf_wire_say(wire, in + at++, 1);
+    if (cut < len && cut != PF_WIRE_BYTES) {
+        taken = pf_wire_say(wire, in, cut);
+        at = cut;
+    }
+    if (taken)
+        (void)pf_wire_say(wire, in + at, len - at);
+    pf_wire_settle(wire);
+    return pf_wire_tell(wire, detail);
+}
