@@ -105,6 +105,8 @@ static int request_on_worked(pf_loop *loop, pf_future *future, void *arg)
     pf_http_request *request = arg;
     int result = 0;
     (void)pf_future_result(future, &result, NULL);
+    pf_future_unref(request->working);
+    request->working = NULL;
     struct pf__http_deferred *deferred = request->deferred;
     request->blocking = false;
     request->deferred = NULL;
@@ -142,10 +144,32 @@ int pf__http_run_blocking(pf_http_request *request)
         err = pf_loop_add_future(server->loop, future, request_on_worked, request);
         if (err && pf_future_cancel(future) == -EBUSY)
             err = 0; /* it runs: there is no way back, and it is cut at the server's end */
-        pf_future_unref(future);
+        if (err)
+            pf_future_unref(future);
+        else
+            request->working = future;
     }
     request->blocking = err == 0;
     return err ? err : PF_HTTP_LATER;
+}
+
+/* Asked for, so that nobody reports that nobody did. */
+static int on_forgotten(pf_loop *loop, pf_future *future, void *arg)
+{
+    (void)loop, (void)arg;
+    int error;
+    (void)pf_future_result(future, &error, NULL);
+    return 0;
+}
+
+void pf__http_blocking_forget(pf_http_request *request)
+{
+    pf_loop *loop = request->server->loop;
+    if (!request->working)
+        return;
+    (void)pf_loop_remove_future(loop, request->working, request_on_worked, request);
+    (void)pf_loop_add_future(loop, request->working, on_forgotten, NULL);
+    pf_future_unref(request->working);
 }
 
 void pf__http_blocking_fini(pf_http_server *server)

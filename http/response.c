@@ -257,7 +257,7 @@ static int write_together(pf_http_request *request, const struct pf__http_answer
     return err;
 }
 
-int pf__http_answer(pf_http_request *request, const struct pf__http_answer *answer)
+static int answer_client(pf_http_request *request, const struct pf__http_answer *answer)
 {
     if (!request->conn) {
         finish(request, answer->status);
@@ -277,6 +277,14 @@ int pf__http_answer(pf_http_request *request, const struct pf__http_answer *answ
         return err;
     request->bytes_out += err ? 0 : len;
     finish(request, answer->status);
+    return err;
+}
+
+int pf__http_answer(pf_http_request *request, const struct pf__http_answer *answer)
+{
+    pf__http_enter(request);
+    int err = answer_client(request, answer);
+    (void)pf__http_leave(request);
     return err;
 }
 
@@ -579,7 +587,12 @@ int pf_http_set_length(pf_http_request *request, uint64_t len)
 int pf_http_flush(pf_http_request *request)
 {
     int err = check_stream(request);
-    return err || request->head_sent ? err : send_head(request, NULL);
+    if (err || request->head_sent)
+        return err;
+    pf__http_enter(request);
+    err = send_head(request, NULL);
+    (void)pf__http_leave(request);
+    return err;
 }
 
 /* A chunk in one piece: its size, the data, a line end. */
@@ -721,6 +734,8 @@ int pf_http_respond_file(pf_http_request *request, const char *content_type, int
     }
     pf__http_enter(request);
     err = send_file(request, content_type, fd, offset, len);
+    if (err && request->head_sent) /* a head without its body: what followed would be it */
+        request->must_cut = true;
     if (!err || request->head_sent || !request->conn)
         finish(request, status_of(request));
     (void)pf__http_leave(request);

@@ -93,6 +93,9 @@ static void free_request(pf_http_request *request)
 {
     pf_http_server *server = request->server;
     delist(&server->living, request);
+    if (request->is_soon)
+        (void)pf_loop_remove_timeout(server->loop, request->soon);
+    pf__http_blocking_forget(request);
     free(request->head_copy);
     free(request->body_copy);
     pf__http_deferred_drop(request->deferred);
@@ -161,12 +164,19 @@ void pf__http_request_end(pf_http_request *request)
 
 /* ---- ends ------------------------------------------------------------------------ */
 
-/* The application keeps it, without its connection. */
+/* The application keeps it, without its connection. If that broke inside a call, the
+ * application is told behind it, in the next turn; without memory it has only the answer of
+ * that call. */
 static void detach(pf_http_request *request, int reason)
 {
     client_of(request->conn)->request = NULL;
     request->conn = NULL;
-    pf__http_tell_gone(request, reason);
+    if (request->running == 0) {
+        pf__http_tell_gone(request, reason);
+    } else if (request->stage == PF__HTTP_DISPATCHED) {
+        request->gone_due = reason;
+        (void)pf__http_request_soon(request);
+    }
 }
 
 /* Answer with an error and close, without losing the answer to a reset. What has been read
@@ -207,12 +217,20 @@ static bool is_over(const pf_http_request *request)
     return request->stage == PF__HTTP_FINISHED || !request->conn;
 }
 
+int pf__http_go_on(pf_http_request *request)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    if (!request->continue_due || request->head_sent)
+        return 0;
+    request->continue_due = false;
+    return pf_conn_write(request->conn, go_on, sizeof go_on - 1);
+}
+
 /* The head is complete. Whoever need not see the body first is asked now: a route that
  * streams it, or nobody, for a client that waits to be told whether to send it. Returns 0
  * or -status. */
 static int take_head(pf_http_request *request, size_t rest)
 {
-    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     const struct pf_http_parser *parser = &request->parser;
     request->head_done = true;
     pf__http_route_request(request);
@@ -226,12 +244,13 @@ static int take_head(pf_http_request *request, size_t rest)
         return -503;
     if (streams || (waits && !request->route))
         pf__http_dispatch(request);
-    if (!waits || is_over(request) || request->head_sent)
+    request->continue_due = waits;
+    if (is_over(request) || request->body_paused)
         return 0;
-    return pf_conn_write(request->conn, go_on, sizeof go_on - 1) == 0 ? 0 : -503;
+    return pf__http_go_on(request) == 0 ? 0 : -503;
 }
 
-/* Parse on. Returns PF_HTTP_MORE, PF_HTTP_DONE or -status. */
+/* Parse on, up to a pause. Returns PF_HTTP_MORE, PF_HTTP_DONE or -status. */
 static int read_message(pf_http_request *request, const char *data, size_t len)
 {
     for (;;) {
@@ -246,7 +265,7 @@ static int read_message(pf_http_request *request, const char *data, size_t len)
             return progress;
         if (progress < 0)
             return progress;
-        if (is_over(request))
+        if (is_over(request) || request->body_paused)
             return PF_HTTP_MORE;
     }
 }
@@ -263,7 +282,7 @@ static bool is_too_slow(const pf_http_request *request)
 /* The message goes on in a later read. Until its head is complete the connection keeps the
  * bytes; then they are used up, and the request keeps the head. Returns how many bytes are
  * used up, or -status. */
-static int keep_message(pf_http_request *request, size_t len)
+static int keep_message(pf_http_request *request)
 {
     if (!request->head_done)
         return 0;
@@ -271,10 +290,11 @@ static int keep_message(pf_http_request *request, size_t len)
         return -408;
     if (pf__http_request_keep(request) != 0)
         return -503;
+    size_t used = request->used;
     request->used = 0;
     if (!request->body_paused)
         pf_conn_set_deadline(request->conn, PF__HTTP_BODY);
-    return (int)len; /* of one read */
+    return (int)used; /* of one read */
 }
 
 static void complete_message(pf_http_request *request, size_t rest)
@@ -315,7 +335,7 @@ static size_t take_message(pf_conn *conn, const char *data, size_t len)
     int progress = read_message(request, data, len);
     size_t used = request->used;
     if (progress == PF_HTTP_MORE && !is_over(request)) {
-        int kept = keep_message(request, len);
+        int kept = keep_message(request);
         used = kept > 0 ? (size_t)kept : 0;
         progress = kept < 0 ? kept : progress;
         if (is_new && !request->head_done)
@@ -324,9 +344,42 @@ static size_t take_message(pf_conn *conn, const char *data, size_t len)
     if (progress == PF_HTTP_DONE)
         complete_message(request, len - used);
     bool inherited = pf_loop_check(request->server->loop) == -ECHILD;
-    if (pf__http_leave(request) && progress < 0 && !inherited)
+    if (!pf__http_leave(request))
+        return used;
+    if (!request->conn && request->stage == PF__HTTP_READING)
+        free_request(request); /* it broke over a 100 */
+    else if (progress < 0 && request->conn && !inherited)
         refuse(conn, -progress);
     return used;
+}
+
+/* ---- in the next turn ------------------------------------------------------------ */
+
+static int request_on_soon(pf_loop *loop, void *arg)
+{
+    (void)loop;
+    pf_http_request *request = arg;
+    pf_conn *conn = request->conn;
+    request->is_soon = false;
+    if (!conn) {
+        if (request->gone_due)
+            pf__http_tell_gone(request, request->gone_due);
+    } else if (!request->body_ended && !request->body_paused) {
+        pf__http_date_refresh(&request->server->date);
+        pf_conn_clear_deadline(conn);
+        (void)take_message(conn, "", 0);
+    }
+    return 0;
+}
+
+int pf__http_request_soon(pf_http_request *request)
+{
+    if (request->is_soon)
+        return 0;
+    int err = pf_loop_call_later(request->server->loop, 0, request_on_soon, request,
+                                 &request->soon);
+    request->is_soon = err == 0;
+    return err;
 }
 
 /* ---- a connection ---------------------------------------------------------------- */
@@ -341,6 +394,13 @@ static bool may_go_on(pf_conn *conn)
            pf_loop_check(server->loop) == 0; /* a handler may have forked */
 }
 
+/* Nothing is missing of it, though a pause may keep it from being complete. */
+static bool has_come(const pf_http_request *request)
+{
+    const struct pf_http_parser *parser = &request->parser;
+    return request->body_ended || (!parser->chunked && parser->body_left == 0);
+}
+
 /* The client has said all it will, and `standing` bytes of that have not been taken yet.
  * They are, when the request before them is answered. Half a request gets no answer. */
 static void end_input(pf_conn *conn, size_t standing)
@@ -349,7 +409,7 @@ static void end_input(pf_conn *conn, size_t standing)
     bool is_asked = request && request->stage != PF__HTTP_READING;
     if (pf_conn_get_state(conn) != PF_CONN_OPEN)
         return;
-    if (is_asked && (request->body_ended || (request->body_paused && standing > 0))) {
+    if (is_asked && (has_come(request) || (request->body_paused && standing > 0))) {
         if (!request->half_closed) {
             request->half_closed = true;
             pf__http_tell_gone(request, 0);
@@ -406,6 +466,8 @@ static void on_deadline(pf_conn *conn)
         return;
     }
     pf__http_date_refresh(&server->date);
+    if (!client_of(conn)->request->head_done) /* its bytes may be anywhere by now */
+        pf__http_parser_start(&client_of(conn)->request->parser, PF_HTTP_REQUEST, false);
     refuse(conn, 408);
 }
 

@@ -125,8 +125,8 @@ static void methods_are_known_allowed_or_neither(void **state)
     pf_wire_start(&wire, NULL);
     assert_heard("POST / HTTP/1.1\r\n" HOST "\r\n", "{Allow: GET, HEAD, OPTIONS}", true);
     assert_heard("TRACE / HTTP/1.1\r\n" HOST "Cookie: secret\r\n\r\n", "secret", false);
-    assert_heard("OPTIONS /echo HTTP/1.1\r\n" HOST "\r\n", "204 {Server: prefork} {Allow: ",
-                 true);
+    assert_heard("OPTIONS /echo HTTP/1.1\r\n" HOST "\r\n",
+                 "204 {Server: prefork} {Allow: ", true);
     pf_wire_stop(&wire);
 }
 
@@ -147,7 +147,8 @@ static void the_four_forms_of_a_target(void **state)
 static void an_escape_is_decoded_once_or_refused(void **state)
 {
     (void)state;
-    ASSERT_ROWS({GET("/users/a%20b"), "200[a b] open"}, {GET("/users/%2525"), "200[%25] open"},
+    ASSERT_ROWS({GET("/users/a%20b"), "200[a b] open"},
+                {GET("/users/%2525"), "200[%25] open"},
                 {GET("/users/a%2Fb"), "200[a/b] open"}, {GET("/users/%zz"), "400 closed"},
                 {GET("/users/%4"), "400 closed"}, {GET("/users/%"), "400 closed"},
                 {GET("/files/a/%62"), "200[a/b] open"});
@@ -244,20 +245,20 @@ static void a_body_nobody_asked_for_is_read_and_dropped(void **state)
 static void a_request_without_length_or_coding_has_no_body(void **state)
 {
     (void)state;
-    ASSERT_ROWS({POST("/echo") "\r\n" GOOD, "200 200[hello] open"},
-                {POST("/echo") "Content-Length: 0\r\n\r\n" GOOD, "200 200[hello] open"},
-                {POST("/echo") "Content-Length: 3\r\n\r\nabc" GOOD,
-                 "200[abc] 200[hello] open"});
+    ASSERT_ROWS(
+        {POST("/echo") "\r\n" GOOD, "200 200[hello] open"},
+        {POST("/echo") "Content-Length: 0\r\n\r\n" GOOD, "200 200[hello] open"},
+        {POST("/echo") "Content-Length: 3\r\n\r\nabc" GOOD, "200[abc] 200[hello] open"});
 }
 
 static void a_body_may_be_empty_wherever_it_goes(void **state)
 {
     (void)state;
-    ASSERT_ROWS({POST("/upload") "\r\n" GOOD, "200[0] 200[hello] open"},
-                {POST("/upload") "Content-Length: 0\r\n\r\n" GOOD,
-                 "200[0] 200[hello] open"},
-                {CHUNKED("/upload") "0\r\n\r\n" GOOD, "200[0] 200[hello] open"},
-                {POST("/mirror") "\r\n" GOOD, "200 200[hello] open"});
+    ASSERT_ROWS(
+        {POST("/upload") "\r\n" GOOD, "200[0] 200[hello] open"},
+        {POST("/upload") "Content-Length: 0\r\n\r\n" GOOD, "200[0] 200[hello] open"},
+        {CHUNKED("/upload") "0\r\n\r\n" GOOD, "200[0] 200[hello] open"},
+        {POST("/mirror") "\r\n" GOOD, "200 200[hello] open"});
 }
 
 static void a_body_left_unread_ends_the_connection(void **state)
@@ -282,7 +283,8 @@ static void chunks_have_their_freedoms(void **state)
         {CHUNKED("/echo") "0003\r\nabc\r\n000;x\r\n\r\n" GOOD, "200[abc] 200[hello] open"},
         {CHUNKED("/echo") "3\r\nabc\r\n0\r\nX-Trailer: y\r\n\r\n" GOOD,
          "200[abc] 200[hello] open"},
-        {CHUNKED("/mirror") "3\r\nabc\r\n2\r\nde\r\n0\r\nX: y\r\n\r\n", "200[abcde] closed"},
+        {CHUNKED("/mirror") "3\r\nabc\r\n2\r\nde\r\n0\r\nX: y\r\n\r\n",
+         "200[abcde] closed"},
         {CHUNKED("/upload") "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n" GOOD,
          "200[5] 200[hello] open"});
 }
@@ -293,7 +295,8 @@ static void a_connection_is_kept_by_what_its_fields_say(void **state)
 {
     (void)state;
     ASSERT_ROWS(
-        {"GET / HTTP/1.1\r\n" HOST "Connection: x, CLOSE\r\n\r\n" GOOD, "200[hello] closed"},
+        {"GET / HTTP/1.1\r\n" HOST "Connection: x, CLOSE\r\n\r\n" GOOD,
+         "200[hello] closed"},
         {"GET / HTTP/1.1\r\n" HOST "Connection: x\r\nConnection: close\r\n\r\n" GOOD,
          "200[hello] closed"},
         {"GET / HTTP/1.1\r\n" HOST "Connection: close, keep-alive\r\n\r\n" GOOD,
@@ -365,20 +368,21 @@ static void a_drain_says_good_bye_to_the_busy_and_closes_the_idle(void **state)
 static void answers_come_in_the_order_of_the_requests(void **state)
 {
     (void)state;
-    ASSERT_ROWS(
-        {GET("/later") GET("/users/2") GET("/later") GET("/users/4"),
-         "200[later] 200[2] 200[later] 200[4] open"},
-        {POST("/echo") "Content-Length: 1\r\n\r\n1" CHUNKED("/upload") "1\r\n2\r\n0\r\n\r\n" GET(
-             "/later") POST("/echo") "Content-Length: 1\r\n\r\n4",
-         "200[1] 200[1] 200[later] 200[4] open"});
+    ASSERT_ROWS({GET("/later") GET("/users/2") GET("/later") GET("/users/4"),
+                 "200[later] 200[2] 200[later] 200[4] open"},
+                {POST("/echo") "Content-Length: 1\r\n\r\n1" CHUNKED(
+                     "/upload") "1\r\n2\r\n0\r\n\r\n" GET("/later")
+                     POST("/echo") "Content-Length: 1\r\n\r\n4",
+                 "200[1] 200[1] 200[later] 200[4] open"});
 }
 
 static void what_is_wrong_is_answered_behind_what_is_right(void **state)
 {
     (void)state;
-    ASSERT_ROWS({GOOD GET("/later") "no request\r\n\r\n" GOOD, "200[hello] 200[later] 400 closed"},
-                {GET("/chunks") "GET / HTTP/1.1\r\n\r\n" GOOD, "200[onetwothree] 400 closed"},
-                {GET("/none") "GET / HTTP/2.0\r\n\r\n" GOOD, "404 505 closed"});
+    ASSERT_ROWS(
+        {GOOD GET("/later") "no request\r\n\r\n" GOOD, "200[hello] 200[later] 400 closed"},
+        {GET("/chunks") "GET / HTTP/1.1\r\n\r\n" GOOD, "200[onetwothree] 400 closed"},
+        {GET("/none") "GET / HTTP/2.0\r\n\r\n" GOOD, "404 505 closed"});
 }
 
 /* ---- 100-continue ---------------------------------------------------------------- */
@@ -386,8 +390,7 @@ static void what_is_wrong_is_answered_behind_what_is_right(void **state)
 /* What is answered to a head alone, and whether it is told to go on. */
 static void assert_head_alone(const char *head, const char *told, int interim)
 {
-    char *heard =
-        pf_wire_exchange(&wire, head, strlen(head), PF_WIRE_WHOLE, PF_WIRE_BRIEF);
+    char *heard = pf_wire_exchange(&wire, head, strlen(head), PF_WIRE_WHOLE, PF_WIRE_BRIEF);
     assert_string_equal(heard, told);
     assert_int_equal(wire.interim, interim);
     free(heard);
@@ -402,6 +405,11 @@ static void a_client_is_told_to_go_on_only_if_it_waits(void **state)
     assert_told("200[abc] open");
     assert_head_alone(POST("/upload") EXPECT "Content-Length: 3\r\n\r\n", "open", 1);
     assert_head_alone(POST("/echo") EXPECT "Transfer-Encoding: chunked\r\n\r\n", "open", 1);
+    static const char head[] = POST("/echo") EXPECT "Content-Length: 3\r\n\r\n";
+    for (size_t n = 0; n < sizeof head - 1; n++) {
+        free(pf_wire_exchange(&wire, head, sizeof head - 1, n, PF_WIRE_BRIEF));
+        assert_int_equal(wire.interim, 1);
+    }
     assert_head_alone(POST("/echo") EXPECT "Content-Length: 3\r\n\r\na", "open", 0);
     assert_head_alone(POST("/echo") EXPECT "Content-Length: 0\r\n\r\n", "200 open", 0);
     assert_head_alone(POST("/echo") EXPECT "\r\n", "200 open", 0);
@@ -432,11 +440,12 @@ static void a_client_that_waits_is_refused_without_going_on(void **state)
 static void an_upgrade_is_answered_as_if_it_had_not_been_asked_for(void **state)
 {
     (void)state;
-    ASSERT_ROWS({"GET / HTTP/1.1\r\n" HOST "Connection: upgrade\r\nUpgrade: h2c\r\n\r\n" GOOD,
-                 "200[hello] 200[hello] open"},
-                {POST("/echo") "Connection: Upgrade\r\nUpgrade: x\r\nContent-Length: 3\r\n\r\n"
-                               "abc" GOOD,
-                 "200[abc] 200[hello] open"});
+    ASSERT_ROWS(
+        {"GET / HTTP/1.1\r\n" HOST "Connection: upgrade\r\nUpgrade: h2c\r\n\r\n" GOOD,
+         "200[hello] 200[hello] open"},
+        {POST("/echo") "Connection: Upgrade\r\nUpgrade: x\r\nContent-Length: 3\r\n\r\n"
+                       "abc" GOOD,
+         "200[abc] 200[hello] open"});
 }
 
 /* ---- fields ---------------------------------------------------------------------- */

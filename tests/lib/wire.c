@@ -255,7 +255,8 @@ void pf_wire_leave(struct pf_wire *wire)
         close(wire->client);
     wire->client = -1;
     pf_wire_turn(wire);
-    for (int n = 0; wire->server->living; n++) { /* what the application has, it finishes */
+    for (int n = 0; wire->server && wire->server->living;
+         n++) { /* what the application has, it finishes */
         must(n < 100);
         pf_wire_advance(wire, PF_WIRE_LATER);
     }

@@ -17,11 +17,14 @@
 #ifndef PREFORK_TESTS_LIB_WIRE_H
 #define PREFORK_TESTS_LIB_WIRE_H
 
+#include "http/parser.h"
 #include "http/server.h"
+#include "net/conn.h"
 
 #define PF_WIRE_HEAD_TIMEOUT (1 * PF_SECOND)
 #define PF_WIRE_IDLE_TIMEOUT (5 * PF_SECOND)
 #define PF_WIRE_BODY_TIMEOUT (3 * PF_SECOND)
+#define PF_WIRE_STALL        PF_CONN_STALL_NS
 #define PF_WIRE_BODY_MAX     1000
 /* How long after it was asked /later answers. */
 #define PF_WIRE_LATER PF_MILLISECOND
@@ -47,19 +50,19 @@ struct pf_wire {
     /* what has been heard from it */
     char *heard;
     size_t len;
-    bool ended; /* the server will say no more */
-    int error;  /* errno that reading failed with */
+    bool ended;  /* the server will say no more */
+    int error;   /* errno that reading failed with */
     int interim; /* answers of 1xx among it; counted by pf_wire_tell() */
 
     /* what the server has told its observer, of all connections */
     int responses, gone;
-    int said; /* answers on the connection at hand */
+    int said;                          /* answers on the connection at hand */
     bool to_head[PF_WIRE_ANSWERS_MAX]; /* the n-th of them is to a HEAD: it has no body */
 };
 
-/* GET / and /chunks (streamed) and /users/{id} and /files/{path...}, POST /echo (collected),
- * /upload, /mirror and /refuse (bodies as they come), any method of /later (by a timer),
- * /any and, as a resource, /table. */
+/* GET / and /chunks (streamed) and /users/{id} and /files/{path...}, POST /echo
+ * (collected), /upload, /mirror and /refuse (bodies as they come), any method of /later (by
+ * a timer), /any and, as a resource, /table. */
 extern const struct pf_http_route pf_wire_routes[];
 
 /* Fill in *options for that application with the limits above. */
@@ -75,7 +78,8 @@ void pf_wire_connect(struct pf_wire *wire);
 /* Close our end; what the application still has it finishes: it is in `living` no more. */
 void pf_wire_leave(struct pf_wire *wire);
 
-/* Send, run the loop until it has nothing to do, hear. False: the server does not take it. */
+/* Send, run the loop until it has nothing to do, hear. False: the server does not take it.
+ */
 bool pf_wire_say(struct pf_wire *wire, const char *bytes, size_t len);
 void pf_wire_turn(struct pf_wire *wire);
 void pf_wire_advance(struct pf_wire *wire, int64_t ns);
@@ -84,8 +88,8 @@ void pf_wire_advance(struct pf_wire *wire, int64_t ns);
 void pf_wire_settle(struct pf_wire *wire);
 
 /* All that was heard, as text, and behind it "open" or "closed"; "malformed" where it is no
- * HTTP, "spilled" where something follows a last answer, "cut" where an answer is not whole.
- * Answers of 1xx are left out. Free it. */
+ * HTTP, "spilled" where something follows a last answer, "cut" where an answer is not
+ * whole. Answers of 1xx are left out. Free it. */
 char *pf_wire_tell(struct pf_wire *wire, enum pf_wire_detail detail);
 
 /* All of it: connect, say in[0..len) cut so, settle, tell. */
