@@ -7,7 +7,10 @@
 #include "tests/lib/test.h"
 
 #include "tests/lib/backend.h"
+#include "tests/lib/corpus.h"
 #include "tests/lib/wire.h"
+
+#include "tests/fuzz/fuzz_http_connection.c"
 
 #include <prefork/log.h>
 
@@ -876,6 +879,14 @@ static void a_server_may_go_while_handlers_block(void **state)
     }
 }
 
+/* ---- whatever -------------------------------------------------------------------- */
+
+static void what_was_tried_before_is_tried_again(void **state)
+{
+    (void)state;
+    assert_true(pf_test_corpus("tests/fuzz/corpus/connection", LLVMFuzzerTestOneInput) > 0);
+}
+
 int main(void)
 {
     pf_backend_configure();
@@ -906,6 +917,7 @@ int main(void)
         pf_test(a_pause_hands_over_nothing_until_it_ends),
         pf_test(a_client_that_waits_behind_a_pause_waits_for_its_end),
         pf_test(a_server_may_go_while_handlers_block),
+        pf_test(what_was_tried_before_is_tried_again),
     };
     return cmocka_run_group_tests_name("http attacks", tests, NULL, NULL);
 }

@@ -358,6 +358,7 @@ static bool tell_one(struct telling *telling)
     size_t body_len, used = 0;
     bool to_head = telling->answers < wire->said && wire->to_head[telling->answers];
     if (telling->over) {
+        wire->spilled = true;
         fputs("spilled ", telling->out);
         return false;
     }
@@ -385,10 +386,9 @@ static bool tell_one(struct telling *telling)
     }
     free(body);
     telling->at += used;
-    if (progress == PF_HTTP_MORE)
-        fputs("cut ", telling->out);
-    if (progress < 0)
-        fputs("malformed ", telling->out);
+    wire->cut = progress == PF_HTTP_MORE;
+    wire->malformed = progress < 0;
+    fputs(wire->cut ? "cut " : wire->malformed ? "malformed " : "", telling->out);
     return progress == PF_HTTP_DONE;
 }
 
@@ -400,6 +400,7 @@ char *pf_wire_tell(struct pf_wire *wire, enum pf_wire_detail detail)
     telling.out = open_memstream(&text, &len);
     must(telling.out != NULL);
     wire->interim = 0;
+    wire->cut = wire->malformed = wire->spilled = false;
     while (telling.at < wire->len && tell_one(&telling))
         ;
     fputs(wire->error ? "reset" : wire->ended ? "closed" : "open", telling.out);

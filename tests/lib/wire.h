@@ -50,9 +50,12 @@ struct pf_wire {
     /* what has been heard from it */
     char *heard;
     size_t len;
-    bool ended;  /* the server will say no more */
-    int error;   /* errno that reading failed with */
-    int interim; /* answers of 1xx among it; counted by pf_wire_tell() */
+    bool ended; /* the server will say no more */
+    int error;  /* errno that reading failed with */
+
+    /* what pf_wire_tell() has seen */
+    int interim; /* answers of 1xx */
+    bool cut, malformed, spilled;
 
     /* what the server has told its observer, of all connections */
     int responses, gone;
