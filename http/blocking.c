@@ -149,8 +149,10 @@ int pf__http_run_blocking(pf_http_request *request)
         else
             request->working = future;
     }
-    request->blocking = err == 0;
-    return err ? err : PF_HTTP_LATER;
+    if (!err)
+        return PF_HTTP_LATER; /* its thread looks at it: hands off */
+    request->blocking = false;
+    return err;
 }
 
 /* Asked for, so that nobody reports that nobody did. */

@@ -487,13 +487,20 @@ int pf_http_set_status(pf_http_request *request, int status)
     return 0;
 }
 
-/* A browser takes "//host" and "/\host" for another server: whoever builds a location from
- * what was asked would send people there. */
+static bool has_space(const char *text)
+{
+    while (*text && *text != ' ' && !pf__is_control(*text))
+        text++;
+    return *text != '\0';
+}
+
+/* A browser takes "//host" and "/\host" for another server, and "/<tab>/host" too: whoever
+ * builds a location from what was asked would send people there. */
 int pf_http_redirect(pf_http_request *request, int status, const char *location)
 {
     bool moves =
         status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-    if (!moves || !location)
+    if (!moves || !location || has_space(location))
         return -EINVAL;
     size_t slashes = strspn(location, "/\\");
     char path[PF_HTTP_TARGET_MAX];

@@ -197,7 +197,10 @@ typedef int pf_http_body_fn(pf_http_request *request, const void *data, size_t l
  */
 PF_API int pf_http_on_body(pf_http_request *request, pf_http_body_fn *fn, void *arg);
 
-/* Hand over nothing for a while; the client's sending stops when the buffers are full. */
+/* Hand over nothing for a while, not even the end; the client's sending stops when the
+ * buffers are full, and one that waits for a 100 is not told to begin. Resuming hands over
+ * nothing in the call itself. Both return 0 or the guards' errors; resume also -ENOMEM: it
+ * is still paused. */
 PF_API int pf_http_pause_body(pf_http_request *request);
 PF_API int pf_http_resume_body(pf_http_request *request);
 
@@ -226,10 +229,12 @@ PF_API int pf_http_respond_json(pf_http_request *request, int status, const char
                                 size_t len);
 
 /* 301, 302, 303, 307 or 308 with a Location: an absolute URL, or a path of this server. A
- * location that begins with // or /\ is taken for a path: the slashes become one. */
+ * location that begins with // or /\ is taken for a path: the slashes become one. White
+ * space in it, which browsers would leave out before they look for those, is -EINVAL. */
 PF_API int pf_http_redirect(pf_http_request *request, int status, const char *location);
 
-/* An error page: the resource's write_error, or the application's, or the standard text. */
+/* An error page: the resource's write_error, or the application's, or the standard text.
+ * Fields set before are dropped: they were meant for another response. */
 PF_API int pf_http_respond_error(pf_http_request *request, int status);
 
 /*
@@ -303,7 +308,9 @@ PF_API int pf_http_respond_file(pf_http_request *request, const char *content_ty
 /*
  * While a response is not finished: reason 0, the client has sent all it will (half-closed,
  * or gone: finishing may still reach it); else a negative errno, it is gone for sure. At
- * most once each. The request is still to be finished.
+ * most once each. The request is still to be finished, and may be in here. Never inside a
+ * call or a handler: one that finds the client gone answers -EPIPE, and this is told in a
+ * later turn of the loop, unless the request is finished by then.
  */
 typedef void pf_http_gone_fn(pf_http_request *request, int reason, void *arg);
 PF_API int pf_http_on_gone(pf_http_request *request, pf_http_gone_fn *fn, void *arg);

@@ -544,6 +544,8 @@ static void an_answer_cannot_be_split(void **state)
         {GET("/redirect?to=%5c%5cevil"), "{Location: /evil}"},
         {GET("/redirect?to=a%0d%0aX:%20y"), "500 "},
         {GET("/redirect?to=a%00b"), "500 "},
+        {GET("/redirect?to=+//evil"), "500 "},
+        {GET("/redirect?to=/%09/evil"), "500 "},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char *told = pf_wire_exchange(&wire, rows[i].asked, strlen(rows[i].asked),
