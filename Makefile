@@ -209,7 +209,8 @@ asan tsan: ## the tests under AddressSanitizer + UBSan, or ThreadSanitizer
 
 valgrind: ## the tests, and the server in them, under valgrind
 	$(MAKE) VARIANT=debug test WRAP="valgrind --quiet --fair-sched=try --error-exitcode=99 \
-	    --leak-check=full --track-fds=no --child-silent-after-fork=yes"
+	    --leak-check=full --track-fds=no --child-silent-after-fork=yes \
+	    --max-stackframe=8000000"
 
 # The loop's sources against macOS's headers, and a program that runs it, for a Mac to try.
 # zig brings both, in a package of npm; it is no part of the tests.
