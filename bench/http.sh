@@ -111,6 +111,7 @@ workload() {
         ! there "$name" || others="$others $name"
     done
     shift 5
+    set -- "$@" --timeout 10s
     for name in $first $others; do
         load -n $((requests / 4)) "$@" "$(url_of "$name" "$path")" ||
             die "the warm-up of $name failed: $(cat "$tmp/err" "$tmp/out")"
@@ -174,7 +175,7 @@ show() {
             middle = int((rounds + 1) / 2)
             for (i = 1; i <= count; i++) {
                 name = names[i]
-                printf "%-11s %-8s %8.0f  %-22s %-22s %3.0f%% %3.0f%% %6.1f   %s\n",
+                printf "%-11s %-8s %8.0f  %-24s %-24s %3.0f%% %3.0f%% %6.1f   %s\n",
                     i == 1 ? title : "", name, time(name), ratio(name, first ~ /^bare/ ? first : "bare"),
                     ratio(name, "nginx"), server[name] / runs[name], load[name] / runs[name],
                     memory[name], list[name]
@@ -194,14 +195,14 @@ for name in libuv nginx h2o static; do
     there "$name" || missing="${missing:-} $name"
 done
 steal_before=$(steal)
-echo "$(machine); $(awk '{ print $1 }' /proc/loadavg) others ready to run; rounds: $rounds"
-echo "workload    server   CPU ns/r  /bare (min - max)      /nginx (min - max)     on CPU,load   MiB   calls per request"
+echo "$(machine), load $(cut -d' ' -f1 /proc/loadavg); server CPU per request, medians; rounds: $rounds"
+echo "workload    server     ns/req  /bare (min - max)        /nginx (min - max)       on CPU load    MiB   calls per request"
 workload keep-alive 40000 5000 / "bare prefork libuv nginx h2o" -c 64
 workload pipelined 160000 5000 / "bare prefork libuv nginx h2o" -c 64 --pipeline 16
 workload short 10000 5000 / "bare-c prefork libuv nginx h2o" -c 64 -H 'Connection: close'
 if there nginx && there static; then
     workload "64 KiB" 20000 5000 /files/64k.bin "nginx static h2o" -c 64
-    workload "1 MiB" 2000 5000 /files/1m.bin "nginx static h2o" -c 64
+    workload "1 MiB" 2000 1000 /files/1m.bin "nginx static h2o" -c 64
 fi
 echo "steal $(stolen "$steal_before")%; A/A is the first server against itself, void if it strays from 1.00 by more than 0.02"
 [ -z "${missing:-}" ] || echo "left out, as not there:$missing"

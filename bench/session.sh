@@ -1,6 +1,7 @@
 # session.sh - what bench.sh and http.sh have in common: a private network, servers on one CPU
 # and the load on another, CPU time and system calls per request. Sourced with the build
 # directory in $build.
+# shellcheck shell=sh disable=SC2154
 
 # ---- a private network: all ports free, no bandwidth model, nothing of the machine changed
 if [ -z "${BENCH_NETNS:-}" ] && unshare -n ip link set lo up 2>/dev/null; then
@@ -32,7 +33,7 @@ die() {
 # load URL OPTIONS...: run the generator; its summary is in $tmp/out.
 load() {
     # shellcheck disable=SC2086
-    $on_client timeout 20 "$build/bin/prefork-bench" "$@" >"$tmp/out" 2>"$tmp/err"
+    $on_client timeout 60 "$build/bin/prefork-bench" "$@" >"$tmp/out" 2>"$tmp/err"
 }
 
 # start_printing NAME PROGRAM OPTIONS...: start a server that is given port 0 and prints where
