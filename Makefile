@@ -163,6 +163,15 @@ $(B)/bench/loop_lib%: $(B)/bench/peers/lib%.o $(B)/bench/peers/queue.o $(LOOP_OB
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $^ -l$* $(if $(filter event,$*),-levent_pthreads)
 
+# The servers that HTTP is compared with are Debian's, and one of our own on libuv, if its
+# headers are there.
+HTTP_LIBUV := $(if $(filter bench-http,$(MAKECMDGOALS)),\
+                $(if $(wildcard /usr/include/uv.h),$(B)/bench/http_libuv))
+$(B)/bench/peers/http_libuv.o: CPPFLAGS += $(LLHTTP_FLAGS)
+$(B)/bench/http_libuv: $(B)/bench/peers/http_libuv.o $(patsubst %,$(B)/llhttp/%.o,llhttp api http)
+	$(call say,link   $@)
+	$(Q)$(LINK) -o $@ $^ -luv
+
 $(B)/examples/%: $(B)/examples/%.o $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,link   $@)
@@ -229,9 +238,11 @@ bench: all $(B)/bench/bare_epoll ## a short run of the load tool against the ser
 
 bench-loop: $(B)/bench/loop_prefork $(PEERS:%=$(B)/bench/loop_%) ## the event loop against the others that are installed
 	sh bench/loop.sh $(B) prefork $(PEERS)
+bench-http: all $(B)/bench/bare_epoll $(HTTP_LIBUV) ## HTTP against the bare ceiling, libuv, nginx and h2o
+	sh bench/http.sh $(B)
 bench-process: all $(B)/bench/process_probe $(APPS) ## respawn, pinning, steering, idle connections
 	sh bench/process.sh $(B)
-bench-deps: ; sh .ci/deps peers ## install the libraries that bench-loop compares with
+bench-deps: ; sh .ci/deps peers ## install what bench-loop and bench-http compare with
 
 # What is missing is installed before anything else is looked at: the stamps are makefiles,
 # so make starts over when it has made one, and finds the files that came.
@@ -288,7 +299,7 @@ help: ## this list
 	@sed -n 's/^\([a-z][a-z_. -]*\):[^#]*## *\(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
 	    while IFS='|' read -r t d; do printf '  %-24s %s\n' "$$t" "$$d"; done
 
-.PHONY: all run test asan tsan valgrind macos bench bench-loop bench-process bench-deps deps install \
-        format format-check lint tags clean help
+.PHONY: all run test asan tsan valgrind macos bench bench-loop bench-http bench-process bench-deps deps \
+        install format format-check lint tags clean help
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
