@@ -13,7 +13,7 @@
 #define GET(path)       "GET " path " HTTP/1.1\r\nHost: test\r\n\r\n"
 #define GET_CLOSE(path) "GET " path " HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
 #define SENT_MAX        1000000
-#define ANSWER_MAX      (16 * 1024 * 1024)
+#define ANSWER_MAX      (8 * 1024 * 1024)
 
 static char answer[ANSWER_MAX];
 static char sent[SENT_MAX];
@@ -320,7 +320,7 @@ static void a_client_that_leaves_while_it_sleeps_harms_nothing(void **state)
 
 static void a_stream_is_complete_and_in_order(void **state)
 {
-    static const unsigned counts[] = {0, 1, 1259, 1260, 1261, 1000000};
+    static const unsigned counts[] = {0, 1, 1259, 1260, 1261, 200000};
     (void)state;
     struct pf_test_server server;
     start(&server);
@@ -341,7 +341,7 @@ static void a_stream_is_complete_and_in_order(void **state)
 
 static void a_stream_with_a_length_is_complete(void **state)
 {
-    static const size_t sizes[] = {0, 1, 16384, 16385, 10 * 1000 * 1000};
+    static const size_t sizes[] = {0, 1, 16384, 16385, 4 * 1000 * 1000};
     (void)state;
     struct pf_test_server server;
     start(&server);
