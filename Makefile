@@ -164,6 +164,15 @@ $(B)/bench/loop_lib%: $(B)/bench/peers/lib%.o $(B)/bench/peers/queue.o $(LOOP_OB
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $^ -l$* $(if $(filter event,$*),-levent_pthreads)
 
+# The servers that HTTP is compared with are Debian's, and one of our own on libuv, if its
+# headers are there.
+HTTP_LIBUV := $(if $(filter bench-http,$(MAKECMDGOALS)),\
+                $(if $(wildcard /usr/include/uv.h),$(B)/bench/http_libuv))
+$(B)/bench/peers/http_libuv.o: CPPFLAGS += $(LLHTTP_FLAGS)
+$(B)/bench/http_libuv: $(B)/bench/peers/http_libuv.o $(patsubst %,$(B)/llhttp/%.o,llhttp api http)
+	$(call say,link   $@)
+	$(Q)$(LINK) -o $@ $^ -luv
+
 $(B)/examples/%: $(B)/examples/%.o $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,link   $@)
@@ -220,7 +229,8 @@ asan tsan: ## the tests under AddressSanitizer + UBSan, or ThreadSanitizer
 
 valgrind: ## the tests, and the server in them, under valgrind
 	$(MAKE) VARIANT=debug test WRAP="valgrind --quiet --fair-sched=try --error-exitcode=99 \
-	    --leak-check=full --track-fds=no --child-silent-after-fork=yes"
+	    --leak-check=full --track-fds=no --child-silent-after-fork=yes \
+	    --max-stackframe=8000000"
 
 # The loop's sources against macOS's headers, and a program that runs it, for a Mac to try.
 # zig brings both, in a package of npm; it is no part of the tests.
@@ -239,9 +249,11 @@ bench: all $(B)/bench/bare_epoll ## a short run of the load tool against the ser
 
 bench-loop: $(B)/bench/loop_prefork $(PEERS:%=$(B)/bench/loop_%) ## the event loop against the others that are installed
 	sh bench/loop.sh $(B) prefork $(PEERS)
+bench-http: all $(B)/bench/bare_epoll $(HTTP_LIBUV) ## HTTP against the bare ceiling, libuv, nginx and h2o
+	sh bench/http.sh $(B)
 bench-process: all $(B)/bench/process_probe $(APPS) ## respawn, pinning, steering, idle connections
 	sh bench/process.sh $(B)
-bench-deps: ; sh .ci/deps peers ## install the libraries that bench-loop compares with
+bench-deps: ; sh .ci/deps peers ## install what bench-loop and bench-http compare with
 
 # What is missing is installed before anything else is looked at: the stamps are makefiles,
 # so make starts over when it has made one, and finds the files that came.
@@ -299,7 +311,7 @@ help: ## this list
 	@sed -n 's/^\([a-z][a-z_. -]*\):[^#]*## *\(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
 	    while IFS='|' read -r t d; do printf '  %-24s %s\n' "$$t" "$$d"; done
 
-.PHONY: all run test asan tsan valgrind macos bench bench-loop bench-process bench-deps deps install \
-        format format-check lint tags clean help
+.PHONY: all run test asan tsan valgrind macos bench bench-loop bench-http bench-process bench-deps deps \
+        install format format-check lint tags clean help
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -61,7 +61,7 @@ static pf_http_request *take_free(pf_http_server *server)
     return request;
 }
 
-/* The parser's fields need no clearing, and the buffer of the response's fields stays. */
+/* What lies behind needs no clearing, and the buffer of the response's fields stays. */
 static pf_http_request *new_request(pf_http_server *server, pf_conn *conn)
 {
     pf_http_request *request = take_free(server);
@@ -69,7 +69,9 @@ static pf_http_request *new_request(pf_http_server *server, pf_conn *conn)
         return NULL;
     char *fields = request->fields;
     size_t fields_room = request->fields_room;
-    memset(request, 0, offsetof(pf_http_request, parser));
+    memset(request, 0, offsetof(pf_http_request, captures));
+    request->captures.count = 0;
+    request->remote[0] = '\0';
     request->server = server;
     request->conn = conn;
     request->fields = fields;
