@@ -51,7 +51,8 @@ CTL      := server/preforkctl.c $(wildcard server/ctl/*.c)
 BENCH    := $(filter-out bench/bare_%.c bench/loop_%.c bench/process_%.c,$(wildcard bench/*.c))
 GLIB     := $(shell pkg-config --cflags glib-2.0 2>/dev/null)
 EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(filter-out \
-              $(if $(GLIB),,examples/glib_%),$(wildcard examples/*.c)))
+              $(if $(GLIB),,examples/glib_%),$(wildcard examples/*.c examples/seeds/*.c)))
+MODULES  := $(B)/examples/demo.so
 PROGRAMS := $(B)/bin/prefork-server $(B)/bin/preforkctl $(B)/bin/prefork-bench
 LIBRARY  := $(B)/lib/libprefork.a
 SHARED   := $(B)/lib/libprefork.so
@@ -77,7 +78,7 @@ say  = @$(if $(V),:,echo "  $(1)")
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(LIBRARY) $(SHARED) $(PROGRAMS) $(EXAMPLES) ## library, programs, examples
+all: $(LIBRARY) $(SHARED) $(PROGRAMS) $(EXAMPLES) $(MODULES) ## library, programs, examples
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -177,6 +178,16 @@ $(B)/examples/%: $(B)/examples/%.o $(LIBRARY)
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
 
+# The same source as a module, which finds the library in the program that loads it.
+$(B)/examples/%-module.o: examples/%.c Makefile
+	@mkdir -p $(@D)
+	$(call say,cc     $@)
+	$(Q)$(COMPILE) -DPREFORK_MODULE -c $< -o $@
+
+$(B)/examples/%.so: $(B)/examples/%-module.o
+	$(call say,link   $@)
+	$(Q)$(LINK) -shared -o $@ $^
+
 # Only where GLib is: an example of a loop under a host's.
 $(B)/examples/glib_host.o: CPPFLAGS += $(GLIB:-I%=-isystem %)
 $(B)/examples/glib_host: LIBS += $(shell pkg-config --libs glib-2.0 2>/dev/null)
@@ -195,7 +206,7 @@ $(B)/tests/apps/%: $(B)/tests/apps/%.o $(LIBRARY)
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
 
-$(filter $(B)/tests/integration/%,$(TESTS)): | $(APPS) $(PROGRAMS) $(EXAMPLES)
+$(filter $(B)/tests/integration/%,$(TESTS)): | $(APPS) $(PROGRAMS) $(EXAMPLES) $(MODULES)
 
 # The histogram is bench's own; its unit test links it.
 $(B)/tests/unit/test_hdr: TEST_EXTRA := $(B)/bench/hdr.o
@@ -279,7 +290,8 @@ install: all ## headers, libraries, pkg-config file, programs, manuals under DES
 # ---- keeping it good --------------------------------------------------------------------
 CODE := $(wildcard include/*.h include/prefork/*.h $(FOLDERS:%=%/*.[ch]) \
           server/ctl/*.[ch] bench/*.[ch] \
-          bench/peers/*.[ch] tests/*/*.[ch] tests/lib/double/sys/*.h examples/*.c)
+          bench/peers/*.[ch] tests/*/*.[ch] tests/lib/double/sys/*.h examples/*.c \
+          examples/seeds/*.c)
 format: ; clang-format -i $(CODE) ## lay out all code as .clang-format says
 format-check: ; clang-format --dry-run --Werror $(CODE) ## fail if some code is laid out otherwise
 lint: ## what clang-tidy has to say: to be read, not obeyed
