@@ -135,6 +135,14 @@ static struct pf__text line_of(const pf_http_request *request, const char *name)
     return found.count == 1 ? found.at[0] : (struct pf__text){NULL, 0};
 }
 
+/* Sent twice it names nothing that could be there. */
+static struct pf__text if_range_of(const pf_http_request *request)
+{
+    struct pf__text lines[PF_HTTP_FIELDS_MAX];
+    struct pf__texts found = lines_of(request, "If-Range", lines);
+    return found.count > 1 ? (struct pf__text){"", 0} : line_of(request, "If-Range");
+}
+
 static bool is_get(const pf_http_request *request)
 {
     return request->parser.method == PF_HTTP_GET;
@@ -330,7 +338,7 @@ static int answer_file(pf_http_request *request, const pf_http_files *files,
         .if_none_match = lines_of(request, "If-None-Match", none_match),
         .if_unmodified_since = line_of(request, "If-Unmodified-Since"),
         .if_modified_since = line_of(request, "If-Modified-Since"),
-        .if_range = line_of(request, "If-Range"),
+        .if_range = if_range_of(request),
         .now = file->now,
     };
     const struct pf__current current = {
@@ -554,12 +562,8 @@ static struct pf__text rest_of(pf_http_request *request, char *text)
 int pf_http_files_handler(pf_http_request *request, void *arg)
 {
     char text[PF_HTTP_TARGET_MAX + 1], name[PATH_MAX];
-    size_t path_len;
-    const char *path = pf_http_get_path(request, &path_len);
     int len = pf__uri_file_name(rest_of(request, text), name, sizeof name);
     if (len < 0)
         return pf_http_respond_error(request, len == -EACCES ? 403 : 404);
-    if (len == 0 && path[path_len - 1] != '/') /* "/static" for "/static/{path...}" */
-        return redirect_to_directory(request);
     return pf_http_serve_file(request, arg, name);
 }
