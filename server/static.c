@@ -3,8 +3,6 @@
  */
 #include "server/internal.h"
 
-#include <prefork/log.h>
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,19 +14,31 @@ bool pf__static_is_meant(const char *word)
     return strncmp(word, PREFIX, sizeof PREFIX - 1) == 0;
 }
 
-static void say_why(const char *word, const char *root, const struct pf__static_options *o,
-                    int err, char *error, size_t error_len)
+/* pf_http_files_new() has refused one of the two: try each alone. */
+static bool is_refused(const char *root, const struct pf_http_files_options *options)
 {
+    pf_http_files *files = NULL;
+    int err = pf_http_files_new(root, options, &files);
+    pf_http_files_free(files);
+    return err == -EINVAL;
+}
+
+static void say_why(const char *word, const char *root,
+                    const struct pf__static_options *options, int err, char *error,
+                    size_t error_len)
+{
+    const struct pf_http_files_options index = {PF_HTTP_FILES_OPTIONS,
+                                                .index = options->index};
     if (!*root)
         snprintf(error, error_len, "APP %s: has no directory; use static:DIR", word);
-    else if (err == -EINVAL)
-        snprintf(error, error_len,
-                 "--index %s, --cache-control %s: the one must be a file's name that is "
-                 "not hidden, the other the value of a field",
-                 o->index ? o->index : "index.html",
-                 o->cache_control ? o->cache_control : "");
-    else
+    else if (err != -EINVAL)
         snprintf(error, error_len, "APP %s: %s", word, strerror(-err));
+    else if (is_refused(root, &index))
+        snprintf(error, error_len,
+                 "--index %s: must be the name of a file, and not begin with a dot",
+                 options->index);
+    else
+        snprintf(error, error_len, "--cache-control: must be the value of a field");
 }
 
 int pf__static_init(struct pf__static *app, const char *word,
