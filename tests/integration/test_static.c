@@ -102,12 +102,12 @@ static void curl_gets_files_below_the_directory_and_no_others(void **state)
         {"/index.html?x", "<p>index 200 text/html; charset=utf-8"},
         {"/site.css", "p {} 200 text/css; charset=utf-8"},
         {"/sub/a.txt", "0123456789 200 text/plain; charset=utf-8"},
-        {"/none", "Not Found\n 404 text/plain"},
-        {"/out", "Not Found\n 404 text/plain"},
-        {"/../outside.txt", "Not Found\n 404 text/plain"},
-        {"/%2e%2e/outside.txt", "Not Found\n 404 text/plain"},
-        {"/sub/", "Not Found\n 404 text/plain"},
-        {"/.hidden", "Forbidden\n 403 text/plain"},
+        {"/none", "Not Found\r\n 404 text/plain"},
+        {"/out", "Not Found\r\n 404 text/plain"},
+        {"/../outside.txt", "Not Found\r\n 404 text/plain"},
+        {"/%2e%2e/outside.txt", "Not Found\r\n 404 text/plain"},
+        {"/sub/", "Not Found\r\n 404 text/plain"},
+        {"/.hidden", "Forbidden\r\n 403 text/plain"},
     };
     plant();
     start_with(ARGS("--pin", "none"));
@@ -143,7 +143,7 @@ static void curl_resumes_revalidates_and_follows(void **state)
     curl("/sub/a.txt", "-H", tag, "-w", "%{http_code} %{size_download}");
     assert_string_equal(said, "304 0");
     curl("/sub", "-L", "-w", " %{num_redirects} %{http_code}");
-    assert_string_equal(said, "Not Found\n 1 404");
+    assert_string_equal(said, "Not Found\r\n 1 404");
     stop();
 }
 
@@ -176,7 +176,7 @@ static void index_and_listing_are_as_the_options_say(void **state)
     stop();
     start_with(ARGS("--index", ""));
     curl("/", "-w", " %{http_code}");
-    assert_string_equal(said, "Not Found\n 404");
+    assert_string_equal(said, "Not Found\r\n 404");
     stop();
 }
 
