@@ -120,7 +120,10 @@ static void parts_on_gone(pf_http_request *request, int reason, void *arg)
 static int begin(pf_http_request *request, struct parts *parts)
 {
     char type[64];
-    int err = make_boundary(parts->boundary);
+    /* What fails behind PF_HTTP_LATER ends a request without a word to us. */
+    int err = pf__http_request_keep(request);
+    if (!err)
+        err = make_boundary(parts->boundary);
     if (err)
         return err;
     snprintf(type, sizeof type, "multipart/byteranges; boundary=%s", parts->boundary);

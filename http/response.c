@@ -739,6 +739,7 @@ int pf_http_respond_file(pf_http_request *request, const char *content_type, int
     }
     pf__http_enter(request);
     err = send_file(request, content_type, fd, offset, len);
+    request->must_cut = request->must_cut || (err && request->head_sent);
     if (!err || request->head_sent || !request->conn)
         finish(request, status_of(request));
     (void)pf__http_leave(request);

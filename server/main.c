@@ -339,6 +339,14 @@ static int choose_app(const struct pf_app *const *apps, const char *word,
         choice->app = &choice->files.app;
         return pf__static_init(&choice->files, word, &settings->files, error, error_len);
     }
+    const struct pf__static_options *files = &settings->files;
+    if (files->listing || files->index || files->cache_control) {
+        snprintf(error, error_len, "--%s: only for APP static:DIR; leave it out",
+                 files->listing ? "listing"
+                 : files->index ? "index"
+                                : "cache-control");
+        return -EINVAL;
+    }
     choice->app = word ? find_app(apps, word) : apps[0];
     if (choice->app)
         return 0;

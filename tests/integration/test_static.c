@@ -196,6 +196,8 @@ static void a_directory_or_option_that_is_wrong_is_told_at_once(void **state)
         {{"--index", ".a", "static:/"}, "--index .a: must be the name of a file"},
         {{"--cache-control", "a\nb", "static:/"}, "must be the value of a field"},
         {{"static:/", "hello"}, "hello: unexpected after APP static:/"},
+        {{"--listing", "hello"}, "--listing: only for APP static:DIR"},
+        {{"--index", "a"}, "--index: only for APP static:DIR"},
         {{"static"}, "APP static: unknown; use hello, echo, or static:DIR"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

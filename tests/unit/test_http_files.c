@@ -10,6 +10,8 @@
 #include "http/server.h"
 #include "http/text.h"
 
+#include <prefork/log.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -32,6 +34,50 @@
 #define EARLIER  "Fri, 13 Feb 2009 23:31:29 GMT"
 #define LATER    "Fri, 13 Feb 2009 23:31:31 GMT"
 #define BIG      (3 * 1024 * 1024)
+
+/* ---- an allocator that fails when told; the sanitizers have one of their own ----- */
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define OWN_ALLOCATOR 0
+#elif defined(__has_feature)
+#define OWN_ALLOCATOR                                                                      \
+    (!__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer))
+#else
+#define OWN_ALLOCATOR 1
+#endif
+
+static int allocations; /* so far */
+static int fail_at;     /* the one that fails, from 1; 0: none */
+
+#if OWN_ALLOCATOR
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *old, size_t size);
+
+static bool may_allocate(void)
+{
+    allocations++;
+    if (allocations != fail_at)
+        return true;
+    errno = ENOMEM;
+    return false;
+}
+
+void *malloc(size_t size)
+{
+    return may_allocate() ? __libc_malloc(size) : NULL;
+}
+
+void *calloc(size_t count, size_t size)
+{
+    return may_allocate() ? __libc_calloc(count, size) : NULL;
+}
+
+void *realloc(void *old, size_t size)
+{
+    return may_allocate() ? __libc_realloc(old, size) : NULL;
+}
+#endif
 
 /* ---- a tree ---------------------------------------------------------------------- */
 
@@ -1145,6 +1191,84 @@ static void what_cannot_be_a_root_or_an_option_is_refused(void **state)
     pf_http_files_free(NULL);
 }
 
+static void drop_line(enum pf_log_level level, const char *line, size_t len, void *arg)
+{
+    (void)level, (void)line, (void)len, (void)arg;
+}
+
+/* Whichever allocation fails: the client gets the answer, an error or the connection's end,
+ * and nothing is left behind. */
+static void serving_survives_the_want_of_memory(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *fields;
+        int status;
+    } rows[] = {
+        {"/a.txt", "", 200},
+        {"/big.bin", "", 200},
+        {"/dir/", "", 200},
+        {"/bare/", "", 200},
+        {"/dir", "", 301},
+        {"/a.txt", "Range: bytes=1-2\r\n", 206},
+        {"/a.txt", "Range: bytes=1-2,4-5\r\n", 206},
+        {"/big.bin", "Range: bytes=0-999999,1000000-1999999\r\n", 206},
+        {"/a.txt", "If-None-Match: *\r\n", 304},
+    };
+    const struct pf_http_files_options options = {PF_HTTP_FILES_OPTIONS, .listing = true,
+                                                  .cache_control = "no-cache"};
+    if (!OWN_ALLOCATOR)
+        skip();
+    pf_log_set_sink(drop_line, NULL); /* a line for each */
+    plant();
+    put_big("big.bin");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bool failed = true;
+        for (int nth = 1; failed; nth++) {
+            start_with(&options);
+            int client = ask("GET", rows[i].path, rows[i].fields);
+            allocations = 0;
+            fail_at = nth;
+            size_t len = hear(client);
+            failed = allocations >= nth;
+            fail_at = 0;
+            int status = len > 9 ? atoi(heard + 9) : 0;
+            bool is_right = failed ? status == rows[i].status || status == 0 ||
+                                         status == 500 || status == 503
+                                   : status == rows[i].status;
+            if (!is_right)
+                fail_msg("%s%s, allocation %d: %d", rows[i].fields, rows[i].path, nth,
+                         status);
+            stop();
+        }
+    }
+    pf_log_set_sink(NULL, NULL);
+}
+
+static void a_root_is_not_opened_without_memory(void **state)
+{
+    (void)state;
+    char root[PATH_MAX];
+    pf_http_files *out = NULL;
+    const struct pf_http_files_options options = {PF_HTTP_FILES_OPTIONS,
+                                                  .cache_control = "no-cache"};
+    int err = -ENOMEM, nth = 0;
+    if (!OWN_ALLOCATOR)
+        skip();
+    plant();
+    path_of("", root);
+    while (err == -ENOMEM) {
+        assert_null(out);
+        allocations = 0;
+        fail_at = ++nth;
+        err = pf_http_files_new(root, &options, &out);
+        fail_at = 0;
+    }
+    assert_int_equal(err, 0);
+    assert_true(nth > 3);
+    pf_http_files_free(out);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN); /* as workers do: sendfile(2) has no flag against it */
@@ -1181,6 +1305,8 @@ int main(void)
         pf_tree_test(what_is_no_coded_form_is_not_taken_for_one),
         pf_tree_test(an_application_serves_a_file_by_its_name),
         pf_tree_test(a_blocking_handler_serves_files_too),
+        pf_tree_test(serving_survives_the_want_of_memory),
+        pf_tree_test(a_root_is_not_opened_without_memory),
         pf_tree_test(what_cannot_be_a_root_or_an_option_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
