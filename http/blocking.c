@@ -144,7 +144,8 @@ int pf__http_run_blocking(pf_http_request *request)
             err = 0; /* it runs: there is no way back, and it is cut at the server's end */
         pf_future_unref(future);
     }
-    request->blocking = err == 0;
+    if (err)
+        request->blocking = false;
     return err ? err : PF_HTTP_LATER;
 }
 
