@@ -799,7 +799,7 @@ static void a_pause_hands_over_nothing_until_it_ends(void **state)
             assert_int_equal(app.pieces, rows[i].pieces);
             snprintf(expected, sizeof expected, "%s", rows[i].told);
             if (half_closed)
-                strcpy(strstr(expected, "open"), "closed");
+                memcpy(strstr(expected, "open"), "closed", sizeof "closed");
             assert_told(expected);
         }
     pf_wire_stop(&wire);
