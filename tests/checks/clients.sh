@@ -1,6 +1,6 @@
 #!/bin/sh
 # Real clients against the real server: curl, python3, h2load, and wrk while a worker is killed
-# five times. Skipped if none of them is installed.
+# five times; then against the demo, with bodies. Skipped if none of them is installed.
 set -eu
 for client in curl python3 h2load wrk; do
     command -v $client >/dev/null && found=yes
@@ -68,4 +68,55 @@ if command -v wrk >/dev/null; then
 fi
 kill "$server"
 wait "$server" || fail "the server ended with status $?"
+
+XDG_RUNTIME_DIR=$tmp "$BUILD/examples/demo" --workers 2 --bind 127.0.0.1:0 >"$tmp/log" 2>&1 &
+server=$!
+wait_for "$tmp/log" '  stop ' 1
+url=$(grep -o 'http://[0-9.:]*' "$tmp/log")
+head -c 200000 /dev/urandom >"$tmp/body"
+
+# echoes WHAT OPTION...: a body that curl sends so comes back as it is.
+echoes() {
+    what=$1
+    shift
+    curl -s --data-binary "@$tmp/body" -o "$tmp/echoed" "$@" "$url/echo" || fail "curl, $what"
+    cmp -s "$tmp/body" "$tmp/echoed" || fail "curl, $what: not what was sent"
+}
+if command -v curl >/dev/null; then
+    echoes 'with a length'
+    echoes 'in chunks' -H 'Transfer-Encoding: chunked'
+    echoes 'told to go on' -H 'Expect: 100-continue' --expect100-timeout 60
+    echoes 'as HTTP/1.0' --http1.0
+    # Refused, it sends nothing, and does not wait to be told.
+    [ "$(curl -s --data-binary "@$tmp/body" -H 'Expect: 100-continue' --expect100-timeout 60 \
+        -o /dev/null -w '%{http_code} %{size_upload}' "$url/none")" = '404 0' ] ||
+        fail "curl, refused"
+    [ "$(curl -sN "$url/stream/5" | cksum)" = "$(curl -sN --http1.0 "$url/stream/5" | cksum)" ] ||
+        fail "curl, a stream"
+fi
+if command -v python3 >/dev/null; then
+    python3 - "$url" "$tmp/body" >"$tmp/out" 2>&1 <<'PY' || fail "python3 http.client, bodies"
+import http.client, sys
+connection = http.client.HTTPConnection(sys.argv[1][len("http://"):], timeout=30)
+body = open(sys.argv[2], "rb").read()
+pieces = [body[i:i + 7001] for i in range(0, len(body), 7001)]
+for sent in (body, iter(pieces), b""):
+    connection.request("POST", "/echo", body=sent, headers={"Content-Type": "x/y"})
+    response = connection.getresponse()
+    assert response.status == 200
+    assert response.read() == (b"" if sent == b"" else body)
+connection.request("GET", "/big/300000")
+assert len(connection.getresponse().read()) == 300000
+PY
+fi
+if command -v h2load >/dev/null; then
+    h2load --h1 -n 500 -c 10 -m 4 -d "$tmp/body" "$url/echo" >"$tmp/out" 2>&1 || fail "h2load -d"
+    grep -q '500 succeeded, 0 failed' "$tmp/out" || fail "h2load -d"
+fi
+if command -v wrk >/dev/null; then
+    wrk -c 32 -t 1 -d 1s "$url/big/65536" >"$tmp/out" 2>&1 || fail "wrk, large answers"
+    ! grep -q 'Socket errors\|Non-2xx' "$tmp/out" || fail "wrk, large answers"
+fi
+kill "$server"
+wait "$server" || fail "the demo ended with status $?"
 server=
