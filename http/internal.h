@@ -43,7 +43,8 @@ struct pf__http_client {
     int64_t born_ns;
     uint32_t requests;
     uint16_t port;
-    uint8_t family; /* AF_INET, AF_INET6, AF_UNIX */
+    uint8_t family;   /* AF_INET, AF_INET6, AF_UNIX */
+    bool half_closed; /* no more will come than stands */
     uint8_t address[16];
 };
 
@@ -86,7 +87,6 @@ struct pf_http_request {
     uint8_t stage;   /* enum pf__http_stage */
     uint8_t running; /* handlers of it that run */
     bool later;      /* a handler has said so */
-    bool half_closed;
     bool body_paused, body_ended;
     bool blocking; /* on a thread of the executor: the loop leaves it alone */
     bool continue_sent;

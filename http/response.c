@@ -156,12 +156,14 @@ static char *put_length(char *to, uint64_t len)
     return put_text(to, "\r\n");
 }
 
-/* The last moment to decide whether the connection goes on: a drain may have begun, and a
- * body may be left unread. */
+/* The last moment to decide whether the connection goes on: a drain may have begun, the
+ * client have said that this was all, and a body may be left unread. */
 static void decide_closing(pf_http_request *request)
 {
+    const struct pf__http_client *client = pf_conn_state(request->conn);
     size_t behind = request->later ? pf_conn_pending(request->conn) : request->rest;
-    if (!request->body_ended || (request->server->draining && behind == 0))
+    bool is_last = request->server->draining || client->half_closed;
+    if (!request->body_ended || (is_last && behind == 0))
         request->closing = true;
 }
 
@@ -226,9 +228,12 @@ static void tell_application(pf_http_request *request)
     }
 }
 
-/* Finished: nothing may be done with it any more, and outside of its handlers it goes. */
+/* Finished: nothing may be done with it any more, and outside of its handlers it goes. The
+ * application may have done so itself, when told that the client has gone. */
 static void finish(pf_http_request *request, int status)
 {
+    if (request->stage == PF__HTTP_FINISHED)
+        return;
     pf__http_enter(request);
     bool was_read = request->stage == PF__HTTP_DISPATCHED;
     request->status = status;
@@ -255,26 +260,34 @@ static int write_together(pf_http_request *request, const struct pf__http_answer
     return err;
 }
 
-int pf__http_answer(pf_http_request *request, const struct pf__http_answer *answer)
+static int queue_answer(pf_http_request *request, const struct pf__http_answer *what)
 {
     if (!request->conn) {
-        finish(request, answer->status);
+        finish(request, what->status);
         return -EPIPE;
     }
-    size_t len, room = PF__HTTP_HEAD_MAX + request->fields_len + answer->len;
+    size_t len, room = PF__HTTP_HEAD_MAX + request->fields_len + what->len;
     int err = 0;
     decide_closing(request);
     char *reserved = pf_conn_reserve(request->conn, room);
     if (reserved) {
-        len = (size_t)(put_answer(reserved, request, answer) - reserved);
+        len = (size_t)(put_answer(reserved, request, what) - reserved);
         pf_conn_wrote(request->conn, len);
     } else { /* it may have ended over what stood in the batch */
-        err = request->conn ? write_together(request, answer, room, &len) : -EPIPE;
+        err = request->conn ? write_together(request, what, room, &len) : -EPIPE;
     }
     if (err && err != -EPIPE)
         return err;
     request->bytes_out += err ? 0 : len;
-    finish(request, answer->status);
+    finish(request, what->status);
+    return err;
+}
+
+int pf__http_answer(pf_http_request *request, const struct pf__http_answer *what)
+{
+    pf__http_enter(request);
+    int err = queue_answer(request, what);
+    (void)pf__http_leave(request);
     return err;
 }
 
@@ -615,9 +628,10 @@ int pf_http_write(pf_http_request *request, const void *data, size_t len)
         err = -EINVAL;
     if (!err && request->length != UINT64_MAX && len > request->length - request->written)
         err = -EMSGSIZE;
+    if (err)
+        return err;
     pf__http_enter(request);
-    if (!err)
-        err = pf_http_flush(request);
+    err = pf_http_flush(request);
     if (!err)
         err = write_piece(request, data, len);
     if (!err)
@@ -719,6 +733,8 @@ int pf_http_respond_file(pf_http_request *request, const char *content_type, int
     }
     pf__http_enter(request);
     err = send_file(request, content_type, fd, offset, len);
+    if (err && request->head_sent)
+        request->must_cut = true;
     if (!err || request->head_sent || !request->conn)
         finish(request, status_of(request));
     (void)pf__http_leave(request);

@@ -139,6 +139,14 @@ static bool must_linger(const pf_http_request *request)
     return request->rest > 0 || !request->body_ended || request->parser.keep_alive;
 }
 
+/* Finished later, and nothing will come behind it: the end was told when its head was out
+ * already. */
+static bool is_last(const pf_http_request *request)
+{
+    return request->later && client_of(request->conn)->half_closed &&
+           pf_conn_pending(request->conn) == 0;
+}
+
 void pf__http_request_end(pf_http_request *request)
 {
     pf_conn *conn = request->conn;
@@ -146,7 +154,7 @@ void pf__http_request_end(pf_http_request *request)
         client_of(conn)->request = NULL;
         if (request->must_cut) {
             (void)pf_conn_abort(conn, -EPROTO);
-        } else if (request->closing) {
+        } else if (request->closing || is_last(request)) {
             (void)pf_conn_close(conn, must_linger(request));
         } else if (request->later) {
             pf_conn_set_deadline(conn, PF__HTTP_IDLE);
@@ -338,6 +346,21 @@ static bool may_go_on(pf_conn *conn)
            pf_loop_check(server->loop) == 0; /* a handler may have forked */
 }
 
+/* No more will come; `rest` bytes stand. They are for later if the client does not take
+ * the answers, or the application has a request. Half of one gets no answer. */
+static void take_end(pf_conn *conn, size_t rest)
+{
+    const pf_http_request *request = client_of(conn)->request;
+    bool is_read = request && request->stage != PF__HTTP_READING;
+    if ((is_read && request->body_ended) ||
+        (rest > 0 && (!request || request->body_paused)))
+        return;
+    if (is_read)
+        (void)pf_conn_abort(conn, -ECONNRESET);
+    else
+        (void)pf_conn_close(conn, false);
+}
+
 static size_t on_data(pf_conn *conn, const char *data, size_t len)
 {
     pf_http_server *server = pf_conn_arg(conn);
@@ -352,22 +375,18 @@ static size_t on_data(pf_conn *conn, const char *data, size_t len)
         pf_conn_set_deadline(conn, PF__HTTP_IDLE);
     else if (request->stage != PF__HTTP_READING && request->body_ended)
         pf_conn_clear_deadline(conn);
+    if (client_of(conn)->half_closed)
+        take_end(conn, len - at);
     return at;
 }
 
-/* All complete requests are answered by now, but for one that the application has. Half of
- * one gets no answer. */
 static void on_eof(pf_conn *conn)
 {
     pf_http_request *request = client_of(conn)->request;
-    if (!request || request->stage == PF__HTTP_READING) {
-        (void)pf_conn_close(conn, false);
-    } else if (!request->body_ended) {
-        (void)pf_conn_abort(conn, -ECONNRESET);
-    } else {
-        request->half_closed = request->closing = true;
+    client_of(conn)->half_closed = true;
+    if (request && (request->body_ended || pf_conn_pending(conn) > 0))
         pf__http_tell_gone(request, 0);
-    }
+    take_end(conn, pf_conn_pending(conn));
 }
 
 static void on_drained(pf_conn *conn)
