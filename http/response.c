@@ -593,9 +593,14 @@ int pf_http_flush(pf_http_request *request)
     return err || request->head_sent ? err : send_head(request, NULL);
 }
 
-/* A chunk in one piece: its size, the data, a line end. */
+static const char last_chunk[] = "0\r\n\r\n";
+
+/* A chunk in one piece: its size, the data, a line end. The last one always finds room. */
 static int write_chunk(pf_http_request *request, const char *data, size_t len)
 {
+    if (len > SIZE_MAX / 2 ||
+        len + CHUNK_LINES + sizeof last_chunk > pf_conn_room(request->conn))
+        return -ENOBUFS;
     char small[SMALL + CHUNK_LINES];
     char *begin = len <= SMALL ? small : malloc(len + CHUNK_LINES);
     if (!begin)
@@ -658,13 +663,14 @@ int pf_http_on_writable(pf_http_request *request, pf_http_writable_fn *fn, void 
 /* The end of a body that was begun. Returns 0 or what the connection answered. */
 static int end_stream(pf_http_request *request)
 {
-    static const char last[] = "0\r\n\r\n";
     bool short_of = request->length != UINT64_MAX && request->written < request->length;
     if (short_of && !request->no_body) {
         request->must_cut = true;
         return 0;
     }
-    return request->chunked ? pf_conn_write(request->conn, last, sizeof last - 1) : 0;
+    return request->chunked
+               ? pf_conn_write(request->conn, last_chunk, sizeof last_chunk - 1)
+               : 0;
 }
 
 int pf_http_finish(pf_http_request *request)

@@ -366,6 +366,11 @@ static size_t waiting(const pf_conn *conn)
     return conn->conns->owner == conn ? len + conn->conns->batch_len : len;
 }
 
+size_t pf_conn_room(const pf_conn *conn)
+{
+    return conn->conns->options.output_max - waiting(conn);
+}
+
 static bool joins_batch(pf_conn *conn, size_t len)
 {
     pf_conns *conns = conn->conns;
@@ -385,7 +390,7 @@ int pf_conn_write(pf_conn *conn, const void *data, size_t len)
         return -EPIPE;
     if (conn->file)
         return -EBUSY;
-    if (len > conn->conns->options.output_max - waiting(conn))
+    if (len > pf_conn_room(conn))
         return -ENOBUFS;
     conn->busy++;
     if (joins_batch(conn, len)) {
@@ -405,7 +410,7 @@ int pf_conn_write(pf_conn *conn, const void *data, size_t len)
 char *pf_conn_reserve(pf_conn *conn, size_t len)
 {
     if (pf_loop_check(conn->conns->loop) != 0 || conn->state != PF_CONN_OPEN ||
-        len > conn->conns->options.output_max - waiting(conn) || !joins_batch(conn, len))
+        len > pf_conn_room(conn) || !joins_batch(conn, len))
         return NULL;
     return conn->conns->batch + conn->conns->batch_len;
 }

@@ -151,6 +151,9 @@ void pf_conn_wrote(pf_conn *conn, size_t len);
  * return from on_data what it has used up; it is called again when the output is out. */
 bool pf_conn_blocked(const pf_conn *conn);
 
+/* Bytes that pf_conn_write() would take now, as far as output_max goes. */
+size_t pf_conn_room(const pf_conn *conn);
+
 /* Bytes standing unused, as the next on_data would see them. */
 size_t pf_conn_pending(const pf_conn *conn);
 
