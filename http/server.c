@@ -158,7 +158,7 @@ void pf__http_request_end(pf_http_request *request)
             (void)pf_conn_close(conn, must_linger(request));
         } else if (request->later) {
             pf_conn_set_deadline(conn, PF__HTTP_IDLE);
-            pf_conn_go_on(conn);
+            pf_conn_go_on(conn, false);
         }
     }
     free_request(request);
@@ -251,7 +251,7 @@ static int read_message(pf_http_request *request, const char *data, size_t len)
             return progress;
         if (progress < 0)
             return progress;
-        if (is_over(request))
+        if (is_over(request) || request->body_paused)
             return PF_HTTP_MORE;
     }
 }
@@ -266,8 +266,8 @@ static bool is_too_slow(const pf_http_request *request)
 }
 
 /* The message goes on in a later read. Until its head is complete the connection keeps the
- * bytes; then they are used up, and the request keeps the head. Returns how many bytes are
- * used up, or -status. */
+ * bytes; then they are used up, but for those behind a pause, and the request keeps the
+ * head. Returns how many bytes are used up, or -status. */
 static int keep_message(pf_http_request *request, size_t len)
 {
     if (!request->head_done)
@@ -276,10 +276,11 @@ static int keep_message(pf_http_request *request, size_t len)
         return -408;
     if (pf__http_request_keep(request) != 0)
         return -503;
+    int used = (int)(request->body_paused ? request->used : len); /* of one read */
     request->used = 0;
     if (!request->body_paused)
         pf_conn_set_deadline(request->conn, PF__HTTP_BODY);
-    return (int)len; /* of one read */
+    return used;
 }
 
 static void complete_message(pf_http_request *request, size_t rest)
@@ -346,14 +347,15 @@ static bool may_go_on(pf_conn *conn)
            pf_loop_check(server->loop) == 0; /* a handler may have forked */
 }
 
-/* No more will come; `rest` bytes stand. They are for later if the client does not take
- * the answers, or the application has a request. Half of one gets no answer. */
+/* No more will come; `rest` bytes stand. Those behind a request are for later if the client
+ * does not take the answers, or the application has a request. Half of one gets no answer.
+ */
 static void take_end(pf_conn *conn, size_t rest)
 {
     const pf_http_request *request = client_of(conn)->request;
     bool is_read = request && request->stage != PF__HTTP_READING;
-    if ((is_read && request->body_ended) ||
-        (rest > 0 && (!request || request->body_paused)))
+    if ((is_read && (request->body_ended || request->body_paused)) ||
+        (rest > 0 && !request))
         return;
     if (is_read)
         (void)pf_conn_abort(conn, -ECONNRESET);
@@ -361,14 +363,24 @@ static void take_end(pf_conn *conn, size_t rest)
         (void)pf_conn_close(conn, false);
 }
 
+/* Its end may be known without another byte, and have waited for a pause to end. */
+static bool is_in_body(pf_conn *conn)
+{
+    const pf_http_request *request = client_of(conn)->request;
+    return request && request->head_done && !request->body_ended;
+}
+
 static size_t on_data(pf_conn *conn, const char *data, size_t len)
 {
     pf_http_server *server = pf_conn_arg(conn);
-    size_t at = 0, used = 1;
+    size_t at = 0;
+    bool goes_on = true;
     pf__http_date_refresh(&server->date);
-    while (at < len && used > 0 && may_go_on(conn)) {
-        used = take_message(conn, data + at, len - at);
+    while (goes_on && (at < len || is_in_body(conn)) && may_go_on(conn)) {
+        bool was_in_body = is_in_body(conn);
+        size_t used = take_message(conn, data + at, len - at);
         at += used;
+        goes_on = used > 0 || (was_in_body && !is_in_body(conn));
     }
     const pf_http_request *request = client_of(conn)->request;
     if (!request)
@@ -384,7 +396,7 @@ static void on_eof(pf_conn *conn)
 {
     pf_http_request *request = client_of(conn)->request;
     client_of(conn)->half_closed = true;
-    if (request && (request->body_ended || pf_conn_pending(conn) > 0))
+    if (request && (request->body_ended || request->body_paused))
         pf__http_tell_gone(request, 0);
     take_end(conn, pf_conn_pending(conn));
 }

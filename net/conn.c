@@ -68,8 +68,9 @@ struct pf_conn {
     uint8_t busy;         /* callbacks that run */
     bool eof;
     bool linger;
-    bool held; /* input is not shown */
-    bool due;  /* what stands is shown in the next turn */
+    bool held;   /* input is not shown */
+    bool due;    /* what stands is shown in the next turn */
+    bool anyway; /* be it nothing */
     max_align_t protocol_state[];
 };
 
@@ -743,6 +744,14 @@ size_t pf_conn_pending(const pf_conn *conn)
 
 /* ---- deadlines ------------------------------------------------------------------- */
 
+static void show_what_stands(pf_conn *conn)
+{
+    if (conn->in && !conn->held)
+        feed(conn, conn->in->bytes, conn->in->len);
+    else if (conn->anyway && !conn->held)
+        feed(conn, conn->conns->input, 0);
+}
+
 static void expire(pf_conn *conn)
 {
     void (*on_deadline)(pf_conn *) = conn->conns->options.protocol->on_deadline;
@@ -753,8 +762,7 @@ static void expire(pf_conn *conn)
     } else if (list == LIST_DUE) {
         conn->due = false;
         restart_deadline(conn);
-        if (conn->in && !conn->held)
-            feed(conn, conn->in->bytes, conn->in->len);
+        show_what_stands(conn);
     } else if (list == LIST_STALL || !on_deadline) {
         end(conn, -ETIMEDOUT);
     } else {
@@ -814,12 +822,13 @@ void pf_conn_hold(pf_conn *conn)
     settle(conn);
 }
 
-void pf_conn_go_on(pf_conn *conn)
+void pf_conn_go_on(pf_conn *conn, bool anyway)
 {
     if (pf_loop_check(conn->conns->loop) != 0 || !conn->held)
         return;
     conn->held = false;
-    conn->due = conn->in != NULL;
+    conn->due = conn->in || anyway;
+    conn->anyway = anyway;
     settle(conn);
 }
 

@@ -160,10 +160,11 @@ size_t pf_conn_pending(const pf_conn *conn);
 /*
  * Show no input for now: on_data is not called; what comes is read until input_max bytes
  * stand, and its end is told by on_eof. go_on ends that: what stands is shown soon, not
- * before this returns. Each may be called again in vain.
+ * before this returns; with `anyway` even if it is nothing. Each may be called again in
+ * vain.
  */
 void pf_conn_hold(pf_conn *conn);
-void pf_conn_go_on(pf_conn *conn);
+void pf_conn_go_on(pf_conn *conn, bool anyway);
 
 /* (Re)arm the connection's one deadline: class `which`, its timeout from now. O(1). It
  * stands still while output is blocked, and starts anew when that is out. */

@@ -184,8 +184,9 @@ PF_API void *pf_http_get_data(pf_http_request *request);
 /* ---- a body as it comes ---------------------------------------------------------- */
 
 /*
- * Bytes of the body, borrowed for the call; len 0: it is complete. Returns 0 or a negative
- * errno, as a handler does.
+ * Bytes of the body, borrowed for the call; len 0: it is complete, and now the response is
+ * due. Returns what a handler does; before the end, and if the handler has said
+ * PF_HTTP_LATER, 0 will do.
  */
 typedef int pf_http_body_fn(pf_http_request *request, const void *data, size_t len,
                             void *arg);
