@@ -50,7 +50,7 @@ struct pf__http_client {
 
 /* A response of a blocking handler, until the loop has it. */
 struct pf__http_deferred {
-    bool is_set;
+    bool is_page; /* an error's, to be asked for */
     int status;
     char content_type[PF_HTTP_CONTENT_TYPE_MAX + 1];
     bool has_type;
@@ -104,6 +104,7 @@ struct pf_http_request {
     size_t rest;   /* bytes that stood behind it when it was dispatched */
     uint64_t bytes_out;
     struct pf__http_deferred *deferred; /* NULL: none */
+    pf_future *worked; /* of a handler on a thread; NULL: there is none */
     bool asked_for_page;
     unsigned number; /* of its connection's, from 1 */
 

@@ -382,8 +382,12 @@ int pf_http_respond_error(pf_http_request *request, int status)
         return err;
     if (status < 400 || status > 599)
         return -EINVAL;
-    if (request->blocking)
-        return pf__http_defer(request, status, NULL, NULL, 0);
+    if (request->blocking) {
+        err = pf__http_defer(request, status, NULL, NULL, 0);
+        if (!err)
+            request->deferred->is_page = true;
+        return err;
+    }
     pf__http_enter(request);
     ask_for_page(request, status);
     err = 0;
