@@ -71,7 +71,8 @@ enum pf_http_route_flags {
      * pf_http_on_body(). */
     PF_HTTP_STREAM = 1 << 0,
     /* The handler blocks: it runs on a thread of the executor, and may do no more with its
-     * request than look at it and build the response, which is sent when it returns. */
+     * request than look at it and build the response, which is sent when it returns. Not
+     * for a resource, nor with PF_HTTP_STREAM. */
     PF_HTTP_BLOCKING = 1 << 1,
     /* `path` is a regular expression (PCRE2), matched against the whole path; its groups
      * are the captures "1", "2" ... -ENOTSUP if built without. */
