@@ -323,10 +323,18 @@ static int check_unbegun(const pf_http_request *request)
     return !err && request->head_sent ? -EALREADY : err;
 }
 
+static bool is_value(const char *value)
+{
+    for (; *value; value++)
+        if (pf__is_control(*value) && *value != '\t')
+            return false;
+    return true;
+}
+
 static bool is_valid_type(const char *type)
 {
     return strnlen(type, PF_HTTP_CONTENT_TYPE_MAX + 1) <= PF_HTTP_CONTENT_TYPE_MAX &&
-           !strpbrk(type, "\r\n");
+           is_value(type);
 }
 
 static bool is_status(int status)
@@ -409,46 +417,71 @@ static bool is_the_servers(const char *name)
     return false;
 }
 
-static bool is_value(const char *value)
+static size_t line_len(const char *name, const char *value)
 {
-    for (; *value; value++)
-        if (pf__is_control(*value) && *value != '\t')
-            return false;
-    return true;
+    return strlen(name) + strlen(value) + sizeof ": \r\n" - 1;
 }
 
-static int append_field(pf_http_request *request, const char *name, const char *value)
+/* For `more` bytes, of which `less` take the place of others. Returns 0, -ENOBUFS or
+ * -ENOMEM. */
+static int make_room(pf_http_request *request, size_t more, size_t less)
 {
-    size_t name_len = strlen(name), value_len = strlen(value);
-    size_t needed = request->fields_len + name_len + value_len + 4;
-    if (needed > PF_HTTP_RESPONSE_HEAD_MAX)
+    size_t needed = request->fields_len + more;
+    if (more > PF_HTTP_RESPONSE_HEAD_MAX || needed - less > PF_HTTP_RESPONSE_HEAD_MAX)
         return -ENOBUFS;
-    if (needed > request->fields_room) {
-        size_t room = needed < 512 ? 512 : needed * 2;
-        char *grown = realloc(request->fields, room);
-        if (!grown)
-            return -ENOMEM;
-        request->fields = grown;
-        request->fields_room = room;
-    }
+    if (needed <= request->fields_room)
+        return 0;
+    size_t room = needed < 512 ? 512 : needed * 2;
+    char *grown = realloc(request->fields, room);
+    if (!grown)
+        return -ENOMEM;
+    request->fields = grown;
+    request->fields_room = room;
+    return 0;
+}
+
+static void append_field(pf_http_request *request, const char *name, const char *value)
+{
     char *to = request->fields + request->fields_len;
-    to = put(to, name, name_len);
+    to = put(to, name, strlen(name));
     to = put_text(to, ": ");
-    to = put(to, value, value_len);
+    to = put(to, value, strlen(value));
     to = put_text(to, "\r\n");
     request->fields_len = (size_t)(to - request->fields);
-    return 0;
+}
+
+static bool is_called(const char *line, size_t len, const char *name)
+{
+    size_t name_len = strlen(name);
+    return len > name_len && line[name_len] == ':' &&
+           strncasecmp(line, name, name_len) == 0;
+}
+
+static size_t len_of_line_at(const pf_http_request *request, size_t at)
+{
+    const char *line = request->fields + at;
+    const char *end = memchr(line, '\n', request->fields_len - at);
+    return (size_t)(end - line) + 1;
+}
+
+/* How many bytes the fields of that name take. */
+static size_t len_of_fields(const pf_http_request *request, const char *name)
+{
+    size_t sum = 0, len;
+    for (size_t at = 0; at < request->fields_len; at += len) {
+        len = len_of_line_at(request, at);
+        sum += is_called(request->fields + at, len, name) ? len : 0;
+    }
+    return sum;
 }
 
 static void remove_fields(pf_http_request *request, const char *name)
 {
-    size_t name_len = strlen(name), at = 0;
+    size_t at = 0;
     while (at < request->fields_len) {
         char *line = request->fields + at;
-        char *end = memchr(line, '\n', request->fields_len - at);
-        size_t len = (size_t)(end - line) + 1;
-        if (len > name_len && line[name_len] == ':' &&
-            strncasecmp(line, name, name_len) == 0) {
+        size_t len = len_of_line_at(request, at);
+        if (is_called(line, len, name)) {
             memmove(line, line + len, request->fields_len - at - len);
             request->fields_len -= len;
         } else {
@@ -471,16 +504,23 @@ static int check_field(const pf_http_request *request, const char *name, const c
 int pf_http_add_field(pf_http_request *request, const char *name, const char *value)
 {
     int err = check_field(request, name, value);
-    return err ? err : append_field(request, name, value);
+    if (!err)
+        err = make_room(request, line_len(name, value), 0);
+    if (!err)
+        append_field(request, name, value);
+    return err;
 }
 
 int pf_http_set_field(pf_http_request *request, const char *name, const char *value)
 {
     int err = check_field(request, name, value);
+    if (!err)
+        err = make_room(request, line_len(name, value), len_of_fields(request, name));
     if (err)
         return err;
     remove_fields(request, name);
-    return append_field(request, name, value);
+    append_field(request, name, value);
+    return 0;
 }
 
 int pf_http_set_status(pf_http_request *request, int status)
@@ -494,13 +534,23 @@ int pf_http_set_status(pf_http_request *request, int status)
     return 0;
 }
 
+/* What a browser drops before it reads on: blanks in front, tabs anywhere. No URL has any.
+ */
+static bool has_blank(const char *location)
+{
+    for (; *location; location++)
+        if (pf__is_control(*location) || *location == ' ')
+            return true;
+    return false;
+}
+
 /* A browser takes "//host" and "/\host" for another server: whoever builds a location from
  * what was asked would send people there. */
 int pf_http_redirect(pf_http_request *request, int status, const char *location)
 {
     bool moves =
         status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-    if (!moves || !location)
+    if (!moves || !location || has_blank(location))
         return -EINVAL;
     size_t slashes = strspn(location, "/\\");
     char path[PF_HTTP_TARGET_MAX];

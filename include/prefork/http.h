@@ -216,8 +216,8 @@ PF_API int pf_http_resume_body(pf_http_request *request);
  * have none: 204, 205, 304. `body` is copied; content_type may be NULL if len is 0. The
  * response is finished.
  *
- * Returns 0, -EALREADY (answered before), -EINVAL (status not 200..599, or CR, LF or NUL in
- * content_type), -ENOBUFS (more than a connection may have waiting: nothing was done),
+ * Returns 0, -EALREADY (answered before), -EINVAL (status not 200..599, or a control
+ * character in content_type), -ENOBUFS (more than a connection may have waiting: nothing was done),
  * -EPIPE (the client is gone: the request is finished), -ENOMEM, or the guards.
  */
 PF_API int pf_http_respond(pf_http_request *request, int status, const char *content_type,
@@ -228,7 +228,8 @@ PF_API int pf_http_respond_json(pf_http_request *request, int status, const char
                                 size_t len);
 
 /* 301, 302, 303, 307 or 308 with a Location: an absolute URL, or a path of this server. A
- * location that begins with // or /\ is taken for a path: the slashes become one. */
+ * location that begins with // or /\ is taken for a path: the slashes become one. One with
+ * a blank or a control character in it is -EINVAL: browsers pass over some. */
 PF_API int pf_http_redirect(pf_http_request *request, int status, const char *location);
 
 /* An error page: the resource's write_error, or the application's, or the standard text. */
@@ -236,10 +237,10 @@ PF_API int pf_http_respond_error(pf_http_request *request, int status);
 
 /*
  * Before the response begins: its status, if not 200, and its fields; set replaces those of
- * the name, add adds one. Returns 0, -EALREADY (it has begun), -EINVAL (no token, a CR, LF
- * or NUL, or a field that the server itself is answerable for: Content-Length,
- * Transfer-Encoding, Connection, Date), -ENOBUFS (over PF_HTTP_RESPONSE_HEAD_MAX), -ENOMEM,
- * or the guards.
+ * the name, add adds one. Returns 0, -EALREADY (it has begun), -EINVAL (no token, a control
+ * character but a tab, or a field that the server itself is answerable for: Content-Length,
+ * Transfer-Encoding, Connection, Date, Server), -ENOBUFS (over PF_HTTP_RESPONSE_HEAD_MAX),
+ * -ENOMEM, or the guards; then nothing has changed.
  */
 PF_API int pf_http_set_status(pf_http_request *request, int status);
 PF_API int pf_http_set_field(pf_http_request *request, const char *name, const char *value);
