@@ -254,6 +254,7 @@ static int set_wrong(pf_http_request *request)
                                         "content-LENGTH",
                                         "Transfer-Encoding",
                                         "Connection",
+                                        "Server",
                                         NULL};
     static const char *const values[] = {"a\rb", "a\nb", "\r\nX: y", "a\x01",
                                          "\x7f", "\n",   NULL};
