@@ -64,6 +64,7 @@ static void assert_backtrace_names(const char *text, const char *function)
 static void while_a_worker_is_blocked_the_others_serve_and_then_it_is_replaced(void **state)
 {
     (void)state;
+    pf_test_skip_under_valgrind(); /* whose code has no names */
     const char *hard = is_long() ? "5s" : "2s";
     int block_ms = is_long() ? 10000 : 6000;
     pf_test_program_start(
