@@ -16,10 +16,12 @@
 #include "loop/assert.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Lists behind the protocol's deadline classes. */
@@ -88,6 +90,7 @@ struct pf_conns {
     int64_t timer_at; /* PF_NEVER: not armed */
     pf_conn *cursor;  /* pf_conns_each(): the next one */
     uint32_t visit;
+    bool ignores_pipe_signal; /* this process, when they were made */
     pf_conn *owner; /* in whose callback the batch is being filled; NULL: nobody's */
     size_t batch_len;
     char batch[PF_CONN_BATCH_MAX];
@@ -428,13 +431,38 @@ bool pf_conn_blocked(const pf_conn *conn)
     return is_blocked(conn);
 }
 
+static bool ignores_pipe_signal(void)
+{
+    struct sigaction action;
+    return sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+/* sendfile(2) has no MSG_NOSIGNAL: where SIGPIPE is not ignored, as it is in a worker, this
+ * thread's is blocked meanwhile and taken back. */
+static ssize_t send_quietly(const pf_conn *conn, struct file *file, size_t len)
+{
+    if (conn->conns->ignores_pipe_signal)
+        return sendfile(conn->fd, file->fd, &file->offset, len);
+    sigset_t pipe_signal, before;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+    ssize_t n = sendfile(conn->fd, file->fd, &file->offset, len);
+    int err = errno;
+    if (n == -1 && err == EPIPE && !sigismember(&before, SIGPIPE))
+        (void)sigtimedwait(&pipe_signal, NULL, &(struct timespec){0});
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = err;
+    return n;
+}
+
 /* Send of the file what the peer takes, within a turn's share. Returns 0 or the reason of
  * the end that the connection is then to meet. */
 static int send_file(pf_conn *conn)
 {
     struct file *file = conn->file;
     size_t piece = file->left < FILE_PIECE ? (size_t)file->left : FILE_PIECE;
-    ssize_t n = sendfile(conn->fd, file->fd, &file->offset, piece);
+    ssize_t n = send_quietly(conn, file, piece);
     if (n == 0)
         return -EIO; /* it has become shorter */
     if (n < 0)
@@ -897,6 +925,7 @@ int pf_conns_new(pf_loop *loop, const struct pf_conns_options *options, pf_conns
     memset(conns, 0, offsetof(struct pf_conns, batch));
     conns->loop = pf_loop_ref(loop);
     conns->options = *options;
+    conns->ignores_pipe_signal = ignores_pipe_signal();
     if (!conns->options.input_max)
         conns->options.input_max = PF_CONN_INPUT_MAX;
     if (!conns->options.output_max)

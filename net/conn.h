@@ -134,7 +134,8 @@ int pf_conn_write(pf_conn *conn, const void *data, size_t len);
  * Send `len` bytes of the regular file fd, from `offset` on, behind what has been written:
  * without a copy, as the peer takes it. fd is ours, whatever is returned. Until it is out
  * the connection is blocked, and nothing may be written behind it. A file that turns out
- * shorter ends the connection with -EIO. Returns 0, -EPIPE as pf_conn_write(), -EBUSY (a
+ * shorter ends the connection with -EIO. SIGPIPE is not raised; where it is ignored when
+ * the pf_conns is made that costs nothing. Returns 0, -EPIPE as pf_conn_write(), -EBUSY (a
  * file is on its way), -ENOMEM, or the guards. Source: sendfile(2).
  */
 int pf_conn_send_file(pf_conn *conn, int fd, uint64_t offset, uint64_t len);
