@@ -61,9 +61,15 @@ static pf_http_request *take_free(pf_http_server *server)
     return request;
 }
 
+#if __has_attribute(noclone)
+#define APART __attribute__((noinline, noclone))
+#else /* clang makes no clones */
+#define APART __attribute__((noinline))
+#endif
+
 /* With a length that the compiler knows it would become a `rep stos`, which takes several
  * times as long to begin as the C library's takes for all of it. */
-__attribute__((noinline, noclone)) static void clear(void *at, size_t len)
+APART static void clear(void *at, size_t len)
 {
     memset(at, 0, len);
 }
