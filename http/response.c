@@ -171,6 +171,8 @@ static void decide_closing(pf_http_request *request)
 static char *put_head(char *to, const pf_http_request *request,
                       const struct pf__http_answer *answer)
 {
+    if (request->later) /* else it was looked at when the request was read */
+        pf__http_date_refresh(&request->server->date);
     to = put_status_line(to, answer->status);
     to = put(to, request->server->date.text, sizeof request->server->date.text - 1);
     if (answer->content_type) {
@@ -652,8 +654,7 @@ static const char last_chunk[] = "0\r\n\r\n";
 /* A chunk in one piece: its size, the data, a line end. The last one always finds room. */
 static int write_chunk(pf_http_request *request, const char *data, size_t len)
 {
-    if (len > SIZE_MAX / 2 ||
-        len + CHUNK_LINES + sizeof last_chunk > pf_conn_room(request->conn))
+    if (len + CHUNK_LINES + sizeof last_chunk > pf_conn_room(request->conn))
         return -ENOBUFS;
     char small[SMALL + CHUNK_LINES];
     char *begin = len <= SMALL ? small : malloc(len + CHUNK_LINES);
@@ -685,7 +686,9 @@ int pf_http_write(pf_http_request *request, const void *data, size_t len)
     int err = check_stream(request);
     if (!err && !data && len)
         err = -EINVAL;
-    if (!err && request->length != UINT64_MAX && len > request->length - request->written)
+    if (!err &&
+        (len > PF_HTTP_RESPONSE_BODY_MAX ||
+         (request->length != UINT64_MAX && len > request->length - request->written)))
         err = -EMSGSIZE;
     if (err)
         return err;

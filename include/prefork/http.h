@@ -206,7 +206,8 @@ PF_API int pf_http_resume_body(pf_http_request *request);
 /* ---- the response ---------------------------------------------------------------- */
 
 /* Limits. */
-#define PF_HTTP_RESPONSE_BODY_MAX (1024 * 1024) /* of pf_http_respond() */
+/* Of pf_http_respond(), and of one pf_http_write(). */
+#define PF_HTTP_RESPONSE_BODY_MAX (1024 * 1024)
 #define PF_HTTP_RESPONSE_HEAD_MAX 16384         /* of all fields set */
 #define PF_HTTP_CONTENT_TYPE_MAX  256
 
@@ -269,7 +270,8 @@ PF_API int pf_http_set_cookie(pf_http_request *request,
  * sends the head.
  *
  * write returns 0 (queued), -ENOBUFS (too much waits: nothing was taken, wait for
- * on_writable), -EMSGSIZE (more than was announced), -EPIPE (the client is gone), -EALREADY
+ * on_writable), -EMSGSIZE (more than was announced, or than PF_HTTP_RESPONSE_BODY_MAX at
+ * once), -EPIPE (the client is gone), -EALREADY
  * (finished), -ENOMEM, or the guards. pf_http_blocked(): the client does not take what
  * stands; fn is called once when all of it is out, but not if the client goes before: see
  * pf_http_on_gone().

@@ -54,6 +54,11 @@ static void on_gone(pf_http_request *request, int reason, void *arg)
     app.last_reason = reason;
 }
 
+static int refuse_401(pf_http_request *request)
+{
+    return pf_http_respond(request, 401, "text/plain", "no", 2);
+}
+
 static int upload(pf_http_request *request, void *arg)
 {
     (void)arg;
@@ -246,6 +251,18 @@ static void a_waiting_client_is_told_to_go_on(void **state)
     stage_close();
 }
 
+static void a_waiting_client_that_is_refused_is_not_told_to_go_on(void **state)
+{
+    (void)state;
+    open_upload();
+    app.begin = refuse_401;
+    ask(UP("Expect: 100-continue\r\n" LENGTH(3), ""));
+    assert_answer(401, "no");
+    assert_true(has(CLOSES));
+    assert_closed();
+    stage_close();
+}
+
 static void other_routes_collect(void **state)
 {
     (void)state;
@@ -425,11 +442,6 @@ static void a_paused_body_that_will_never_be_whole_is_cut_when_it_goes_on(void *
 }
 
 /* ---- early answers --------------------------------------------------------------- */
-
-static int refuse_401(pf_http_request *request)
-{
-    return pf_http_respond(request, 401, "text/plain", "no", 2);
-}
 
 static void an_early_answer_reaches_a_client_that_goes_on_sending(void **state)
 {
@@ -745,6 +757,7 @@ int main(void)
         pf_test(a_handler_that_forgets_is_a_500_at_the_end),
         pf_test(the_end_may_be_answered_later),
         pf_test(a_waiting_client_is_told_to_go_on),
+        pf_test(a_waiting_client_that_is_refused_is_not_told_to_go_on),
         pf_test(other_routes_collect),
         pf_test(nothing_is_handed_over_during_a_pause),
         pf_test(the_end_waits_for_a_pause_too),

@@ -116,6 +116,23 @@ static void a_request_may_be_kept_as_long_as_it_takes(void **state)
     stage_close();
 }
 
+static void a_later_answer_has_the_date_of_its_own_time(void **state)
+{
+    (void)state;
+    for (int streamed = 0; streamed < 2; streamed++) {
+        open_later();
+        ask(GET("/later"));
+        pf__http_date_set(&stage.server->date, 0); /* when it was last looked at */
+        assert_int_equal(streamed ? pf_http_finish(app.kept[0]) : respond_path(app.kept[0]),
+                         0);
+        hear();
+        next_answer(200);
+        assert_true(has("\r\nDate: "));
+        assert_false(has(" 1970 "));
+        stage_close();
+    }
+}
+
 static void *post_from_thread(void *arg)
 {
     pf_http_request *request = arg;
@@ -606,6 +623,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         pf_test(a_timer_may_finish_a_request),
         pf_test(a_request_may_be_kept_as_long_as_it_takes),
+        pf_test(a_later_answer_has_the_date_of_its_own_time),
         pf_test(a_callback_of_another_thread_may_finish_a_request),
         pf_test(requests_behind_it_wait_and_keep_their_order),
         pf_test(a_kept_request_can_still_be_asked),

@@ -232,6 +232,30 @@ static void pieces_of_every_size_arrive(void **state)
     stage_close();
 }
 
+static char large[PF_HTTP_RESPONSE_BODY_MAX + 1];
+
+static int write_at_once(pf_http_request *request)
+{
+    assert_int_equal(pf_http_write(request, large, sizeof large), -EMSGSIZE);
+    assert_int_equal(pf_http_write(request, large, SIZE_MAX), -EMSGSIZE);
+    assert_int_equal(pf_http_write(request, large, sizeof large - 1), 0);
+    return pf_http_finish(request);
+}
+
+static void the_largest_piece_arrives(void **state)
+{
+    (void)state;
+    open_script(write_at_once);
+    ask(GET("/") GET("/"));
+    hear_all();
+    for (int i = 0; i < 2; i++) {
+        next_answer(200);
+        assert_int_equal(stage.answer.len, sizeof large - 1);
+    }
+    assert_open();
+    stage_close();
+}
+
 static int abort_now(pf_http_request *request)
 {
     if (app.result)
@@ -723,6 +747,7 @@ int main(void)
         pf_test(a_status_without_a_body_has_none),
         pf_test(the_head_can_be_sent_ahead),
         pf_test(pieces_of_every_size_arrive),
+        pf_test(the_largest_piece_arrives),
         pf_test(an_abort_cuts),
         pf_test(a_client_that_half_closes_gets_the_rest_of_a_stream_and_its_end),
         pf_test(a_stream_waits_for_its_reader),
