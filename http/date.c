@@ -14,7 +14,7 @@ static void put_digits(char *at, int count, int number)
     }
 }
 
-void pf__http_date_set(struct pf__http_date *date, int64_t second)
+void pf__http_date_write(int64_t second, char *at)
 {
     static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
     static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -22,9 +22,7 @@ void pf__http_date_set(struct pf__http_date *date, int64_t second)
     time_t when = (time_t)second;
     struct tm tm;
     gmtime_r(&when, &tm);
-    memcpy(date->text, PF__HTTP_DATE_FIELDS, sizeof date->text);
-    char *at = date->text + sizeof PF__HTTP_DATE_FIELDS -
-               sizeof "Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+    memcpy(at, "Thu, 01 Jan 1970 00:00:00 GMT", PF__HTTP_DATE_LEN);
     memcpy(at, days[tm.tm_wday], 3);
     put_digits(at + 5, 2, tm.tm_mday);
     memcpy(at + 8, months[tm.tm_mon], 3);
@@ -32,6 +30,13 @@ void pf__http_date_set(struct pf__http_date *date, int64_t second)
     put_digits(at + 17, 2, tm.tm_hour);
     put_digits(at + 20, 2, tm.tm_min);
     put_digits(at + 23, 2, tm.tm_sec);
+}
+
+void pf__http_date_set(struct pf__http_date *date, int64_t second)
+{
+    memcpy(date->text, PF__HTTP_DATE_FIELDS, sizeof date->text);
+    pf__http_date_write(second,
+                        date->text + sizeof date->text - sizeof "\r\n" - PF__HTTP_DATE_LEN);
     date->second = second;
 }
 

@@ -11,6 +11,8 @@
     "Server: prefork\r\n"                                                                  \
     "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
 
+#define PF__HTTP_DATE_LEN (sizeof "Thu, 01 Jan 1970 00:00:00 GMT" - 1)
+
 /* Zeroed at first. */
 struct pf__http_date {
     int64_t second;                         /* since the epoch; what `text` says */
@@ -22,5 +24,8 @@ void pf__http_date_refresh(struct pf__http_date *date);
 
 /* The same for a given moment, in seconds since the epoch; the years are 0 to 9999. */
 void pf__http_date_set(struct pf__http_date *date, int64_t second);
+
+/* Such a date alone: PF__HTTP_DATE_LEN bytes at out, without a NUL. */
+void pf__http_date_write(int64_t second, char *out);
 
 #endif

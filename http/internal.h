@@ -7,6 +7,7 @@
  *     response.c   heads and bodies of responses, and their end
  *     blocking.c   handlers on threads of the executor
  *     request.c    what a handler may ask
+ *     files.c      a handler: the files below a directory
  *     route.c, pattern.c, regex.c, parser.c ...   without a connection in sight
  *
  * LIFE OF A REQUEST. Taken from the server's free ones when the first byte of a head has
@@ -202,6 +203,11 @@ int pf__http_answer(pf_http_request *request, const struct pf__http_answer *answ
 
 /* The same with the status's phrase for a body. `field` may be NULL. */
 int pf__http_answer_status(pf_http_request *request, int status, const char *field);
+
+/* A piece of a streamed response whose length is announced, from a file: as
+ * pf_http_write(), but that fd is the server's from now on, and that nothing may follow
+ * until it is out: see pf_http_blocked(). */
+int pf__http_write_file(pf_http_request *request, int fd, uint64_t offset, uint64_t len);
 
 /* The guards, and whether it may be answered still: 0, -EALREADY, -EINVAL, ... */
 int pf__http_check(const pf_http_request *request);

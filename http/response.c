@@ -776,6 +776,26 @@ static int send_file(pf_http_request *request, const char *content_type, int fd,
     return pf_conn_send_file(request->conn, fd, offset, len);
 }
 
+int pf__http_write_file(pf_http_request *request, int fd, uint64_t offset, uint64_t len)
+{
+    int err = check_stream(request);
+    if (!err && (request->length == UINT64_MAX || len > request->length - request->written))
+        err = -EMSGSIZE;
+    pf__http_enter(request);
+    if (!err)
+        err = pf_http_flush(request);
+    if (err || request->no_body)
+        close(fd);
+    else
+        err = pf_conn_send_file(request->conn, fd, offset, len);
+    if (!err) {
+        request->written += len;
+        request->bytes_out += request->no_body ? 0 : len;
+    }
+    (void)pf__http_leave(request);
+    return err;
+}
+
 int pf_http_respond_file(pf_http_request *request, const char *content_type, int fd,
                          uint64_t offset, uint64_t len)
 {
@@ -796,8 +816,7 @@ int pf_http_respond_file(pf_http_request *request, const char *content_type, int
     }
     pf__http_enter(request);
     err = send_file(request, content_type, fd, offset, len);
-    if (err && request->head_sent)
-        request->must_cut = true;
+    request->must_cut = request->must_cut || (err && request->head_sent);
     if (!err || request->head_sent || !request->conn)
         finish(request, status_of(request));
     (void)pf__http_leave(request);

@@ -1,8 +1,8 @@
 /*
  * main.c - pf_main(): from a command line to a running server.
  */
-#include "server/daemon.h"
 #include "master/standard.h"
+#include "server/daemon.h"
 #include "server/internal.h"
 
 #include <prefork/log.h>
@@ -43,6 +43,7 @@ struct settings {
     int64_t oom_score_adj;
     const char *control;
     struct pf__http_settings http;
+    struct pf__static_options files;
     int log_level;
     bool daemon, print_plan, help, version;
 };
@@ -247,6 +248,14 @@ static const struct pf_option options[] = {
          "how long the head of an HTTP request may take to arrive (10s)"),
     TIME("idle-timeout", http.idle_timeout_ns,
          "how long an HTTP connection may stay open between requests (75s)"),
+    {.name = "listing",
+     .type = PF_OPTION_FLAG,
+     AT(files.listing),
+     .help = "static:DIR answers a directory without an index with the names in it"},
+    NAMED("index", files.index, "NAME",
+          "the file that static:DIR sends for its directory; \"\": none (index.html)"),
+    NAMED("cache-control", files.cache_control, "TEXT",
+          "Cache-Control of files of static:DIR, such as max-age=3600 (not sent)"),
     {.name = "ctl",
      .type = PF_OPTION_STRING,
      AT(control),
@@ -284,7 +293,7 @@ static void help(const char *program, const struct pf_app *const *apps)
         printf("  %-10s %s%s\n", apps[i]->name, apps[i]->summary ? apps[i]->summary : "",
                i == 0 ? " (default)" : "");
     if (choice)
-        putchar('\n');
+        printf("  %-10s HTTP; the files below the directory DIR\n\n", "static:DIR");
     pf_options_help(options, stdout);
     printf(
         "\nTERM or QUIT stops gracefully, INT at once. Exit status: 0 stopped as told, 64 "
@@ -302,31 +311,51 @@ static const struct pf_app *find_app(const struct pf_app *const *apps, const cha
 }
 
 /* What stands behind the options: at most one word, an application's name. */
-static int choose_app(const struct pf_app *const *apps, int argc, char **argv, int at,
-                      const struct pf_app **app, char *error, size_t error_len)
+static int check_words(bool choice, int argc, char **argv, int at, char *error,
+                       size_t error_len)
 {
-    *app = apps[0];
-    if (at == argc)
-        return 0;
-    if (!apps[1]) {
+    if (!choice && at < argc)
         snprintf(error, error_len, "%s: unexpected; this program takes options only",
                  argv[at]);
-        return -EINVAL;
-    }
-    *app = find_app(apps, argv[at]);
-    if (!*app) {
-        int n = snprintf(error, error_len, "APP %s: unknown; use", argv[at]);
-        for (size_t i = 0; apps[i] && n > 0 && (size_t)n < error_len; i++)
-            n += snprintf(error + n, error_len - (size_t)n, "%s %s", i ? " or" : "",
-                          apps[i]->name);
-        return -EINVAL;
-    }
-    if (at + 1 < argc) {
+    else if (at + 1 < argc)
         snprintf(error, error_len, "%s: unexpected after APP %s; options come before APP",
                  argv[at + 1], argv[at]);
+    else
+        return 0;
+    return -EINVAL;
+}
+
+/* Which application runs, and what is made for it. */
+struct choice {
+    const struct pf_app *app;
+    struct pf__static files;
+};
+
+static int choose_app(const struct pf_app *const *apps, const char *word,
+                      const struct settings *settings, struct choice *choice, char *error,
+                      size_t error_len)
+{
+    if (word && pf__static_is_meant(word)) {
+        choice->app = &choice->files.app;
+        return pf__static_init(&choice->files, word, &settings->files, error, error_len);
+    }
+    const struct pf__static_options *files = &settings->files;
+    if (files->listing || files->index || files->cache_control) {
+        snprintf(error, error_len, "--%s: only for APP static:DIR; leave it out",
+                 files->listing ? "listing"
+                 : files->index ? "index"
+                                : "cache-control");
         return -EINVAL;
     }
-    return 0;
+    choice->app = word ? find_app(apps, word) : apps[0];
+    if (choice->app)
+        return 0;
+    int n = snprintf(error, error_len, "APP %s: unknown; use", word);
+    for (size_t i = 0; apps[i] && n > 0 && (size_t)n < error_len; i++)
+        n += snprintf(error + n, error_len - (size_t)n, " %s,", apps[i]->name);
+    if (n > 0 && (size_t)n < error_len)
+        snprintf(error + n, error_len - (size_t)n, " or static:DIR");
+    return -EINVAL;
 }
 
 /* What makes a URL of an address; of a unix socket nothing does. */
@@ -482,6 +511,22 @@ static char **copy_arguments(int argc, char *const *argv)
     return copy;
 }
 
+static int run_app(const char *program, const struct settings *settings,
+                   const struct pf_app *app)
+{
+    pf_log_set_level((enum pf_log_level)settings->log_level);
+    struct pf__daemon daemon = PF__DAEMON_NONE;
+    if (settings->daemon && !settings->print_plan) {
+        int status = PF_EXIT_SOFTWARE;
+        int is_first = pf__daemon_begin(&daemon, program, &status);
+        if (is_first < 0)
+            complain(program, strerror(-is_first));
+        if (is_first)
+            return status;
+    }
+    return serve(program, settings, app, &daemon);
+}
+
 static int run(int argc, char **argv, const struct pf_app *const *apps)
 {
     const char *program = program_name(argv[0]);
@@ -498,20 +543,14 @@ static int run(int argc, char **argv, const struct pf_app *const *apps)
         printf("prefork %s\n", pf_version());
         return PF_EXIT_OK;
     }
-    const struct pf_app *app;
-    if (choose_app(apps, argc, argv, at, &app, error, sizeof error) != 0)
+    struct choice choice = {0};
+    if (check_words(apps[1] != NULL, argc, argv, at, error, sizeof error) != 0 ||
+        choose_app(apps, at < argc ? argv[at] : NULL, &settings, &choice, error,
+                   sizeof error) != 0)
         return complain(program, error);
-    pf_log_set_level((enum pf_log_level)settings.log_level);
-    struct pf__daemon daemon = PF__DAEMON_NONE;
-    if (settings.daemon && !settings.print_plan) {
-        int status = PF_EXIT_SOFTWARE;
-        int is_first = pf__daemon_begin(&daemon, program, &status);
-        if (is_first < 0)
-            complain(program, strerror(-is_first));
-        if (is_first)
-            return status;
-    }
-    return serve(program, &settings, app, &daemon);
+    int status = run_app(program, &settings, choice.app);
+    pf__static_fini(&choice.files);
+    return status;
 }
 
 int pf__main(int argc, char **argv, const struct pf_app *const *apps)

@@ -304,6 +304,83 @@ PF_API int pf_http_abort(pf_http_request *request);
 PF_API int pf_http_respond_file(pf_http_request *request, const char *content_type, int fd,
                                 uint64_t offset, uint64_t len);
 
+/* ---- the files below a directory -------------------------------------------------- */
+
+/*
+ * A directory whose files are served:
+ *
+ *     static struct pf_http_route routes[] = {
+ *         {.method = "GET", .path = "/static/{path...}",
+ *          .handler = pf_http_files_handler}, {0}};
+ *     ... pf_http_files_new("www", NULL, &files); routes[0].arg = files;
+ *
+ * Make it before the fork, in main or pre_fork: children inherit it. It never changes, so
+ * all lanes use it at once. It holds one descriptor, the root's.
+ */
+typedef struct pf_http_files pf_http_files;
+
+struct pf_http_files_options {
+    size_t size;
+    const char *index;         /* the file that is served for its directory; NULL:
+                                  "index.html"; "": none is */
+    const char *cache_control; /* Cache-Control of files; NULL: not sent */
+    bool listing;              /* answer directories that have no index with their names */
+};
+#define PF_HTTP_FILES_OPTIONS .size = sizeof(struct pf_http_files_options)
+
+/*
+ * Open the directory `root`, and read /etc/mime.types. `options` may be NULL; its texts are
+ * copied.
+ *
+ * Returns 0 and *out, or -EINVAL (index is hidden, or more than a name; cache_control is
+ * no value of a field), -ENOMEM, or what open(2) answered: -ENOENT, -ENOTDIR, -EACCES,
+ * -EMFILE ... Any thread. Blocks on files: for start-up.
+ */
+PF_API int pf_http_files_new(const char *root, const struct pf_http_files_options *options,
+                             pf_http_files **out);
+
+/* When no request is being served from it. In each process once: a child's is its own. NULL
+ * is fine. */
+PF_API void pf_http_files_free(pf_http_files *files);
+
+/*
+ * Answer a GET or HEAD with the file `name` below the root: "css/site.css", decoded, with
+ * no slash in front; "" is the root itself. Links are followed as long as they stay below
+ * the root; a name that leads out of it, or to what is no regular file, is not there.
+ *
+ *     200, 206     the file, or what Range asks of it: one range, or several as
+ *                  multipart/byteranges
+ *     301          a directory whose name does not end with a slash: the request's own
+ *                  path, with one
+ *     304, 412     by If-Match, If-Unmodified-Since, If-None-Match, If-Modified-Since, in
+ *                  the order of RFC 9110 section 13.2.2
+ *     403          hidden (a segment begins with a dot, whether it is there or not), or
+ *                  not to be read
+ *     404          not there; a directory without an index, unless they are listed
+ *     416          no byte of what Range asks is there
+ *     503          out of descriptors or memory
+ *
+ * Every file has a Last-Modified and an ETag of its size, its time of modification and its
+ * inode; the tag is weak while that time is less than a second ago, for the file may change
+ * again within it. Of types that compress well, name.br or name.gz is sent instead if it is
+ * there and the client prefers it: as the same type with Content-Encoding, its own tag,
+ * and, whichever is sent, Vary. Whoever makes them keeps them up to date.
+ *
+ * Fields that were set before are sent, too. On the lane's thread or in a handler marked
+ * PF_HTTP_BLOCKING, where several ranges are answered with the whole.
+ *
+ * Returns as a handler does: hand it on. 0, PF_HTTP_LATER, -EINVAL, -EALREADY, -EPIPE, the
+ * guards, or an error of open(2) or read(2) that is none of the above: it becomes 500.
+ * Cost: openat2(2), fstat(2), sendfile(2), close(2); openat2(2) for each coding tried.
+ */
+PF_API int pf_http_serve_file(pf_http_request *request, pf_http_files *files,
+                              const char *name);
+
+/* The same as a handler, with a pf_http_files for arg: the name is the route's last
+ * capture, decoded once; an encoded slash, a backslash, a NUL, `..` or what is not UTF-8
+ * is 404. */
+PF_API int pf_http_files_handler(pf_http_request *request, void *arg);
+
 /* ---- a client that goes ---------------------------------------------------------- */
 
 /*
