@@ -781,9 +781,12 @@ int pf__http_write_file(pf_http_request *request, int fd, uint64_t offset, uint6
     int err = check_stream(request);
     if (!err && (request->length == UINT64_MAX || len > request->length - request->written))
         err = -EMSGSIZE;
+    if (err) {
+        close(fd);
+        return err;
+    }
     pf__http_enter(request);
-    if (!err)
-        err = pf_http_flush(request);
+    err = pf_http_flush(request);
     if (err || request->no_body)
         close(fd);
     else
