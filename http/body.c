@@ -60,7 +60,7 @@ static void hand_over(pf_http_request *request, const char *data, size_t len)
         return;
     pf__http_enter(request);
     int result = request->on_body(request, data, len, request->on_body_arg);
-    pf__http_take_result(request, result, true);
+    pf__http_take_result(request, result, len > 0 || request->later);
     (void)pf__http_leave(request);
 }
 
@@ -120,6 +120,6 @@ int pf_http_resume_body(pf_http_request *request)
         return 0;
     request->body_began_ns = pf_loop_now(request->server->loop); /* the rate starts anew */
     pf_conn_set_deadline(request->conn, PF__HTTP_BODY);
-    pf_conn_go_on(request->conn);
+    pf_conn_go_on(request->conn, true);
     return 0;
 }

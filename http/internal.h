@@ -44,13 +44,14 @@ struct pf__http_client {
     int64_t born_ns;
     uint32_t requests;
     uint16_t port;
-    uint8_t family; /* AF_INET, AF_INET6, AF_UNIX */
+    uint8_t family;   /* AF_INET, AF_INET6, AF_UNIX */
+    bool half_closed; /* no more will come than stands */
     uint8_t address[16];
 };
 
 /* A response of a blocking handler, until the loop has it. */
 struct pf__http_deferred {
-    bool is_set;
+    bool is_page; /* an error's, to be asked for */
     int status;
     char content_type[PF_HTTP_CONTENT_TYPE_MAX + 1];
     bool has_type;
@@ -87,7 +88,6 @@ struct pf_http_request {
     uint8_t stage;   /* enum pf__http_stage */
     uint8_t running; /* handlers of it that run */
     bool later;      /* a handler has said so */
-    bool half_closed;
     bool body_paused, body_ended;
     bool blocking; /* on a thread of the executor: the loop leaves it alone */
     bool continue_sent;
@@ -105,6 +105,7 @@ struct pf_http_request {
     size_t rest;   /* bytes that stood behind it when it was dispatched */
     uint64_t bytes_out;
     struct pf__http_deferred *deferred; /* NULL: none */
+    pf_future *worked; /* of a handler on a thread; NULL: there is none */
     bool asked_for_page;
     unsigned number; /* of its connection's, from 1 */
 

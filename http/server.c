@@ -61,9 +61,15 @@ static pf_http_request *take_free(pf_http_server *server)
     return request;
 }
 
+#if __has_attribute(noclone)
+#define APART __attribute__((noinline, noclone))
+#else /* clang makes no clones */
+#define APART __attribute__((noinline))
+#endif
+
 /* With a length that the compiler knows it would become a `rep stos`, which takes several
  * times as long to begin as the C library's takes for all of it. */
-__attribute__((noinline, noclone)) static void clear(void *at, size_t len)
+APART static void clear(void *at, size_t len)
 {
     memset(at, 0, len);
 }
@@ -146,6 +152,14 @@ static bool must_linger(const pf_http_request *request)
     return request->rest > 0 || !request->body_ended || request->parser.keep_alive;
 }
 
+/* Finished later, and nothing will come behind it: the end was told when its head was out
+ * already. */
+static bool is_last(const pf_http_request *request)
+{
+    return request->later && client_of(request->conn)->half_closed &&
+           pf_conn_pending(request->conn) == 0;
+}
+
 void pf__http_request_end(pf_http_request *request)
 {
     pf_conn *conn = request->conn;
@@ -153,11 +167,11 @@ void pf__http_request_end(pf_http_request *request)
         client_of(conn)->request = NULL;
         if (request->must_cut) {
             (void)pf_conn_abort(conn, -EPROTO);
-        } else if (request->closing) {
+        } else if (request->closing || is_last(request)) {
             (void)pf_conn_close(conn, must_linger(request));
         } else if (request->later) {
             pf_conn_set_deadline(conn, PF__HTTP_IDLE);
-            pf_conn_go_on(conn);
+            pf_conn_go_on(conn, false);
         }
     }
     free_request(request);
@@ -250,7 +264,7 @@ static int read_message(pf_http_request *request, const char *data, size_t len)
             return progress;
         if (progress < 0)
             return progress;
-        if (is_over(request))
+        if (is_over(request) || request->body_paused)
             return PF_HTTP_MORE;
     }
 }
@@ -265,8 +279,8 @@ static bool is_too_slow(const pf_http_request *request)
 }
 
 /* The message goes on in a later read. Until its head is complete the connection keeps the
- * bytes; then they are used up, and the request keeps the head. Returns how many bytes are
- * used up, or -status. */
+ * bytes; then they are used up, but for those behind a pause, and the request keeps the
+ * head. Returns how many bytes are used up, or -status. */
 static int keep_message(pf_http_request *request, size_t len)
 {
     if (!request->head_done)
@@ -275,10 +289,11 @@ static int keep_message(pf_http_request *request, size_t len)
         return -408;
     if (pf__http_request_keep(request) != 0)
         return -503;
+    int used = (int)(request->body_paused ? request->used : len); /* of one read */
     request->used = 0;
     if (!request->body_paused)
         pf_conn_set_deadline(request->conn, PF__HTTP_BODY);
-    return (int)len; /* of one read */
+    return used;
 }
 
 static void complete_message(pf_http_request *request, size_t rest)
@@ -345,36 +360,58 @@ static bool may_go_on(pf_conn *conn)
            pf_loop_check(server->loop) == 0; /* a handler may have forked */
 }
 
+/* No more will come; `rest` bytes stand. Those behind a request are for later if the client
+ * does not take the answers, or the application has a request. Half of one gets no answer.
+ */
+static void take_end(pf_conn *conn, size_t rest)
+{
+    const pf_http_request *request = client_of(conn)->request;
+    bool is_read = request && request->stage != PF__HTTP_READING;
+    if ((is_read && (request->body_ended || request->body_paused)) ||
+        (rest > 0 && !request))
+        return;
+    if (is_read)
+        (void)pf_conn_abort(conn, -ECONNRESET);
+    else
+        (void)pf_conn_close(conn, false);
+}
+
+/* Its end may be known without another byte, and have waited for a pause to end. */
+static bool is_in_body(pf_conn *conn)
+{
+    const pf_http_request *request = client_of(conn)->request;
+    return request && request->head_done && !request->body_ended;
+}
+
 static size_t on_data(pf_conn *conn, const char *data, size_t len)
 {
     pf_http_server *server = pf_conn_arg(conn);
-    size_t at = 0, used = 1;
+    size_t at = 0;
+    bool goes_on = true;
     pf__http_date_refresh(&server->date);
-    while (at < len && used > 0 && may_go_on(conn)) {
-        used = take_message(conn, data + at, len - at);
+    while (goes_on && (at < len || is_in_body(conn)) && may_go_on(conn)) {
+        bool was_in_body = is_in_body(conn);
+        size_t used = take_message(conn, data + at, len - at);
         at += used;
+        goes_on = used > 0 || (was_in_body && !is_in_body(conn));
     }
     const pf_http_request *request = client_of(conn)->request;
     if (!request)
         pf_conn_set_deadline(conn, PF__HTTP_IDLE);
     else if (request->stage != PF__HTTP_READING && request->body_ended)
         pf_conn_clear_deadline(conn);
+    if (client_of(conn)->half_closed)
+        take_end(conn, len - at);
     return at;
 }
 
-/* All complete requests are answered by now, but for one that the application has. Half of
- * one gets no answer. */
 static void on_eof(pf_conn *conn)
 {
     pf_http_request *request = client_of(conn)->request;
-    if (!request || request->stage == PF__HTTP_READING) {
-        (void)pf_conn_close(conn, false);
-    } else if (!request->body_ended) {
-        (void)pf_conn_abort(conn, -ECONNRESET);
-    } else {
-        request->half_closed = request->closing = true;
+    client_of(conn)->half_closed = true;
+    if (request && (request->body_ended || request->body_paused))
         pf__http_tell_gone(request, 0);
-    }
+    take_end(conn, pf_conn_pending(conn));
 }
 
 static void on_drained(pf_conn *conn)

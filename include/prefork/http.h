@@ -71,7 +71,8 @@ enum pf_http_route_flags {
      * pf_http_on_body(). */
     PF_HTTP_STREAM = 1 << 0,
     /* The handler blocks: it runs on a thread of the executor, and may do no more with its
-     * request than look at it and build the response, which is sent when it returns. */
+     * request than look at it and build the response, which is sent when it returns. Not
+     * for a resource, nor with PF_HTTP_STREAM. */
     PF_HTTP_BLOCKING = 1 << 1,
     /* `path` is a regular expression (PCRE2), matched against the whole path; its groups
      * are the captures "1", "2" ... -ENOTSUP if built without. */
@@ -184,8 +185,9 @@ PF_API void *pf_http_get_data(pf_http_request *request);
 /* ---- a body as it comes ---------------------------------------------------------- */
 
 /*
- * Bytes of the body, borrowed for the call; len 0: it is complete. Returns 0 or a negative
- * errno, as a handler does.
+ * Bytes of the body, borrowed for the call; len 0: it is complete, and now the response is
+ * due. Returns what a handler does; before the end, and if the handler has said
+ * PF_HTTP_LATER, 0 will do.
  */
 typedef int pf_http_body_fn(pf_http_request *request, const void *data, size_t len,
                             void *arg);
@@ -204,7 +206,8 @@ PF_API int pf_http_resume_body(pf_http_request *request);
 /* ---- the response ---------------------------------------------------------------- */
 
 /* Limits. */
-#define PF_HTTP_RESPONSE_BODY_MAX (1024 * 1024) /* of pf_http_respond() */
+/* Of pf_http_respond(), and of one pf_http_write(). */
+#define PF_HTTP_RESPONSE_BODY_MAX (1024 * 1024)
 #define PF_HTTP_RESPONSE_HEAD_MAX 16384         /* of all fields set */
 #define PF_HTTP_CONTENT_TYPE_MAX  256
 
@@ -214,8 +217,8 @@ PF_API int pf_http_resume_body(pf_http_request *request);
  * have none: 204, 205, 304. `body` is copied; content_type may be NULL if len is 0. The
  * response is finished.
  *
- * Returns 0, -EALREADY (answered before), -EINVAL (status not 200..599, or CR, LF or NUL in
- * content_type), -ENOBUFS (more than a connection may have waiting: nothing was done),
+ * Returns 0, -EALREADY (answered before), -EINVAL (status not 200..599, or a control
+ * character in content_type), -ENOBUFS (more than a connection may have waiting: nothing was done),
  * -EPIPE (the client is gone: the request is finished), -ENOMEM, or the guards.
  */
 PF_API int pf_http_respond(pf_http_request *request, int status, const char *content_type,
@@ -226,7 +229,8 @@ PF_API int pf_http_respond_json(pf_http_request *request, int status, const char
                                 size_t len);
 
 /* 301, 302, 303, 307 or 308 with a Location: an absolute URL, or a path of this server. A
- * location that begins with // or /\ is taken for a path: the slashes become one. */
+ * location that begins with // or /\ is taken for a path: the slashes become one. One with
+ * a blank or a control character in it is -EINVAL: browsers pass over some. */
 PF_API int pf_http_redirect(pf_http_request *request, int status, const char *location);
 
 /* An error page: the resource's write_error, or the application's, or the standard text. */
@@ -234,10 +238,10 @@ PF_API int pf_http_respond_error(pf_http_request *request, int status);
 
 /*
  * Before the response begins: its status, if not 200, and its fields; set replaces those of
- * the name, add adds one. Returns 0, -EALREADY (it has begun), -EINVAL (no token, a CR, LF
- * or NUL, or a field that the server itself is answerable for: Content-Length,
- * Transfer-Encoding, Connection, Date), -ENOBUFS (over PF_HTTP_RESPONSE_HEAD_MAX), -ENOMEM,
- * or the guards.
+ * the name, add adds one. Returns 0, -EALREADY (it has begun), -EINVAL (no token, a control
+ * character but a tab, or a field that the server itself is answerable for: Content-Length,
+ * Transfer-Encoding, Connection, Date, Server), -ENOBUFS (over PF_HTTP_RESPONSE_HEAD_MAX),
+ * -ENOMEM, or the guards; then nothing has changed.
  */
 PF_API int pf_http_set_status(pf_http_request *request, int status);
 PF_API int pf_http_set_field(pf_http_request *request, const char *name, const char *value);
@@ -266,7 +270,8 @@ PF_API int pf_http_set_cookie(pf_http_request *request,
  * sends the head.
  *
  * write returns 0 (queued), -ENOBUFS (too much waits: nothing was taken, wait for
- * on_writable), -EMSGSIZE (more than was announced), -EPIPE (the client is gone), -EALREADY
+ * on_writable), -EMSGSIZE (more than was announced, or than PF_HTTP_RESPONSE_BODY_MAX at
+ * once), -EPIPE (the client is gone), -EALREADY
  * (finished), -ENOMEM, or the guards. pf_http_blocked(): the client does not take what
  * stands; fn is called once when all of it is out, but not if the client goes before: see
  * pf_http_on_gone().
