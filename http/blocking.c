@@ -81,7 +81,7 @@ static int respond(pf_http_request *request, struct pf__http_deferred *deferred)
         deferred->fd = -1;
         return pf_http_respond_file(request, type, fd, deferred->offset, deferred->len);
     }
-    if (!type && !deferred->len && deferred->status >= 400)
+    if (deferred->is_page)
         return pf_http_respond_error(request, deferred->status);
     return pf_http_respond(request, deferred->status, type, deferred->body,
                            (size_t)deferred->len);
@@ -105,17 +105,17 @@ static int request_on_worked(pf_loop *loop, pf_future *future, void *arg)
     pf_http_request *request = arg;
     int result = 0;
     (void)pf_future_result(future, &result, NULL);
-    pf_future_unref(request->working);
-    request->working = NULL;
     struct pf__http_deferred *deferred = request->deferred;
     request->blocking = false;
     request->deferred = NULL;
+    request->worked = NULL; /* and ours, until the end */
     pf__http_enter(request);
     if (result >= 0 && deferred)
         result = respond(request, deferred);
     pf__http_deferred_drop(deferred);
     pf__http_take_result(request, result, false);
     (void)pf__http_leave(request);
+    pf_future_unref(future);
     return 0;
 }
 
@@ -129,7 +129,6 @@ static int make_executor(pf_http_server *server)
 int pf__http_run_blocking(pf_http_request *request)
 {
     pf_http_server *server = request->server;
-    pf_future *future;
     if (!request->route->handler)
         return -EINVAL;
     int err = make_executor(server);
@@ -137,21 +136,22 @@ int pf__http_run_blocking(pf_http_request *request)
         err = pf__http_request_keep(request);
     if (err)
         return err;
-    request->blocking = true; /* before it can begin */
+    request->blocking = true; /* before it can begin: then the request is the thread's */
     request->later = true;
-    err = pf_loop_run_in_executor(server->loop, server->executor, work, request, &future);
-    if (!err) {
-        err = pf_loop_add_future(server->loop, future, request_on_worked, request);
-        if (err && pf_future_cancel(future) == -EBUSY)
-            err = 0; /* it runs: there is no way back, and it is cut at the server's end */
-        if (err)
-            pf_future_unref(future);
-        else
-            request->working = future;
+    err = pf_loop_run_in_executor(server->loop, server->executor, work, request,
+                                  &request->worked);
+    if (err) {
+        request->blocking = false;
+        return err;
     }
-    if (!err)
-        return PF_HTTP_LATER; /* its thread looks at it: hands off */
+    pf_future *worked = request->worked;
+    err = pf_loop_add_future(server->loop, worked, request_on_worked, request);
+    if (!err || pf_future_cancel(worked) == -EBUSY)
+        return PF_HTTP_LATER; /* if it runs there is no way back, and it is cut at the
+                                 server's end */
     request->blocking = false;
+    request->worked = NULL;
+    pf_future_unref(worked);
     return err;
 }
 
@@ -164,18 +164,19 @@ static int on_forgotten(pf_loop *loop, pf_future *future, void *arg)
     return 0;
 }
 
-void pf__http_blocking_forget(pf_http_request *request)
-{
-    pf_loop *loop = request->server->loop;
-    if (!request->working)
-        return;
-    (void)pf_loop_remove_future(loop, request->working, request_on_worked, request);
-    (void)pf_loop_add_future(loop, request->working, on_forgotten, NULL);
-    pf_future_unref(request->working);
-}
-
+/* What the threads have told the loop in the meantime is not to find the requests gone. */
 void pf__http_blocking_fini(pf_http_server *server)
 {
     pf_executor_free(server->executor);
     server->executor = NULL;
+    for (pf_http_request *request = server->living; request; request = request->next) {
+        if (!request->worked)
+            continue;
+        (void)pf_loop_remove_future(server->loop, request->worked, request_on_worked,
+                                    request);
+        (void)pf_loop_add_future(server->loop, request->worked, on_forgotten, NULL);
+        pf_future_unref(request->worked);
+        request->worked = NULL;
+        request->blocking = false;
+    }
 }

@@ -60,7 +60,7 @@ static void hand_over(pf_http_request *request, const char *data, size_t len)
         return;
     pf__http_enter(request);
     int result = request->on_body(request, data, len, request->on_body_arg);
-    pf__http_take_result(request, result, true);
+    pf__http_take_result(request, result, len > 0 || request->later);
     (void)pf__http_leave(request);
 }
 
@@ -110,32 +110,21 @@ int pf_http_pause_body(pf_http_request *request)
     return 0;
 }
 
-/* A body with a length whose last byte was handed over before the pause: nothing more
- * comes that would tell its end. */
-static bool lacks_only_its_end(const pf_http_request *request)
-{
-    return !request->parser.chunked && request->parser.body_left == 0 &&
-           request->stage == PF__HTTP_DISPATCHED;
-}
-
 int pf_http_resume_body(pf_http_request *request)
 {
     int err = pf__http_check(request);
     if (err || !request->body_paused)
-        return err;
-    if (request->conn && lacks_only_its_end(request))
-        err = pf__http_request_soon(request);
-    if (err)
         return err;
     request->body_paused = false;
     if (!request->conn)
         return 0;
     request->body_began_ns = pf_loop_now(request->server->loop); /* the rate starts anew */
     pf_conn_set_deadline(request->conn, PF__HTTP_BODY);
-    pf_conn_go_on(request->conn);
     pf__http_enter(request);
     if (pf_conn_pending(request->conn) == 0)
         (void)pf__http_go_on(request); /* if it breaks over that, on_gone tells */
+    if (request->conn)
+        pf_conn_go_on(request->conn, true);
     (void)pf__http_leave(request);
     return 0;
 }

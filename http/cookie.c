@@ -71,6 +71,8 @@ static bool is_valid(const struct pf__cookie *cookie)
         return false;
     if (cookie->domain && !is_domain(cookie->domain))
         return false;
+    if ((unsigned)cookie->same_site > PF__SAME_SITE_NONE)
+        return false;
     return cookie->same_site != PF__SAME_SITE_NONE || cookie->secure;
 }
 

@@ -50,7 +50,7 @@ struct pf__cookie {
  * name that is no token; a value with blanks, controls, quotes, commas, semicolons,
  * backslashes or bytes above 0x7e; a path without a slash in front or with a semicolon, a
  * control or such bytes; a domain that is not letters, digits, dots and hyphens; SameSite
- * none without Secure, which browsers drop.
+ * none without Secure, which browsers drop, or none of the four.
  */
 int pf__cookie_write(const struct pf__cookie *cookie, char *out, size_t size);
 

@@ -228,8 +228,6 @@ void pf__http_take_result(pf_http_request *request, int result, bool may_be_late
         result = -ENODATA;
     if (result < 0)
         answer_failure(request, result);
-    else if (!finished)
-        request->later = true;
 }
 
 /* Will another request be read on this connection? Later, when the head is written, more

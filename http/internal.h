@@ -44,14 +44,14 @@ struct pf__http_client {
     int64_t born_ns;
     uint32_t requests;
     uint16_t port;
-    uint8_t family; /* AF_INET, AF_INET6, AF_UNIX */
-    bool said_all;  /* half-closed: nothing comes behind what stands */
+    uint8_t family;   /* AF_INET, AF_INET6, AF_UNIX */
+    bool half_closed; /* no more will come than stands */
     uint8_t address[16];
 };
 
 /* A response of a blocking handler, until the loop has it. */
 struct pf__http_deferred {
-    bool is_set;
+    bool is_page; /* an error's, to be asked for */
     int status;
     char content_type[PF_HTTP_CONTENT_TYPE_MAX + 1];
     bool has_type;
@@ -88,7 +88,6 @@ struct pf_http_request {
     uint8_t stage;   /* enum pf__http_stage */
     uint8_t running; /* handlers of it that run */
     bool later;      /* a handler has said so */
-    bool half_closed;
     bool body_paused, body_ended;
     bool continue_due; /* its client waits for a 100, which waits for the end of a pause */
     bool blocking;     /* on a thread of the executor: the loop leaves it alone */
@@ -106,6 +105,7 @@ struct pf_http_request {
     size_t rest;   /* bytes that stood behind it when it was dispatched */
     uint64_t bytes_out;
     struct pf__http_deferred *deferred; /* NULL: none */
+    pf_future *worked;                  /* of a handler on a thread; NULL: there is none */
     bool asked_for_page;
     unsigned number; /* of its connection's, from 1 */
 
@@ -117,10 +117,6 @@ struct pf_http_request {
     void *on_writable_arg;
     pf_http_gone_fn *on_gone;
     void *on_gone_arg;
-    int gone_due;       /* reason that is told soon, behind the call that found it; 0 */
-    bool is_soon;       /* `soon` is armed */
-    pf_timer soon;      /* what may not be told inside a call is told in the next turn */
-    pf_future *working; /* of blocking.c; NULL: nothing runs */
     uint16_t remote_port;
     const char *scheme;
 
@@ -153,10 +149,6 @@ void pf__http_request_end(pf_http_request *request);
 /* Its own copy of head and body: it outlives the bytes at hand. Returns 0 or -ENOMEM. */
 int pf__http_request_keep(pf_http_request *request);
 
-/* Come back to it in the next turn of the loop: it has lost its client, or its body is
- * complete behind a pause. Returns 0 or -ENOMEM. */
-int pf__http_request_soon(pf_http_request *request);
-
 /* Tell a client that waits for it to send the body. Returns as pf_conn_write() does. */
 int pf__http_go_on(pf_http_request *request);
 
@@ -188,8 +180,7 @@ void pf__http_take_result(pf_http_request *request, int result, bool may_be_late
 /* Without the port; and is the n-th capture of a path called so? */
 struct pf__text pf__http_host(const pf_http_request *request);
 
-/* The client has gone, or has sent all it will (0). Not inside a call of the application's
- * or to it. */
+/* The client has gone, or has sent all it will (0). */
 void pf__http_tell_gone(pf_http_request *request, int reason);
 
 /* ---- body.c ---------------------------------------------------------------------- */
@@ -235,9 +226,6 @@ int pf__http_defer(pf_http_request *request, int status, const char *content_typ
 int pf__http_defer_file(pf_http_request *request, const char *content_type, int fd,
                         uint64_t offset, uint64_t len);
 void pf__http_deferred_drop(struct pf__http_deferred *deferred);
-
-/* The request goes while nothing of it runs any more: its result is nobody's. */
-void pf__http_blocking_forget(pf_http_request *request);
 
 /* Wait for what runs, give back the threads. */
 void pf__http_blocking_fini(pf_http_server *server);

@@ -157,12 +157,12 @@ static char *put_length(char *to, uint64_t len)
 }
 
 /* The last moment to decide whether the connection goes on: a drain may have begun, the
- * client have said all it will, and a body may be left unread. */
+ * client have said that this was all, and a body may be left unread. */
 static void decide_closing(pf_http_request *request)
 {
     const struct pf__http_client *client = pf_conn_state(request->conn);
     size_t behind = request->later ? pf_conn_pending(request->conn) : request->rest;
-    bool is_last = request->server->draining || client->said_all;
+    bool is_last = request->server->draining || client->half_closed;
     if (!request->body_ended || (is_last && behind == 0))
         request->closing = true;
 }
@@ -171,6 +171,8 @@ static void decide_closing(pf_http_request *request)
 static char *put_head(char *to, const pf_http_request *request,
                       const struct pf__http_answer *answer)
 {
+    if (request->later) /* else it was looked at when the request was read */
+        pf__http_date_refresh(&request->server->date);
     to = put_status_line(to, answer->status);
     to = put(to, request->server->date.text, sizeof request->server->date.text - 1);
     if (answer->content_type) {
@@ -228,9 +230,12 @@ static void tell_application(pf_http_request *request)
     }
 }
 
-/* Finished: nothing may be done with it any more, and outside of its handlers it goes. */
+/* Finished: nothing may be done with it any more, and outside of its handlers it goes. The
+ * application may have done so itself, when told that the client has gone. */
 static void finish(pf_http_request *request, int status)
 {
+    if (request->stage == PF__HTTP_FINISHED)
+        return;
     pf__http_enter(request);
     bool was_read = request->stage == PF__HTTP_DISPATCHED;
     request->status = status;
@@ -257,33 +262,33 @@ static int write_together(pf_http_request *request, const struct pf__http_answer
     return err;
 }
 
-static int answer_client(pf_http_request *request, const struct pf__http_answer *answer)
+static int queue_answer(pf_http_request *request, const struct pf__http_answer *what)
 {
     if (!request->conn) {
-        finish(request, answer->status);
+        finish(request, what->status);
         return -EPIPE;
     }
-    size_t len, room = PF__HTTP_HEAD_MAX + request->fields_len + answer->len;
+    size_t len, room = PF__HTTP_HEAD_MAX + request->fields_len + what->len;
     int err = 0;
     decide_closing(request);
     char *reserved = pf_conn_reserve(request->conn, room);
     if (reserved) {
-        len = (size_t)(put_answer(reserved, request, answer) - reserved);
+        len = (size_t)(put_answer(reserved, request, what) - reserved);
         pf_conn_wrote(request->conn, len);
     } else { /* it may have ended over what stood in the batch */
-        err = request->conn ? write_together(request, answer, room, &len) : -EPIPE;
+        err = request->conn ? write_together(request, what, room, &len) : -EPIPE;
     }
     if (err && err != -EPIPE)
         return err;
     request->bytes_out += err ? 0 : len;
-    finish(request, answer->status);
+    finish(request, what->status);
     return err;
 }
 
-int pf__http_answer(pf_http_request *request, const struct pf__http_answer *answer)
+int pf__http_answer(pf_http_request *request, const struct pf__http_answer *what)
 {
     pf__http_enter(request);
-    int err = answer_client(request, answer);
+    int err = queue_answer(request, what);
     (void)pf__http_leave(request);
     return err;
 }
@@ -320,10 +325,18 @@ static int check_unbegun(const pf_http_request *request)
     return !err && request->head_sent ? -EALREADY : err;
 }
 
+static bool is_value(const char *value)
+{
+    for (; *value; value++)
+        if (pf__is_control(*value) && *value != '\t')
+            return false;
+    return true;
+}
+
 static bool is_valid_type(const char *type)
 {
     return strnlen(type, PF_HTTP_CONTENT_TYPE_MAX + 1) <= PF_HTTP_CONTENT_TYPE_MAX &&
-           !strpbrk(type, "\r\n");
+           is_value(type);
 }
 
 static bool is_status(int status)
@@ -379,8 +392,12 @@ int pf_http_respond_error(pf_http_request *request, int status)
         return err;
     if (status < 400 || status > 599)
         return -EINVAL;
-    if (request->blocking)
-        return pf__http_defer(request, status, NULL, NULL, 0);
+    if (request->blocking) {
+        err = pf__http_defer(request, status, NULL, NULL, 0);
+        if (!err)
+            request->deferred->is_page = true;
+        return err;
+    }
     pf__http_enter(request);
     ask_for_page(request, status);
     err = 0;
@@ -402,46 +419,71 @@ static bool is_the_servers(const char *name)
     return false;
 }
 
-static bool is_value(const char *value)
+static size_t line_len(const char *name, const char *value)
 {
-    for (; *value; value++)
-        if (pf__is_control(*value) && *value != '\t')
-            return false;
-    return true;
+    return strlen(name) + strlen(value) + sizeof ": \r\n" - 1;
 }
 
-static int append_field(pf_http_request *request, const char *name, const char *value)
+/* For `more` bytes, of which `less` take the place of others. Returns 0, -ENOBUFS or
+ * -ENOMEM. */
+static int make_room(pf_http_request *request, size_t more, size_t less)
 {
-    size_t name_len = strlen(name), value_len = strlen(value);
-    size_t needed = request->fields_len + name_len + value_len + 4;
-    if (needed > PF_HTTP_RESPONSE_HEAD_MAX)
+    size_t needed = request->fields_len + more;
+    if (more > PF_HTTP_RESPONSE_HEAD_MAX || needed - less > PF_HTTP_RESPONSE_HEAD_MAX)
         return -ENOBUFS;
-    if (needed > request->fields_room) {
-        size_t room = needed < 512 ? 512 : needed * 2;
-        char *grown = realloc(request->fields, room);
-        if (!grown)
-            return -ENOMEM;
-        request->fields = grown;
-        request->fields_room = room;
-    }
+    if (needed <= request->fields_room)
+        return 0;
+    size_t room = needed < 512 ? 512 : needed * 2;
+    char *grown = realloc(request->fields, room);
+    if (!grown)
+        return -ENOMEM;
+    request->fields = grown;
+    request->fields_room = room;
+    return 0;
+}
+
+static void append_field(pf_http_request *request, const char *name, const char *value)
+{
     char *to = request->fields + request->fields_len;
-    to = put(to, name, name_len);
+    to = put(to, name, strlen(name));
     to = put_text(to, ": ");
-    to = put(to, value, value_len);
+    to = put(to, value, strlen(value));
     to = put_text(to, "\r\n");
     request->fields_len = (size_t)(to - request->fields);
-    return 0;
+}
+
+static bool is_called(const char *line, size_t len, const char *name)
+{
+    size_t name_len = strlen(name);
+    return len > name_len && line[name_len] == ':' &&
+           strncasecmp(line, name, name_len) == 0;
+}
+
+static size_t len_of_line_at(const pf_http_request *request, size_t at)
+{
+    const char *line = request->fields + at;
+    const char *end = memchr(line, '\n', request->fields_len - at);
+    return (size_t)(end - line) + 1;
+}
+
+/* How many bytes the fields of that name take. */
+static size_t len_of_fields(const pf_http_request *request, const char *name)
+{
+    size_t sum = 0, len;
+    for (size_t at = 0; at < request->fields_len; at += len) {
+        len = len_of_line_at(request, at);
+        sum += is_called(request->fields + at, len, name) ? len : 0;
+    }
+    return sum;
 }
 
 static void remove_fields(pf_http_request *request, const char *name)
 {
-    size_t name_len = strlen(name), at = 0;
+    size_t at = 0;
     while (at < request->fields_len) {
         char *line = request->fields + at;
-        char *end = memchr(line, '\n', request->fields_len - at);
-        size_t len = (size_t)(end - line) + 1;
-        if (len > name_len && line[name_len] == ':' &&
-            strncasecmp(line, name, name_len) == 0) {
+        size_t len = len_of_line_at(request, at);
+        if (is_called(line, len, name)) {
             memmove(line, line + len, request->fields_len - at - len);
             request->fields_len -= len;
         } else {
@@ -464,16 +506,23 @@ static int check_field(const pf_http_request *request, const char *name, const c
 int pf_http_add_field(pf_http_request *request, const char *name, const char *value)
 {
     int err = check_field(request, name, value);
-    return err ? err : append_field(request, name, value);
+    if (!err)
+        err = make_room(request, line_len(name, value), 0);
+    if (!err)
+        append_field(request, name, value);
+    return err;
 }
 
 int pf_http_set_field(pf_http_request *request, const char *name, const char *value)
 {
     int err = check_field(request, name, value);
+    if (!err)
+        err = make_room(request, line_len(name, value), len_of_fields(request, name));
     if (err)
         return err;
     remove_fields(request, name);
-    return append_field(request, name, value);
+    append_field(request, name, value);
+    return 0;
 }
 
 int pf_http_set_status(pf_http_request *request, int status)
@@ -487,20 +536,23 @@ int pf_http_set_status(pf_http_request *request, int status)
     return 0;
 }
 
-static bool has_space(const char *text)
+/* What a browser drops before it reads on: blanks in front, tabs anywhere. No URL has any.
+ */
+static bool has_blank(const char *location)
 {
-    while (*text && *text != ' ' && !pf__is_control(*text))
-        text++;
-    return *text != '\0';
+    for (; *location; location++)
+        if (pf__is_control(*location) || *location == ' ')
+            return true;
+    return false;
 }
 
-/* A browser takes "//host" and "/\host" for another server, and "/<tab>/host" too: whoever
- * builds a location from what was asked would send people there. */
+/* A browser takes "//host" and "/\host" for another server: whoever builds a location from
+ * what was asked would send people there. */
 int pf_http_redirect(pf_http_request *request, int status, const char *location)
 {
     bool moves =
         status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-    if (!moves || !location || has_space(location))
+    if (!moves || !location || has_blank(location))
         return -EINVAL;
     size_t slashes = strspn(location, "/\\");
     char path[PF_HTTP_TARGET_MAX];
@@ -602,9 +654,13 @@ int pf_http_flush(pf_http_request *request)
     return err;
 }
 
-/* A chunk in one piece: its size, the data, a line end. */
+static const char last_chunk[] = "0\r\n\r\n";
+
+/* A chunk in one piece: its size, the data, a line end. The last one always finds room. */
 static int write_chunk(pf_http_request *request, const char *data, size_t len)
 {
+    if (len + CHUNK_LINES + sizeof last_chunk > pf_conn_room(request->conn))
+        return -ENOBUFS;
     char small[SMALL + CHUNK_LINES];
     char *begin = len <= SMALL ? small : malloc(len + CHUNK_LINES);
     if (!begin)
@@ -635,11 +691,14 @@ int pf_http_write(pf_http_request *request, const void *data, size_t len)
     int err = check_stream(request);
     if (!err && !data && len)
         err = -EINVAL;
-    if (!err && request->length != UINT64_MAX && len > request->length - request->written)
+    if (!err &&
+        (len > PF_HTTP_RESPONSE_BODY_MAX ||
+         (request->length != UINT64_MAX && len > request->length - request->written)))
         err = -EMSGSIZE;
+    if (err)
+        return err;
     pf__http_enter(request);
-    if (!err)
-        err = pf_http_flush(request);
+    err = pf_http_flush(request);
     if (!err)
         err = write_piece(request, data, len);
     if (!err)
@@ -666,13 +725,14 @@ int pf_http_on_writable(pf_http_request *request, pf_http_writable_fn *fn, void 
 /* The end of a body that was begun. Returns 0 or what the connection answered. */
 static int end_stream(pf_http_request *request)
 {
-    static const char last[] = "0\r\n\r\n";
     bool short_of = request->length != UINT64_MAX && request->written < request->length;
     if (short_of && !request->no_body) {
         request->must_cut = true;
         return 0;
     }
-    return request->chunked ? pf_conn_write(request->conn, last, sizeof last - 1) : 0;
+    return request->chunked
+               ? pf_conn_write(request->conn, last_chunk, sizeof last_chunk - 1)
+               : 0;
 }
 
 int pf_http_finish(pf_http_request *request)
@@ -726,9 +786,12 @@ int pf__http_write_file(pf_http_request *request, int fd, uint64_t offset, uint6
     int err = check_stream(request);
     if (!err && (request->length == UINT64_MAX || len > request->length - request->written))
         err = -EMSGSIZE;
+    if (err) {
+        close(fd);
+        return err;
+    }
     pf__http_enter(request);
-    if (!err)
-        err = pf_http_flush(request);
+    err = pf_http_flush(request);
     if (err || request->no_body)
         close(fd);
     else

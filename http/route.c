@@ -149,6 +149,10 @@ static int check(const struct pf_http_route *route, char *why, size_t why_len)
     if (route->resource && route->method)
         return refuse(why, why_len, -EINVAL, route->path,
                       "a resource has its methods itself; leave the method out");
+    if ((route->flags & PF_HTTP_BLOCKING) &&
+        (route->resource || (route->flags & PF_HTTP_STREAM)))
+        return refuse(why, why_len, -EINVAL, route->path,
+                      "blocks: needs a handler, and its body collected");
     if (route->method && method_of(route->method) < 0)
         return refuse(why, why_len, -EINVAL, route->path, "has no method of HTTP");
     return 0;

@@ -61,9 +61,15 @@ static pf_http_request *take_free(pf_http_server *server)
     return request;
 }
 
+#if __has_attribute(noclone)
+#define APART __attribute__((noinline, noclone))
+#else /* clang makes no clones */
+#define APART __attribute__((noinline))
+#endif
+
 /* With a length that the compiler knows it would become a `rep stos`, which takes several
  * times as long to begin as the C library's takes for all of it. */
-__attribute__((noinline, noclone)) static void clear(void *at, size_t len)
+APART static void clear(void *at, size_t len)
 {
     memset(at, 0, len);
 }
@@ -100,9 +106,6 @@ static void free_request(pf_http_request *request)
 {
     pf_http_server *server = request->server;
     delist(&server->living, request);
-    if (request->is_soon)
-        (void)pf_loop_remove_timeout(server->loop, request->soon);
-    pf__http_blocking_forget(request);
     free(request->head_copy);
     free(request->body_copy);
     pf__http_deferred_drop(request->deferred);
@@ -149,21 +152,26 @@ static bool must_linger(const pf_http_request *request)
     return request->rest > 0 || !request->body_ended || request->parser.keep_alive;
 }
 
+/* Finished later, and nothing will come behind it: the end was told when its head was out
+ * already. */
+static bool is_last(const pf_http_request *request)
+{
+    return request->later && client_of(request->conn)->half_closed &&
+           pf_conn_pending(request->conn) == 0;
+}
+
 void pf__http_request_end(pf_http_request *request)
 {
     pf_conn *conn = request->conn;
     if (conn) {
-        struct pf__http_client *client = client_of(conn);
-        client->request = NULL;
+        client_of(conn)->request = NULL;
         if (request->must_cut) {
             (void)pf_conn_abort(conn, -EPROTO);
-        } else if (request->closing) {
+        } else if (request->closing || is_last(request)) {
             (void)pf_conn_close(conn, must_linger(request));
-        } else if (request->later && client->said_all && pf_conn_pending(conn) == 0) {
-            (void)pf_conn_close(conn, false);
         } else if (request->later) {
             pf_conn_set_deadline(conn, PF__HTTP_IDLE);
-            pf_conn_go_on(conn);
+            pf_conn_go_on(conn, false);
         }
     }
     free_request(request);
@@ -171,19 +179,12 @@ void pf__http_request_end(pf_http_request *request)
 
 /* ---- ends ------------------------------------------------------------------------ */
 
-/* The application keeps it, without its connection. If that broke inside a call, the
- * application is told behind it, in the next turn; without memory it has only the answer of
- * that call. */
+/* The application keeps it, without its connection. */
 static void detach(pf_http_request *request, int reason)
 {
     client_of(request->conn)->request = NULL;
     request->conn = NULL;
-    if (request->running == 0) {
-        pf__http_tell_gone(request, reason);
-    } else if (request->stage == PF__HTTP_DISPATCHED) {
-        request->gone_due = reason;
-        (void)pf__http_request_soon(request);
-    }
+    pf__http_tell_gone(request, reason);
 }
 
 /* Answer with an error and close, without losing the answer to a reset. What has been read
@@ -246,7 +247,8 @@ static int take_head(pf_http_request *request, size_t rest)
         return status;
     bool waits = parser->expect_continue && parser->has_body && rest == 0;
     bool streams = request->route && (request->route->flags & PF_HTTP_STREAM);
-    request->body_began_ns = pf_loop_now(request->server->loop);
+    if (parser->has_body)
+        request->body_began_ns = pf_loop_now(request->server->loop);
     if (streams && pf__http_request_keep(request) != 0)
         return -503;
     if (streams || (waits && !request->route))
@@ -257,7 +259,7 @@ static int take_head(pf_http_request *request, size_t rest)
     return pf__http_go_on(request) == 0 ? 0 : -503;
 }
 
-/* Parse on, up to a pause. Returns PF_HTTP_MORE, PF_HTTP_DONE or -status. */
+/* Parse on. Returns PF_HTTP_MORE, PF_HTTP_DONE or -status. */
 static int read_message(pf_http_request *request, const char *data, size_t len)
 {
     for (;;) {
@@ -287,9 +289,9 @@ static bool is_too_slow(const pf_http_request *request)
 }
 
 /* The message goes on in a later read. Until its head is complete the connection keeps the
- * bytes; then they are used up, and the request keeps the head. Returns how many bytes are
- * used up, or -status. */
-static int keep_message(pf_http_request *request)
+ * bytes; then they are used up, but for those behind a pause, and the request keeps the
+ * head. Returns how many bytes are used up, or -status. */
+static int keep_message(pf_http_request *request, size_t len)
 {
     if (!request->head_done)
         return 0;
@@ -297,11 +299,11 @@ static int keep_message(pf_http_request *request)
         return -408;
     if (pf__http_request_keep(request) != 0)
         return -503;
-    size_t used = request->used;
+    int used = (int)(request->body_paused ? request->used : len); /* of one read */
     request->used = 0;
     if (!request->body_paused)
         pf_conn_set_deadline(request->conn, PF__HTTP_BODY);
-    return (int)used; /* of one read */
+    return used;
 }
 
 static void complete_message(pf_http_request *request, size_t rest)
@@ -342,7 +344,7 @@ static size_t take_message(pf_conn *conn, const char *data, size_t len)
     int progress = read_message(request, data, len);
     size_t used = request->used;
     if (progress == PF_HTTP_MORE && !is_over(request)) {
-        int kept = keep_message(request);
+        int kept = keep_message(request, len);
         used = kept > 0 ? (size_t)kept : 0;
         progress = kept < 0 ? kept : progress;
         if (is_new && !request->head_done)
@@ -360,35 +362,6 @@ static size_t take_message(pf_conn *conn, const char *data, size_t len)
     return used;
 }
 
-/* ---- in the next turn ------------------------------------------------------------ */
-
-static int request_on_soon(pf_loop *loop, void *arg)
-{
-    (void)loop;
-    pf_http_request *request = arg;
-    pf_conn *conn = request->conn;
-    request->is_soon = false;
-    if (!conn) {
-        if (request->gone_due)
-            pf__http_tell_gone(request, request->gone_due);
-    } else if (!request->body_ended && !request->body_paused) {
-        pf__http_date_refresh(&request->server->date);
-        pf_conn_clear_deadline(conn);
-        (void)take_message(conn, "", 0);
-    }
-    return 0;
-}
-
-int pf__http_request_soon(pf_http_request *request)
-{
-    if (request->is_soon)
-        return 0;
-    int err = pf_loop_call_later(request->server->loop, 0, request_on_soon, request,
-                                 &request->soon);
-    request->is_soon = err == 0;
-    return err;
-}
-
 /* ---- a connection ---------------------------------------------------------------- */
 
 static bool may_go_on(pf_conn *conn)
@@ -401,56 +374,58 @@ static bool may_go_on(pf_conn *conn)
            pf_loop_check(server->loop) == 0; /* a handler may have forked */
 }
 
-/* Nothing is missing of it, though a pause may keep it from being complete. */
-static bool has_come(const pf_http_request *request)
+/* No more will come; `rest` bytes stand. Those behind a request are for later if the client
+ * does not take the answers, or the application has a request. Half of one gets no answer.
+ */
+static void take_end(pf_conn *conn, size_t rest)
 {
-    const struct pf_http_parser *parser = &request->parser;
-    return request->body_ended || (!parser->chunked && parser->body_left == 0);
+    const pf_http_request *request = client_of(conn)->request;
+    bool is_read = request && request->stage != PF__HTTP_READING;
+    if ((is_read && (request->body_ended || request->body_paused)) ||
+        (rest > 0 && !request))
+        return;
+    if (is_read)
+        (void)pf_conn_abort(conn, -ECONNRESET);
+    else
+        (void)pf_conn_close(conn, false);
 }
 
-/* The client has said all it will, and `standing` bytes of that have not been taken yet.
- * They are, when the request before them is answered. Half a request gets no answer. */
-static void end_input(pf_conn *conn, size_t standing)
+/* Its end may be known without another byte, and have waited for a pause to end. */
+static bool is_in_body(pf_conn *conn)
 {
-    pf_http_request *request = client_of(conn)->request;
-    bool is_asked = request && request->stage != PF__HTTP_READING;
-    if (pf_conn_get_state(conn) != PF_CONN_OPEN)
-        return;
-    if (is_asked && (has_come(request) || (request->body_paused && standing > 0))) {
-        if (!request->half_closed) {
-            request->half_closed = true;
-            pf__http_tell_gone(request, 0);
-        }
-    } else if (is_asked) {
-        (void)pf_conn_abort(conn, -ECONNRESET);
-    } else if (request || standing == 0) {
-        (void)pf_conn_close(conn, false);
-    }
+    const pf_http_request *request = client_of(conn)->request;
+    return request && request->head_done && !request->body_ended;
 }
 
 static size_t on_data(pf_conn *conn, const char *data, size_t len)
 {
     pf_http_server *server = pf_conn_arg(conn);
-    size_t at = 0, used = 1;
+    size_t at = 0;
+    bool goes_on = true;
     pf__http_date_refresh(&server->date);
-    while (at < len && used > 0 && may_go_on(conn)) {
-        used = take_message(conn, data + at, len - at);
+    while (goes_on && (at < len || is_in_body(conn)) && may_go_on(conn)) {
+        bool was_in_body = is_in_body(conn);
+        size_t used = take_message(conn, data + at, len - at);
         at += used;
+        goes_on = used > 0 || (was_in_body && !is_in_body(conn));
     }
     const pf_http_request *request = client_of(conn)->request;
     if (!request)
         pf_conn_set_deadline(conn, PF__HTTP_IDLE);
     else if (request->stage != PF__HTTP_READING && request->body_ended)
         pf_conn_clear_deadline(conn);
-    if (client_of(conn)->said_all && pf_loop_check(server->loop) == 0)
-        end_input(conn, len - at);
+    if (client_of(conn)->half_closed)
+        take_end(conn, len - at);
     return at;
 }
 
 static void on_eof(pf_conn *conn)
 {
-    client_of(conn)->said_all = true;
-    end_input(conn, pf_conn_pending(conn));
+    pf_http_request *request = client_of(conn)->request;
+    client_of(conn)->half_closed = true;
+    if (request && (request->body_ended || request->body_paused))
+        pf__http_tell_gone(request, 0);
+    take_end(conn, pf_conn_pending(conn));
 }
 
 static void on_drained(pf_conn *conn)

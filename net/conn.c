@@ -16,10 +16,12 @@
 #include "loop/assert.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Lists behind the protocol's deadline classes. */
@@ -68,8 +70,9 @@ struct pf_conn {
     uint8_t busy;         /* callbacks that run */
     bool eof;
     bool linger;
-    bool held; /* input is not shown */
-    bool due;  /* what stands is shown in the next turn */
+    bool held;   /* input is not shown */
+    bool due;    /* what stands is shown in the next turn */
+    bool anyway; /* be it nothing */
     max_align_t protocol_state[];
 };
 
@@ -87,6 +90,7 @@ struct pf_conns {
     int64_t timer_at; /* PF_NEVER: not armed */
     pf_conn *cursor;  /* pf_conns_each(): the next one */
     uint32_t visit;
+    bool ignores_pipe_signal; /* this process, when they were made */
     pf_conn *owner; /* in whose callback the batch is being filled; NULL: nobody's */
     size_t batch_len;
     char batch[PF_CONN_BATCH_MAX];
@@ -366,6 +370,11 @@ static size_t waiting(const pf_conn *conn)
     return conn->conns->owner == conn ? len + conn->conns->batch_len : len;
 }
 
+size_t pf_conn_room(const pf_conn *conn)
+{
+    return conn->conns->options.output_max - waiting(conn);
+}
+
 static bool joins_batch(pf_conn *conn, size_t len)
 {
     pf_conns *conns = conn->conns;
@@ -385,7 +394,7 @@ int pf_conn_write(pf_conn *conn, const void *data, size_t len)
         return -EPIPE;
     if (conn->file)
         return -EBUSY;
-    if (len > conn->conns->options.output_max - waiting(conn))
+    if (len > pf_conn_room(conn))
         return -ENOBUFS;
     conn->busy++;
     if (joins_batch(conn, len)) {
@@ -405,7 +414,7 @@ int pf_conn_write(pf_conn *conn, const void *data, size_t len)
 char *pf_conn_reserve(pf_conn *conn, size_t len)
 {
     if (pf_loop_check(conn->conns->loop) != 0 || conn->state != PF_CONN_OPEN ||
-        len > conn->conns->options.output_max - waiting(conn) || !joins_batch(conn, len))
+        len > pf_conn_room(conn) || !joins_batch(conn, len))
         return NULL;
     return conn->conns->batch + conn->conns->batch_len;
 }
@@ -422,13 +431,38 @@ bool pf_conn_blocked(const pf_conn *conn)
     return is_blocked(conn);
 }
 
+static bool ignores_pipe_signal(void)
+{
+    struct sigaction action;
+    return sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+/* sendfile(2) has no MSG_NOSIGNAL: where SIGPIPE is not ignored, as it is in a worker, this
+ * thread's is blocked meanwhile and taken back. */
+static ssize_t send_quietly(const pf_conn *conn, struct file *file, size_t len)
+{
+    if (conn->conns->ignores_pipe_signal)
+        return sendfile(conn->fd, file->fd, &file->offset, len);
+    sigset_t pipe_signal, before;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+    ssize_t n = sendfile(conn->fd, file->fd, &file->offset, len);
+    int err = errno;
+    if (n == -1 && err == EPIPE && !sigismember(&before, SIGPIPE))
+        (void)sigtimedwait(&pipe_signal, NULL, &(struct timespec){0});
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = err;
+    return n;
+}
+
 /* Send of the file what the peer takes, within a turn's share. Returns 0 or the reason of
  * the end that the connection is then to meet. */
 static int send_file(pf_conn *conn)
 {
     struct file *file = conn->file;
     size_t piece = file->left < FILE_PIECE ? (size_t)file->left : FILE_PIECE;
-    ssize_t n = sendfile(conn->fd, file->fd, &file->offset, piece);
+    ssize_t n = send_quietly(conn, file, piece);
     if (n == 0)
         return -EIO; /* it has become shorter */
     if (n < 0)
@@ -736,6 +770,14 @@ size_t pf_conn_pending(const pf_conn *conn)
 
 /* ---- deadlines ------------------------------------------------------------------- */
 
+static void show_what_stands(pf_conn *conn)
+{
+    if (conn->in && !conn->held)
+        feed(conn, conn->in->bytes, conn->in->len);
+    else if (conn->anyway && !conn->held)
+        feed(conn, conn->conns->input, 0);
+}
+
 static void expire(pf_conn *conn)
 {
     void (*on_deadline)(pf_conn *) = conn->conns->options.protocol->on_deadline;
@@ -746,8 +788,7 @@ static void expire(pf_conn *conn)
     } else if (list == LIST_DUE) {
         conn->due = false;
         restart_deadline(conn);
-        if (conn->in && !conn->held)
-            feed(conn, conn->in->bytes, conn->in->len);
+        show_what_stands(conn);
     } else if (list == LIST_STALL || !on_deadline) {
         end(conn, -ETIMEDOUT);
     } else {
@@ -807,12 +848,13 @@ void pf_conn_hold(pf_conn *conn)
     settle(conn);
 }
 
-void pf_conn_go_on(pf_conn *conn)
+void pf_conn_go_on(pf_conn *conn, bool anyway)
 {
     if (pf_loop_check(conn->conns->loop) != 0 || !conn->held)
         return;
     conn->held = false;
-    conn->due = conn->in != NULL;
+    conn->due = conn->in || anyway;
+    conn->anyway = anyway;
     settle(conn);
 }
 
@@ -883,6 +925,7 @@ int pf_conns_new(pf_loop *loop, const struct pf_conns_options *options, pf_conns
     memset(conns, 0, offsetof(struct pf_conns, batch));
     conns->loop = pf_loop_ref(loop);
     conns->options = *options;
+    conns->ignores_pipe_signal = ignores_pipe_signal();
     if (!conns->options.input_max)
         conns->options.input_max = PF_CONN_INPUT_MAX;
     if (!conns->options.output_max)

@@ -134,7 +134,8 @@ int pf_conn_write(pf_conn *conn, const void *data, size_t len);
  * Send `len` bytes of the regular file fd, from `offset` on, behind what has been written:
  * without a copy, as the peer takes it. fd is ours, whatever is returned. Until it is out
  * the connection is blocked, and nothing may be written behind it. A file that turns out
- * shorter ends the connection with -EIO. Returns 0, -EPIPE as pf_conn_write(), -EBUSY (a
+ * shorter ends the connection with -EIO. SIGPIPE is not raised; where it is ignored when
+ * the pf_conns is made that costs nothing. Returns 0, -EPIPE as pf_conn_write(), -EBUSY (a
  * file is on its way), -ENOMEM, or the guards. Source: sendfile(2).
  */
 int pf_conn_send_file(pf_conn *conn, int fd, uint64_t offset, uint64_t len);
@@ -151,16 +152,20 @@ void pf_conn_wrote(pf_conn *conn, size_t len);
  * return from on_data what it has used up; it is called again when the output is out. */
 bool pf_conn_blocked(const pf_conn *conn);
 
+/* Bytes that pf_conn_write() would take now, as far as output_max goes. */
+size_t pf_conn_room(const pf_conn *conn);
+
 /* Bytes standing unused, as the next on_data would see them. */
 size_t pf_conn_pending(const pf_conn *conn);
 
 /*
  * Show no input for now: on_data is not called; what comes is read until input_max bytes
  * stand, and its end is told by on_eof. go_on ends that: what stands is shown soon, not
- * before this returns. Each may be called again in vain.
+ * before this returns; with `anyway` even if it is nothing. Each may be called again in
+ * vain.
  */
 void pf_conn_hold(pf_conn *conn);
-void pf_conn_go_on(pf_conn *conn);
+void pf_conn_go_on(pf_conn *conn, bool anyway);
 
 /* (Re)arm the connection's one deadline: class `which`, its timeout from now. O(1). It
  * stands still while output is blocked, and starts anew when that is out. */

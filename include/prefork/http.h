@@ -71,7 +71,8 @@ enum pf_http_route_flags {
      * pf_http_on_body(). */
     PF_HTTP_STREAM = 1 << 0,
     /* The handler blocks: it runs on a thread of the executor, and may do no more with its
-     * request than look at it and build the response, which is sent when it returns. */
+     * request than look at it and build the response, which is sent when it returns. Not
+     * for a resource, nor with PF_HTTP_STREAM. */
     PF_HTTP_BLOCKING = 1 << 1,
     /* `path` is a regular expression (PCRE2), matched against the whole path; its groups
      * are the captures "1", "2" ... -ENOTSUP if built without. */
@@ -184,30 +185,30 @@ PF_API void *pf_http_get_data(pf_http_request *request);
 /* ---- a body as it comes ---------------------------------------------------------- */
 
 /*
- * Bytes of the body, borrowed for the call; len 0: it is complete. Returns 0 or a negative
- * errno, as a handler does.
+ * Bytes of the body, borrowed for the call; len 0: it is complete, and now the response is
+ * due. Returns what a handler does; before the end, and if the handler has said
+ * PF_HTTP_LATER, 0 will do.
  */
 typedef int pf_http_body_fn(pf_http_request *request, const void *data, size_t len,
                             void *arg);
 
 /*
  * For a handler with PF_HTTP_STREAM, before it returns: call fn for each piece of the body,
- * and at its end. Without it the body is dropped. Returns 0, -EINVAL (the body was
+ * and at its end, also of an empty one. Without it the body is dropped. Returns 0, -EINVAL (the body was
  * collected), or the guards' errors.
  */
 PF_API int pf_http_on_body(pf_http_request *request, pf_http_body_fn *fn, void *arg);
 
 /* Hand over nothing for a while, not even the end; the client's sending stops when the
- * buffers are full, and one that waits for a 100 is not told to begin. Resuming hands over
- * nothing in the call itself. Both return 0 or the guards' errors; resume also -ENOMEM: it
- * is still paused. */
+ * buffers are full, and one that waits for a 100 is told to begin when the pause ends. */
 PF_API int pf_http_pause_body(pf_http_request *request);
 PF_API int pf_http_resume_body(pf_http_request *request);
 
 /* ---- the response ---------------------------------------------------------------- */
 
 /* Limits. */
-#define PF_HTTP_RESPONSE_BODY_MAX (1024 * 1024) /* of pf_http_respond() */
+/* Of pf_http_respond(), and of one pf_http_write(). */
+#define PF_HTTP_RESPONSE_BODY_MAX (1024 * 1024)
 #define PF_HTTP_RESPONSE_HEAD_MAX 16384         /* of all fields set */
 #define PF_HTTP_CONTENT_TYPE_MAX  256
 
@@ -217,8 +218,8 @@ PF_API int pf_http_resume_body(pf_http_request *request);
  * have none: 204, 205, 304. `body` is copied; content_type may be NULL if len is 0. The
  * response is finished.
  *
- * Returns 0, -EALREADY (answered before), -EINVAL (status not 200..599, or CR, LF or NUL in
- * content_type), -ENOBUFS (more than a connection may have waiting: nothing was done),
+ * Returns 0, -EALREADY (answered before), -EINVAL (status not 200..599, or a control
+ * character in content_type), -ENOBUFS (more than a connection may have waiting: nothing was done),
  * -EPIPE (the client is gone: the request is finished), -ENOMEM, or the guards.
  */
 PF_API int pf_http_respond(pf_http_request *request, int status, const char *content_type,
@@ -229,20 +230,19 @@ PF_API int pf_http_respond_json(pf_http_request *request, int status, const char
                                 size_t len);
 
 /* 301, 302, 303, 307 or 308 with a Location: an absolute URL, or a path of this server. A
- * location that begins with // or /\ is taken for a path: the slashes become one. White
- * space in it, which browsers would leave out before they look for those, is -EINVAL. */
+ * location that begins with // or /\ is taken for a path: the slashes become one. One with
+ * a blank or a control character in it is -EINVAL: browsers pass over some. */
 PF_API int pf_http_redirect(pf_http_request *request, int status, const char *location);
 
-/* An error page: the resource's write_error, or the application's, or the standard text.
- * Fields set before are dropped: they were meant for another response. */
+/* An error page: the resource's write_error, or the application's, or the standard text. */
 PF_API int pf_http_respond_error(pf_http_request *request, int status);
 
 /*
  * Before the response begins: its status, if not 200, and its fields; set replaces those of
- * the name, add adds one. Returns 0, -EALREADY (it has begun), -EINVAL (no token, a CR, LF
- * or NUL, or a field that the server itself is answerable for: Content-Length,
- * Transfer-Encoding, Connection, Date), -ENOBUFS (over PF_HTTP_RESPONSE_HEAD_MAX), -ENOMEM,
- * or the guards.
+ * the name, add adds one. Returns 0, -EALREADY (it has begun), -EINVAL (no token, a control
+ * character but a tab, or a field that the server itself is answerable for: Content-Length,
+ * Transfer-Encoding, Connection, Date, Server), -ENOBUFS (over PF_HTTP_RESPONSE_HEAD_MAX),
+ * -ENOMEM, or the guards; then nothing has changed.
  */
 PF_API int pf_http_set_status(pf_http_request *request, int status);
 PF_API int pf_http_set_field(pf_http_request *request, const char *name, const char *value);
@@ -271,7 +271,8 @@ PF_API int pf_http_set_cookie(pf_http_request *request,
  * sends the head.
  *
  * write returns 0 (queued), -ENOBUFS (too much waits: nothing was taken, wait for
- * on_writable), -EMSGSIZE (more than was announced), -EPIPE (the client is gone), -EALREADY
+ * on_writable), -EMSGSIZE (more than was announced, or than PF_HTTP_RESPONSE_BODY_MAX at
+ * once), -EPIPE (the client is gone), -EALREADY
  * (finished), -ENOMEM, or the guards. pf_http_blocked(): the client does not take what
  * stands; fn is called once when all of it is out, but not if the client goes before: see
  * pf_http_on_gone().
@@ -386,10 +387,7 @@ PF_API int pf_http_files_handler(pf_http_request *request, void *arg);
 /*
  * While a response is not finished: reason 0, the client has sent all it will (half-closed,
  * or gone: finishing may still reach it); else a negative errno, it is gone for sure. At
- * most once each. The request is still to be finished, and may be in here. Never inside a
- * call or a handler: one that finds the client gone answers -EPIPE, and this is told in a
- * later turn of the loop, unless the request is finished by then. fn NULL: nobody is told
- * any more.
+ * most once each. The request is still to be finished. fn NULL: nobody is told any more.
  */
 typedef void pf_http_gone_fn(pf_http_request *request, int reason, void *arg);
 PF_API int pf_http_on_gone(pf_http_request *request, pf_http_gone_fn *fn, void *arg);

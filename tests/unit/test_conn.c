@@ -1580,6 +1580,501 @@ static void write_that_cannot_be_watched(void **unused)
     close_stage();
 }
 
+/* ---- holding, going on ----------------------------------------------------------- */
+
+static pf_conn *holder;
+
+/* Takes one line, and holds until told to go on. */
+static size_t take_a_line(pf_conn *conn, const char *data, size_t len)
+{
+    const char *end = memchr(data, '\n', len);
+    if (!end)
+        return 0;
+    pf_conn_hold(conn);
+    holder = conn;
+    (void)pf_conn_write(conn, data, (size_t)(end + 1 - data));
+    return (size_t)(end + 1 - data);
+}
+
+static void held_connection_shows_nothing_until_it_goes_on(void **unused)
+{
+    (void)unused;
+    open_stage(&full_protocol);
+    do_data = take_a_line;
+    int peer;
+    pf_conn *conn = open_pair(&peer);
+    say(peer, "a\nb\n");
+    turn(3);
+    assert_hears(peer, "a\n");
+    say(peer, "c\n");
+    turn(3);
+    assert_int_equal(seen.datas, 1);
+    assert_int_equal(pf_conn_pending(conn), 4); /* what has come since stands behind */
+    pf_conn_hold(conn);                         /* in vain */
+    assert_int_equal(pf_conn_poll(conn), 0);
+    pf_conn_go_on(conn, false);
+    assert_int_equal(seen.datas, 1); /* not inside the call */
+    turn(2);
+    assert_int_equal(seen.datas, 2);
+    assert_hears(peer, "b\n");
+    pf_conn_go_on(conn, false);
+    pf_conn_go_on(conn, false); /* in vain */
+    turn(2);
+    assert_int_equal(seen.datas, 3);
+    assert_hears(peer, "c\n");
+    pf_conn_go_on(conn, false); /* nothing stands */
+    turn(3);
+    assert_int_equal(seen.datas, 3);
+    assert_idle();
+    close(peer);
+    close_stage();
+}
+
+static void going_on_anyway_shows_nothing_if_nothing_stands(void **unused)
+{
+    (void)unused;
+    open_stage(&full_protocol);
+    do_data = use_nothing;
+    int peer;
+    pf_conn *conn = open_pair(&peer);
+    pf_conn_go_on(conn, true); /* it was not held */
+    turn(2);
+    assert_int_equal(seen.datas, 0);
+    pf_conn_hold(conn);
+    pf_conn_go_on(conn, true);
+    assert_int_equal(seen.datas, 0);
+    turn(2);
+    assert_int_equal(seen.datas, 1);
+    assert_int_equal(seen.most_seen, 0);
+    pf_conn_hold(conn);
+    pf_conn_go_on(conn, true);
+    pf_conn_hold(conn); /* changed its mind */
+    turn(2);
+    assert_int_equal(seen.datas, 1);
+    close(peer);
+    close_stage();
+}
+
+static void held_connection_reads_up_to_its_limit_and_no_more(void **unused)
+{
+    (void)unused;
+    open_stage(&full_protocol);
+    do_data = use_nothing;
+    int peer;
+    pf_conn *conn = open_pair(&peer);
+    pf_conn_hold(conn);
+    fill_big();
+    size_t sent = 0;
+    ssize_t n;
+    while ((n = write(peer, big, 4096)) > 0) {
+        sent += (size_t)n;
+        turn(2);
+        assert_true(sent < sizeof big);
+    }
+    assert_true(sent > INPUT_MAX);
+    assert_int_equal(pf_conn_pending(conn), INPUT_MAX);
+    assert_int_equal(seen.datas, 0);
+    assert_int_equal(seen.closes, 0);
+    assert_idle(); /* nor does the loop spin over what is not read */
+    do_data = echo_lines;
+    close(peer);
+    close_stage();
+}
+
+static size_t use_all(pf_conn *conn, const char *data, size_t len)
+{
+    (void)conn, (void)data;
+    return len;
+}
+
+static void held_connection_that_is_full_goes_on(void **unused)
+{
+    (void)unused;
+    open_stage(&full_protocol);
+    do_data = use_all;
+    int peer;
+    pf_conn *conn = open_pair(&peer);
+    pf_conn_hold(conn);
+    fill_big();
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(write(peer, big, 4096), 4096);
+        turn(2);
+    }
+    assert_int_equal(pf_conn_pending(conn), INPUT_MAX);
+    pf_conn_go_on(conn, false);
+    turn(5);
+    assert_int_equal(pf_conn_pending(conn), 0);
+    assert_true(seen.datas >= 2);
+    assert_int_equal(seen.closes, 0);
+    assert_int_equal(pf_conns_count(conns), 1);
+    close(peer);
+    close_stage();
+}
+
+static void held_connection_is_told_the_end_and_still_shows_what_stands(void **unused)
+{
+    (void)unused;
+    open_stage(&full_protocol);
+    int peer;
+    pf_conn *conn = open_pair(&peer);
+    pf_conn_hold(conn);
+    say(peer, "a\nb\n");
+    shutdown(peer, SHUT_WR);
+    turn(3);
+    assert_int_equal(seen.eofs, 1);
+    assert_int_equal(seen.datas, 0);
+    assert_idle();
+    pf_conn_go_on(conn, false);
+    turn(3);
+    assert_int_equal(seen.datas, 1);
+    assert_int_equal(seen.eofs, 1);
+    assert_hears(peer, "a\nb\n");
+    close(peer);
+    close_stage();
+}
+
+static void held_connection_may_end_before_it_goes_on(void **unused)
+{
+    (void)unused;
+    for (int way = 0; way < 3; way++) {
+        open_stage(&full_protocol);
+        do_data = take_a_line;
+        int peer;
+        pf_conn *conn = open_pair(&peer);
+        say(peer, "a\nb\n");
+        turn(3);
+        pf_conn_go_on(conn, true);
+        if (way == 0)
+            assert_int_equal(pf_conn_abort(conn, -ECANCELED), 0);
+        else if (way == 1)
+            assert_int_equal(pf_conn_close(conn, true), 0);
+        turn(3);
+        assert_int_equal(seen.datas, way == 2 ? 2 : 1);
+        close(peer);
+        turn(3);
+        close_stage(); /* with a second line held, in the last case */
+        assert_int_equal(seen.gone, 1);
+    }
+}
+
+static void deadline_runs_while_held_and_after_going_on(void **unused)
+{
+    (void)unused;
+    open_stage(&full_protocol);
+    do_data = take_a_line;
+    int peer;
+    pf_conn *conn = open_pair(&peer);
+    pf_conn_hold(conn);
+    pf_conn_set_deadline(conn, SHORT);
+    say(peer, "a\nb\n");
+    turn(2);
+    now_ns += SHORT_NS;
+    turn(2);
+    assert_int_equal(seen.deadlines, 1);
+    pf_conn_set_deadline(conn, SHORT);
+    pf_conn_go_on(conn, false);
+    turn(2);
+    assert_int_equal(seen.datas, 1);
+    assert_int_equal(seen.deadlines, 1);
+    now_ns += SHORT_NS;
+    turn(2);
+    assert_int_equal(seen.deadlines, 2); /* it began anew when the line was shown */
+    close(peer);
+    close_stage();
+}
+
+/* ---- files ----------------------------------------------------------------------- */
+
+#define FILE_LEN (2 * 1024 * 1024 + 5)
+
+static unsigned drains;
+static void (*do_drained)(pf_conn *conn);
+
+static void on_drained(pf_conn *conn)
+{
+    drains++;
+    assert_false(pf_conn_blocked(conn));
+    if (do_drained)
+        do_drained(conn);
+}
+
+static const struct pf_conn_protocol drained_protocol = {.name = "drained",
+                                                         .state_size = sizeof(struct state),
+                                                         .on_data = on_data,
+                                                         .on_eof = on_eof,
+                                                         .on_drained = on_drained,
+                                                         .on_deadline = on_deadline,
+                                                         .on_close = on_close};
+
+static int make_file(void)
+{
+    static char bytes[FILE_LEN];
+    for (size_t i = 0; i < FILE_LEN; i++)
+        bytes[i] = (char)('a' + i % 23);
+    int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes, FILE_LEN), FILE_LEN);
+    return fd;
+}
+
+static size_t got; /* bytes of the file, so far */
+
+/* Take what stands, and see that it is the file's, from `got` on. */
+static void take_file(int peer, size_t offset)
+{
+    static char bytes[65536];
+    ssize_t n;
+    while ((n = read(peer, bytes, sizeof bytes)) > 0)
+        for (ssize_t i = 0; i < n; i++, got++)
+            if (bytes[i] != (char)('a' + (offset + got) % 23))
+                fail_msg("byte %zu differs", got);
+}
+
+static pf_conn *open_drained(int *peer)
+{
+    open_stage(&drained_protocol);
+    drains = 0;
+    do_drained = NULL;
+    got = 0;
+    turn(1); /* the loop has its own descriptors from its first turn on */
+    return open_pair(peer);
+}
+
+static void file_goes_out_behind_what_was_written(void **unused)
+{
+    (void)unused;
+    int peer;
+    pf_conn *conn = open_drained(&peer);
+    int fds = pf_test_count_fds();
+    assert_int_equal(pf_conn_write(conn, "head\n", 5), 0);
+    assert_int_equal(pf_conn_send_file(conn, make_file(), 7, FILE_LEN - 7), 0);
+    assert_true(pf_conn_blocked(conn));
+    assert_int_equal(pf_conn_write(conn, "x", 1), -EBUSY);
+    int second = make_file();
+    assert_int_equal(pf_conn_send_file(conn, second, 0, 1), -EBUSY);
+    assert_int_equal(pf_test_count_fds(), fds + 1); /* the second is closed */
+    char head[5];
+    assert_int_equal(read(peer, head, 5), 5);
+    assert_memory_equal(head, "head\n", 5);
+    turn_until((take_file(peer, 7), got == FILE_LEN - 7));
+    turn(2);
+    assert_int_equal(drains, 1);
+    assert_int_equal(pf_test_count_fds(), fds);
+    assert_int_equal(pf_conn_write(conn, "tail\n", 5), 0);
+    assert_hears(peer, "tail\n");
+    assert_int_equal(drains, 1); /* that was not blocked */
+    assert_idle();
+    close(peer);
+    close_stage();
+}
+
+static void small_or_empty_file_goes_out_at_once(void **unused)
+{
+    (void)unused;
+    int peer;
+    pf_conn *conn = open_drained(&peer);
+    int fds = pf_test_count_fds();
+    assert_int_equal(pf_conn_send_file(conn, make_file(), 0, 0), 0);
+    assert_int_equal(pf_conn_send_file(conn, make_file(), 23, 3), 0);
+    assert_false(pf_conn_blocked(conn));
+    assert_int_equal(pf_test_count_fds(), fds);
+    assert_hears(peer, "abc");
+    turn(2);
+    assert_int_equal(drains, 0);
+    close(peer);
+    close_stage();
+}
+
+static int file_to_send;
+
+/* An answer to each line: a word, and the file behind it. */
+static size_t answer_with_file(pf_conn *conn, const char *data, size_t len)
+{
+    size_t used = 0;
+    const char *end;
+    while (!pf_conn_blocked(conn) && (end = memchr(data + used, '\n', len - used))) {
+        char *room = pf_conn_reserve(conn, 2);
+        assert_non_null(room);
+        memcpy(room, "> ", 2);
+        pf_conn_wrote(conn, 2);
+        int fd = fcntl(file_to_send, F_DUPFD_CLOEXEC, 0);
+        assert_int_equal(pf_conn_send_file(conn, fd, 0, 4096), 0);
+        used = (size_t)(end + 1 - data);
+    }
+    return used;
+}
+
+static void file_in_on_data_goes_out_behind_the_batch_and_input_waits_for_it(void **unused)
+{
+    (void)unused;
+    int peer;
+    (void)open_drained(&peer);
+    char answer[4098];
+    file_to_send = make_file();
+    do_data = answer_with_file;
+    say(peer, "1\n2\n3\n4\n5\n6\n7\n8\n");
+    for (int i = 0; i < 8; i++) {
+        size_t len = 0;
+        ssize_t n;
+        turn_until((n = read(peer, answer + len, sizeof answer - len),
+                    len += n > 0 ? (size_t)n : 0, len == sizeof answer));
+        assert_memory_equal(answer, "> abc", 5);
+    }
+    assert_int_equal(read(peer, answer, sizeof answer), -1);
+    assert_true(drains > 0);
+    close(file_to_send);
+    close(peer);
+    close_stage();
+}
+
+static void file_that_is_too_short_ends_the_connection(void **unused)
+{
+    (void)unused;
+    int peer;
+    pf_conn *conn = open_drained(&peer);
+    assert_int_equal(pf_conn_send_file(conn, make_file(), FILE_LEN, 1), -EPIPE);
+    assert_int_equal(seen.reason, -EIO);
+    assert_int_equal(seen.gone, 1);
+    close(peer);
+    conn = open_pair(&peer);
+    int fd = make_file(), mine = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    assert_int_equal(pf_conn_send_file(conn, fd, 0, FILE_LEN), 0);
+    assert_int_equal(ftruncate(mine, 1024 * 1024), 0); /* while it is on its way */
+    turn_until((take_file(peer, 0), seen.gone == 2));
+    assert_int_equal(seen.reason, -EIO);
+    assert_true(got <= 1024 * 1024);
+    assert_int_equal(drains, 0);
+    close(mine);
+    close(peer);
+    close_stage();
+}
+
+static void file_is_closed_however_its_connection_ends(void **unused)
+{
+    (void)unused;
+    for (int way = 0; way < 6; way++) {
+        int peer;
+        pf_conn *conn = open_drained(&peer);
+        int fds = pf_test_count_fds();
+        assert_int_equal(pf_conn_send_file(conn, make_file(), 0, FILE_LEN), 0);
+        assert_int_equal(pf_test_count_fds(), fds + 1);
+        if (way == 0) {
+            assert_int_equal(pf_conn_abort(conn, -ECANCELED), 0);
+        } else if (way == 1) { /* what was written goes out first */
+            assert_int_equal(pf_conn_close(conn, false), 0);
+            int second = make_file();
+            assert_int_equal(pf_conn_send_file(conn, second, 0, 1), -EPIPE);
+            turn_until((take_file(peer, 0), seen.gone == 1));
+            take_file(peer, 0);
+            assert_int_equal(got, FILE_LEN);
+            assert_int_equal(drains, 0); /* there is nobody to write more */
+        } else if (way == 2) {           /* the peer goes */
+            close(peer);
+            peer = -1;
+            turn_until(seen.gone == 1);
+            assert_true(seen.reason < 0);
+        } else if (way == 3) { /* and one that reads never */
+            now_ns += PF_CONN_STALL_NS;
+            turn(2);
+            assert_int_equal(seen.reason, -ETIMEDOUT);
+        } else if (way == 4) {
+            pf_conns_free(conns);
+            conns = NULL;
+        }
+        assert_int_equal(pf_test_count_fds() - fds,
+                         way == 5 ? 1 : (way == 2 ? -2 : -1)); /* conn's, and peer's */
+        if (peer >= 0)
+            close(peer);
+        close_stage();
+    }
+}
+
+static void free_in_child(void *arg)
+{
+    (void)arg;
+    int before = pf_test_count_fds();
+    pf_conns_free(conns);
+    assert_int_equal(pf_test_count_fds(), before - 2); /* socket and file */
+    pf_loop_discard(loop);
+}
+
+static void child_closes_the_file_and_sends_nothing_of_it(void **unused)
+{
+    (void)unused;
+    int peer;
+    pf_conn *conn = open_drained(&peer);
+    assert_int_equal(pf_conn_send_file(conn, make_file(), 0, FILE_LEN), 0);
+    pf_test_in_child(free_in_child, NULL);
+    turn_until((take_file(peer, 0), got == FILE_LEN));
+    close(peer);
+    close_stage();
+}
+
+/* ---- drained --------------------------------------------------------------------- */
+
+static void write_again(pf_conn *conn)
+{
+    do_drained = NULL;
+    assert_int_equal(pf_conn_write(conn, "again\n", 6), 0);
+}
+
+static size_t drop_bytes(int peer)
+{
+    static char bytes[65536];
+    ssize_t n;
+    size_t sum = 0;
+    while ((n = read(peer, bytes, sizeof bytes)) > 0)
+        sum += (size_t)n;
+    return sum;
+}
+
+static void drained_is_told_once_when_all_is_out_and_may_write(void **unused)
+{
+    (void)unused;
+    int peer;
+    pf_conn *conn = open_drained(&peer);
+    size_t taken = 0;
+    got = 0;
+    fill_big();
+    while (pf_conn_write(conn, big, 4096) == 0)
+        taken += 4096;
+    assert_true(pf_conn_room(conn) < 4096);
+    size_t room = pf_conn_room(conn);
+    assert_int_equal(pf_conn_write(conn, big, room + 1), -ENOBUFS);
+    assert_int_equal(pf_conn_write(conn, big, room), 0);
+    assert_int_equal(pf_conn_room(conn), 0);
+    taken += room;
+    turn(3);
+    assert_int_equal(drains, 0);
+    do_drained = write_again;
+    turn_until((got += drop_bytes(peer), got == taken + 6));
+    turn(3);
+    assert_int_equal(drains, 1);
+    assert_int_equal(pf_conn_room(conn), OUTPUT_MAX);
+    assert_idle();
+    close(peer);
+    close_stage();
+}
+
+static void abort_it(pf_conn *conn)
+{
+    (void)pf_conn_abort(conn, -ECANCELED);
+}
+
+static void drained_may_end_its_connection(void **unused)
+{
+    (void)unused;
+    int peer;
+    pf_conn *conn = open_drained(&peer);
+    do_drained = abort_it;
+    assert_int_equal(pf_conn_send_file(conn, make_file(), 0, FILE_LEN), 0);
+    turn_until((take_file(peer, 0), seen.gone == 1));
+    assert_int_equal(seen.reason, -ECANCELED);
+    assert_int_equal(drains, 1);
+    close(peer);
+    close_stage();
+}
+
 int main(void)
 {
     pf_backend_configure();
@@ -1630,6 +2125,21 @@ int main(void)
         pf_test(fork_inside_on_data_sends_the_answer_once),
         pf_test(foreign_thread_is_refused),
         pf_test(crowd_of_random_connections_neither_breaks_nor_leaks),
+        pf_test(held_connection_shows_nothing_until_it_goes_on),
+        pf_test(going_on_anyway_shows_nothing_if_nothing_stands),
+        pf_test(held_connection_reads_up_to_its_limit_and_no_more),
+        pf_test(held_connection_that_is_full_goes_on),
+        pf_test(held_connection_is_told_the_end_and_still_shows_what_stands),
+        pf_test(held_connection_may_end_before_it_goes_on),
+        pf_test(deadline_runs_while_held_and_after_going_on),
+        pf_test(file_goes_out_behind_what_was_written),
+        pf_test(small_or_empty_file_goes_out_at_once),
+        pf_test(file_in_on_data_goes_out_behind_the_batch_and_input_waits_for_it),
+        pf_test(file_that_is_too_short_ends_the_connection),
+        pf_test(file_is_closed_however_its_connection_ends),
+        pf_test(child_closes_the_file_and_sends_nothing_of_it),
+        pf_test(drained_is_told_once_when_all_is_out_and_may_write),
+        pf_test(drained_may_end_its_connection),
     };
     return cmocka_run_group_tests_name("conn", tests, NULL, NULL);
 }
