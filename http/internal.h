@@ -117,6 +117,9 @@ struct pf_http_request {
     void *on_writable_arg;
     pf_http_gone_fn *on_gone;
     void *on_gone_arg;
+    int gone_due; /* why it lost its client, inside a call: told in the next turn */
+    bool is_soon; /* by `soon`, which is armed */
+    pf_timer soon;
     uint16_t remote_port;
     const char *scheme;
 

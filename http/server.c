@@ -106,6 +106,8 @@ static void free_request(pf_http_request *request)
 {
     pf_http_server *server = request->server;
     delist(&server->living, request);
+    if (request->is_soon)
+        (void)pf_loop_remove_timeout(server->loop, request->soon);
     free(request->head_copy);
     free(request->body_copy);
     pf__http_deferred_drop(request->deferred);
@@ -179,12 +181,29 @@ void pf__http_request_end(pf_http_request *request)
 
 /* ---- ends ------------------------------------------------------------------------ */
 
-/* The application keeps it, without its connection. */
+static int request_on_soon(pf_loop *loop, void *arg)
+{
+    (void)loop;
+    pf_http_request *request = arg;
+    request->is_soon = false;
+    pf__http_tell_gone(request, request->gone_due);
+    return 0;
+}
+
+/* The application keeps it, without its connection. If that broke inside a call, the
+ * application is told behind it, in the next turn; without memory it has only what that
+ * call answers. */
 static void detach(pf_http_request *request, int reason)
 {
     client_of(request->conn)->request = NULL;
     request->conn = NULL;
-    pf__http_tell_gone(request, reason);
+    if (request->running == 0) {
+        pf__http_tell_gone(request, reason);
+    } else if (request->stage == PF__HTTP_DISPATCHED && !request->is_soon) {
+        request->gone_due = reason;
+        request->is_soon = pf_loop_call_later(request->server->loop, 0, request_on_soon,
+                                              request, &request->soon) == 0;
+    }
 }
 
 /* Answer with an error and close, without losing the answer to a reset. What has been read
