@@ -62,6 +62,8 @@ TEST_LIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c)) $(B)/tests/lib/kq
 TESTS    := $(TEST_SRC:%.c=$(B)/%)
 # Servers that tests start: they do what prefork-server does not.
 APPS     := $(patsubst %.c,$(B)/%,$(wildcard tests/apps/*.c))
+# Modules that tests have prefork-server load.
+MODULES  := $(patsubst %.c,$(B)/%.so,$(wildcard tests/modules/*.c))
 # Programs whose loops use whichever poller they are told run once for each: backend.h.
 ON_LOOPS := $(patsubst %.c,$(B)/%,$(shell grep -l 'pf_backend_configure()' $(TEST_SRC)))
 POLLERS  := epoll kqueue select
@@ -125,10 +127,17 @@ $(SHARED): $(LIB_OBJ) server/libprefork.map
 	    -o $@ $(LIB_OBJ) $(LIBS)
 	$(Q)ln -sf $(@F) $(@D)/$(SONAME)
 
+# Modules find the library in the program: all of it, with what it exports.
 $(B)/bin/prefork-server: $(B)/server/prefork_server.o $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,link   $@)
-	$(Q)$(LINK) -o $@ $^ $(LIBS)
+	$(Q)$(LINK) -rdynamic -o $@ $< -Wl,--whole-archive $(LIBRARY) -Wl,--no-whole-archive \
+	    $(LIBS)
+
+# A module: not linked with the library.
+$(B)/%.so: $(B)/%.o
+	$(call say,link   $@)
+	$(Q)$(LINK) -shared -o $@ $<
 
 $(B)/bin/preforkctl: $(CTL:%.c=$(B)/%.o) $(LIBRARY)
 	@mkdir -p $(@D)
@@ -186,7 +195,7 @@ $(B)/tests/apps/%: $(B)/tests/apps/%.o $(LIBRARY)
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
 
-$(filter $(B)/tests/integration/%,$(TESTS)): | $(APPS) $(PROGRAMS) $(EXAMPLES)
+$(filter $(B)/tests/integration/%,$(TESTS)): | $(APPS) $(MODULES) $(PROGRAMS) $(EXAMPLES)
 
 # The histogram is bench's own; its unit test links it.
 $(B)/tests/unit/test_hdr: TEST_EXTRA := $(B)/bench/hdr.o

@@ -162,6 +162,16 @@ const char *pf_http_get_scheme(pf_http_request *request)
 
 /* ---- the rest -------------------------------------------------------------------- */
 
+const struct pf_http_route *pf__http_request_route(const pf_http_request *request)
+{
+    return request->route;
+}
+
+bool pf__http_request_has_head(const pf_http_request *request)
+{
+    return request->head_done;
+}
+
 void *pf_http_get_arg(pf_http_request *request)
 {
     return request->route ? request->route->arg : NULL;

@@ -85,6 +85,11 @@ void pf_http_server_refuse(pf_http_server *server, int fd, bool scarce);
  */
 int pf_http_server_drain(pf_http_server *server);
 
+/* For an observer: the request's route, as it stands in options->routes; NULL: none. And
+ * has its head come whole? Of one that was refused before there is little to ask. */
+const struct pf_http_route *pf__http_request_route(const pf_http_request *request);
+bool pf__http_request_has_head(const pf_http_request *request);
+
 size_t pf_http_server_connections(const pf_http_server *server);
 
 /* Abort what is left, telling the observer, and free it; requests that the application has

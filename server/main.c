@@ -1,8 +1,8 @@
 /*
  * main.c - pf_main(): from a command line to a running server.
  */
-#include "server/daemon.h"
 #include "master/standard.h"
+#include "server/daemon.h"
 #include "server/internal.h"
 
 #include <prefork/log.h>
@@ -44,7 +44,7 @@ struct settings {
     const char *control;
     struct pf__http_settings http;
     int log_level;
-    bool daemon, print_plan, help, version;
+    bool preload, daemon, print_plan, help, version;
 };
 
 static int parse_workers(const char *value, void *field, char *why, size_t why_len)
@@ -232,6 +232,10 @@ static const struct pf_option options[] = {
     CHOICE("no-new-privileges", no_new_privileges, no_new, "HOW",
            "no program that a worker starts has more privileges than it: yes; no; auto, "
            "yes with --user (auto)"),
+    {.name = "preload",
+     .type = PF_OPTION_FLAG,
+     AT(preload),
+     .help = "load ./APP.so once, before the fork, and not in each worker"},
     {.name = "daemon",
      .letter = 'd',
      .type = PF_OPTION_FLAG,
@@ -247,6 +251,26 @@ static const struct pf_option options[] = {
          "how long the head of an HTTP request may take to arrive (10s)"),
     TIME("idle-timeout", http.idle_timeout_ns,
          "how long an HTTP connection may stay open between requests (75s)"),
+    TIME("body-timeout", http.body_timeout_ns,
+         "how long the body of an HTTP request may pause (30s)"),
+    {.name = "body-max",
+     .type = PF_OPTION_SIZE,
+     AT(http.body_max),
+     .min = 1,
+     .max = INT64_MAX,
+     .argument = "SIZE",
+     .help = "largest body of an HTTP request, for routes without a limit of their own "
+             "(1m, or the application's)"},
+    COUNT("requests-max", http.requests_max, INT32_MAX,
+          "requests of an HTTP connection after which it is closed (no limit)"),
+    {.name = "age-max",
+     .type = PF_OPTION_DURATION,
+     AT(http.age_max_ns),
+     .min = PF_MILLISECOND,
+     .max = 366 * 86400 * PF_SECOND,
+     .argument = "TIME",
+     .help = "age of an HTTP connection after which it is closed behind a response (no "
+             "limit)"},
     {.name = "ctl",
      .type = PF_OPTION_STRING,
      AT(control),
@@ -276,21 +300,40 @@ static int complain(const char *program, const char *line)
     return PF_EXIT_USAGE;
 }
 
+/* What is to be served: an application of the program's own, or a module. */
+struct choice {
+    const struct pf_app *app;
+    struct pf__module module;
+    bool is_module;
+    struct pf__facts facts;
+};
+
+static void help_apps(const struct pf_app *const *apps)
+{
+    for (size_t i = 0; apps[i]; i++)
+        printf("  %-12s %s%s\n", apps[i]->name, apps[i]->summary ? apps[i]->summary : "",
+               i == 0 ? " (default)" : "");
+    printf("  %-12s %s\n\n", "./APP.so",
+           "a module; ./APP.so:SYMBOL if it is not "
+           "called " PF__MODULE_SYMBOL);
+}
+
 static void help(const char *program, const struct pf_app *const *apps)
 {
     bool choice = apps[1] != NULL;
-    printf("usage: %s [options]%s\n\n", program, choice ? " [APP]" : "");
-    for (size_t i = 0; choice && apps[i]; i++)
-        printf("  %-10s %s%s\n", apps[i]->name, apps[i]->summary ? apps[i]->summary : "",
-               i == 0 ? " (default)" : "");
+    printf("usage: %s [options]%s\n\n", program, choice ? " [APP [options of APP]]" : "");
     if (choice)
-        putchar('\n');
+        help_apps(apps);
+    if (!choice && apps[0]->options) {
+        pf_options_help(apps[0]->options, stdout);
+        printf("\nOptions of the server:\n");
+    }
     pf_options_help(options, stdout);
     printf(
         "\nTERM or QUIT stops gracefully, INT at once. Exit status: 0 stopped as told, 64 "
         "bad\n"
         "command line, 69 cannot bind, 70 out of memory or descriptors at start, 75 all\n"
-        "workers keep failing, 78 no worker could boot.\n");
+        "workers keep failing, 78 bad application, or no worker could boot.\n");
 }
 
 static const struct pf_app *find_app(const struct pf_app *const *apps, const char *name)
@@ -301,46 +344,67 @@ static const struct pf_app *find_app(const struct pf_app *const *apps, const cha
     return NULL;
 }
 
-/* What stands behind the options: at most one word, an application's name. */
-static int choose_app(const struct pf_app *const *apps, int argc, char **argv, int at,
-                      const struct pf_app **app, char *error, size_t error_len)
+static int refuse_app(const struct pf_app *const *apps, const char *word, char *error,
+                      size_t error_len)
 {
-    *app = apps[0];
-    if (at == argc)
-        return 0;
+    int n = snprintf(error, error_len, "APP %s: unknown; use", word);
+    for (size_t i = 0; apps[i] && n > 0 && (size_t)n < error_len; i++)
+        n += snprintf(error + n, error_len - (size_t)n, "%s %s", i ? " or" : "",
+                      apps[i]->name);
+    if (n > 0 && (size_t)n < error_len)
+        snprintf(error + n, error_len - (size_t)n, ", or a module, as ./APP.so");
+    return PF_EXIT_USAGE;
+}
+
+static int choose_module(const struct settings *settings, int argc, char **argv,
+                         struct choice *choice, char *error, size_t error_len)
+{
+    int status = pf__module_open(&choice->module, argc, argv, error, error_len);
+    choice->is_module = true;
+    if (status == PF_EXIT_OK)
+        status = pf__module_probe(&choice->module, settings->help, &choice->facts, error,
+                                  error_len);
+    return status;
+}
+
+/* What stands behind the options: an application's name, and what is its own. */
+static int choose_app(const struct pf_app *const *apps, const struct settings *settings,
+                      int argc, char **argv, struct choice *choice, char *error,
+                      size_t error_len)
+{
+    choice->app = apps[0];
+    if (argc == 0)
+        return PF_EXIT_OK;
     if (!apps[1]) {
         snprintf(error, error_len, "%s: unexpected; this program takes options only",
-                 argv[at]);
-        return -EINVAL;
+                 argv[0]);
+        return PF_EXIT_USAGE;
     }
-    *app = find_app(apps, argv[at]);
-    if (!*app) {
-        int n = snprintf(error, error_len, "APP %s: unknown; use", argv[at]);
-        for (size_t i = 0; apps[i] && n > 0 && (size_t)n < error_len; i++)
-            n += snprintf(error + n, error_len - (size_t)n, "%s %s", i ? " or" : "",
-                          apps[i]->name);
-        return -EINVAL;
-    }
-    if (at + 1 < argc) {
+    if (pf__module_is_meant(argv[0]))
+        return choose_module(settings, argc, argv, choice, error, error_len);
+    choice->app = find_app(apps, argv[0]);
+    if (!choice->app)
+        return refuse_app(apps, argv[0], error, error_len);
+    if (argc > 1) {
         snprintf(error, error_len, "%s: unexpected after APP %s; options come before APP",
-                 argv[at + 1], argv[at]);
-        return -EINVAL;
+                 argv[1], argv[0]);
+        return PF_EXIT_USAGE;
     }
-    return 0;
+    return PF_EXIT_OK;
 }
 
 /* What makes a URL of an address; of a unix socket nothing does. */
-static const char *scheme_of(const struct pf_app *app, const char *address)
+static const char *scheme_of(const struct pf__facts *facts, const char *address)
 {
-    return app->routes && strncmp(address, "unix:", 5) != 0 ? "http://" : "";
+    return facts->http && strncmp(address, "unix:", 5) != 0 ? "http://" : "";
 }
 
 static void write_banner(FILE *to, const struct pf_master_status *status,
-                         const struct pf_app *app)
+                         const struct pf__facts *facts)
 {
-    fprintf(to, "prefork %s serves %s", pf_version(), app->name);
+    fprintf(to, "prefork %s serves %s", pf_version(), facts->name);
     for (size_t i = 0; i < status->address_count; i++)
-        fprintf(to, "%s %s%s", i ? "," : " on", scheme_of(app, status->addresses[i]),
+        fprintf(to, "%s %s%s", i ? "," : " on", scheme_of(facts, status->addresses[i]),
                 status->addresses[i]);
     fprintf(to, "\n");
     for (unsigned i = 0; i < status->worker_count; i++) {
@@ -362,21 +426,21 @@ static void write_banner(FILE *to, const struct pf_master_status *status,
 
 /* What is done when the server is up. */
 struct announcement {
-    const struct pf_app *app;
+    const struct pf__facts *facts;
     struct pf__daemon *daemon;
 };
 
 /* The master must not be held up by whoever does not read what it prints: what does
  * not fit is left out. POLLOUT on a pipe promises PIPE_BUF bytes. */
-static void print_banner(const struct pf_master_status *status, const struct pf_app *app,
-                         int fd)
+static void print_banner(const struct pf_master_status *status,
+                         const struct pf__facts *facts, int fd)
 {
     char *text = NULL;
     size_t len = 0, at = 0;
     FILE *to = open_memstream(&text, &len);
     if (!to)
         return;
-    write_banner(to, status, app);
+    write_banner(to, status, facts);
     fclose(to);
     struct pollfd out = {.fd = fd, .events = POLLOUT};
     while (at < len && poll(&out, 1, 0) == 1 && (out.revents & POLLOUT)) {
@@ -393,7 +457,7 @@ static void announce(const struct pf_master_status *status, void *arg)
 {
     const struct announcement *what = arg;
     int fd = what->daemon->fd;
-    print_banner(status, what->app, fd == -1 ? STDOUT_FILENO : fd);
+    print_banner(status, what->facts, fd == -1 ? STDOUT_FILENO : fd);
     pf__daemon_up(what->daemon);
 }
 
@@ -439,25 +503,54 @@ static void take_settings(const struct settings *settings, struct pf_master_opti
                                     : settings->user != NULL;
 }
 
-static int serve(const char *program, const struct settings *settings,
-                 const struct pf_app *app, struct pf__daemon *daemon)
+/* Everything of the application that the master needs. Returns an exit status. */
+static int host(const struct settings *settings, struct choice *choice,
+                struct pf__hosted *hosted, char *error, size_t error_len)
 {
-    struct pf__hosted hosted = {.app = app, .http = settings->http};
+    char why[256];
+    hosted->http = settings->http;
+    hosted->facts = choice->facts;
+    if (choice->is_module) {
+        hosted->module = &choice->module;
+        int status = PF_EXIT_OK;
+        if (settings->preload)
+            status = pf__module_load(&choice->module, error, error_len);
+        hosted->app = choice->module.app;
+        return status;
+    }
+    hosted->app = *choice->app;
+    if (pf__app_facts(&hosted->app, &hosted->facts, why, sizeof why) != 0) {
+        snprintf(error, error_len, "the application: %s", why);
+        return PF_EXIT_USAGE;
+    }
+    return PF_EXIT_OK;
+}
+
+static int run_master(const struct settings *settings, struct pf__hosted *hosted,
+                      struct pf__daemon *daemon, char *error, size_t error_len)
+{
     struct pf_service service;
-    if (pf__host(&hosted, &service) != 0)
-        return complain(program, "the application has neither routes nor a function for "
-                                 "connections or datagrams, or both: give it one");
-    char error[1536] = "";
+    pf__host(hosted, &service);
     struct pf_master_options master = PF_MASTER_OPTIONS_INIT;
     take_settings(settings, &master);
     master.service = &service;
-    struct announcement what = {.app = app, .daemon = daemon};
+    struct announcement what = {.facts = &hosted->facts, .daemon = daemon};
     master.on_ready = announce;
     master.arg = &what;
     master.error = error;
-    master.error_len = sizeof error;
-    int status = settings->print_plan ? pf_master_print_plan(&master, stdout)
-                                      : pf_master_run(&master);
+    master.error_len = error_len;
+    return settings->print_plan ? pf_master_print_plan(&master, stdout)
+                                : pf_master_run(&master);
+}
+
+static int serve(const char *program, const struct settings *settings,
+                 struct choice *choice, struct pf__daemon *daemon)
+{
+    char error[1536] = "";
+    struct pf__hosted hosted = {0};
+    int status = host(settings, choice, &hosted, error, sizeof error);
+    if (status == PF_EXIT_OK)
+        status = run_master(settings, &hosted, daemon, error, sizeof error);
     if (error[0])
         complain(program, error);
     else if (status < 0)
@@ -482,36 +575,66 @@ static char **copy_arguments(int argc, char *const *argv)
     return copy;
 }
 
+/* The server's options, and among them those of a program's only application. */
+static int parse(int argc, char **argv, const struct pf_app *const *apps,
+                 struct settings *settings, char *error)
+{
+    const struct pf_option_set sets[] = {
+        {options, settings}, {apps[1] ? NULL : apps[0]->options, apps[0]->config}, {0}};
+    int at = pf_options_parse_sets(sets, argc, argv, error);
+    /* Behind a module are options of its own, and this one is everybody's. */
+    for (int i = at; at > 0 && i < argc && pf__module_is_meant(argv[at]); i++)
+        settings->help |= strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
+    return at;
+}
+
+static int begin_daemon(const char *program, struct pf__daemon *daemon, int *status)
+{
+    *status = PF_EXIT_SOFTWARE;
+    int is_first = pf__daemon_begin(daemon, program, status);
+    if (is_first < 0)
+        complain(program, strerror(-is_first));
+    return is_first;
+}
+
+static int run_choice(const char *program, const struct settings *settings,
+                      const struct pf_app *const *apps, int argc, char **argv,
+                      struct choice *choice)
+{
+    char error[1536];
+    int status = choose_app(apps, settings, argc, argv, choice, error, sizeof error);
+    if (status != PF_EXIT_OK) {
+        complain(program, error);
+        return status;
+    }
+    if (settings->help)
+        return status;
+    struct pf__daemon daemon = PF__DAEMON_NONE;
+    if (settings->daemon && !settings->print_plan &&
+        begin_daemon(program, &daemon, &status) != 0)
+        return status;
+    return serve(program, settings, choice, &daemon);
+}
+
 static int run(int argc, char **argv, const struct pf_app *const *apps)
 {
     const char *program = program_name(argv[0]);
     struct settings settings = {.log_level = PF_LOG_INFO};
     char error[PF_OPTION_ERROR_MAX + 256];
-    int at = pf_options_parse(options, &settings, argc, argv, error);
+    int at = parse(argc, argv, apps, &settings, error);
     if (at < 0)
         return complain(program, error);
-    if (settings.help) {
+    if (settings.help)
         help(program, apps);
-        return PF_EXIT_OK;
-    }
-    if (settings.version) {
+    if (settings.version && !settings.help)
         printf("prefork %s\n", pf_version());
+    if (settings.version || (settings.help && at == argc))
         return PF_EXIT_OK;
-    }
-    const struct pf_app *app;
-    if (choose_app(apps, argc, argv, at, &app, error, sizeof error) != 0)
-        return complain(program, error);
     pf_log_set_level((enum pf_log_level)settings.log_level);
-    struct pf__daemon daemon = PF__DAEMON_NONE;
-    if (settings.daemon && !settings.print_plan) {
-        int status = PF_EXIT_SOFTWARE;
-        int is_first = pf__daemon_begin(&daemon, program, &status);
-        if (is_first < 0)
-            complain(program, strerror(-is_first));
-        if (is_first)
-            return status;
-    }
-    return serve(program, &settings, app, &daemon);
+    struct choice choice = {.module = PF__MODULE_NONE};
+    int status = run_choice(program, &settings, apps, argc - at, argv + at, &choice);
+    pf__module_close(&choice.module);
+    return status;
 }
 
 int pf__main(int argc, char **argv, const struct pf_app *const *apps)
@@ -529,6 +652,12 @@ int pf__main(int argc, char **argv, const struct pf_app *const *apps)
 
 int pf_main(int argc, char **argv, const struct pf_app *app)
 {
-    const struct pf_app *const apps[] = {app, NULL};
+    struct pf_app taken;
+    char why[256] = "there is none", line[300];
+    if (!app || pf__app_take(app, &taken, why, sizeof why) != 0) {
+        snprintf(line, sizeof line, "the application: %s", why);
+        return complain(program_name(argv[0]), line);
+    }
+    const struct pf_app *const apps[] = {&taken, NULL};
     return pf__main(argc, argv, apps);
 }
