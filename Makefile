@@ -204,7 +204,8 @@ $(B)/tests/unit/test_hdr: $(B)/bench/hdr.o
 # Calls of the kernel that a test fails, or speeds up.
 $(B)/tests/conformance/test_process: LIBS += -Wl,--wrap=fork,--wrap=clock_gettime,--wrap=sigtimedwait
 # These read JSON, as preforkctl does.
-$(B)/tests/unit/test_status $(B)/tests/integration/test_preforkctl: TEST_LIBS := -ljansson
+$(B)/tests/unit/test_status $(B)/tests/integration/test_preforkctl \
+$(B)/tests/integration/test_access_log: TEST_LIBS := -ljansson
 
 # ---- using it ---------------------------------------------------------------------------
 run: all ## start prefork-server on http://127.0.0.1:8888, a worker for each CPU

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- any application ------------------------------------------------------------- */
@@ -66,6 +67,12 @@ static void host_on_crash(const struct pf_crash *crash, void *arg)
     const struct pf__hosted *hosted = arg;
     if (hosted->app.on_crash)
         hosted->app.on_crash(crash, hosted->app.arg);
+}
+
+static void host_on_reopen(void *arg)
+{
+    struct pf__hosted *hosted = arg;
+    pf__access_log_reopen(&hosted->access_log);
 }
 
 /* ---- raw ------------------------------------------------------------------------- */
@@ -129,13 +136,20 @@ static void http_on_gone(void *arg, int fd)
 static void http_on_request(void *arg, pf_http_request *request, int status, uint64_t bytes,
                             int64_t duration_ns)
 {
-    (void)status, (void)bytes, (void)duration_ns;
     pf_lane *lane = arg;
-    const struct pf__hosted *hosted = lane->service->arg;
+    struct pf__hosted *hosted = lane->service->arg;
     const struct pf_http_route *route = pf__http_request_route(request);
     size_t number = route ? (size_t)(route - hosted->app.routes) : SIZE_MAX;
     if (number < hosted->facts.route_columns)
         (void)pf_lane_count(lane, hosted->facts.own_columns + number, 1);
+    if (hosted->access_log.fd == -1)
+        return;
+    struct pf__access access = {.status = status,
+                                .bytes = bytes,
+                                .duration_ns = duration_ns,
+                                .now_s = time(NULL),
+                                .worker = pf_lane_slot(lane)};
+    pf__access_log_write(&hosted->access_log, request, &access);
 }
 
 static const struct pf_http_observer observer = {.on_response = http_on_response,
@@ -269,6 +283,8 @@ void pf__host(struct pf__hosted *hosted, struct pf_service *service)
         .on_ready = host_on_ready,
         .on_crash = host_on_crash,
     };
+    if (hosted->access_log.fd != -1)
+        service->on_reopen = host_on_reopen;
     if (hosted->facts.http)
         host_http(service);
     else

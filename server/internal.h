@@ -4,6 +4,7 @@
 #ifndef PREFORK_SERVER_INTERNAL_H
 #define PREFORK_SERVER_INTERNAL_H
 
+#include "server/access_log.h"
 #include "server/application.h"
 #include "server/module.h"
 
@@ -23,6 +24,7 @@ struct pf__hosted {
     struct pf_app app;         /* of a module: all zeros until it is loaded */
     struct pf__module *module; /* NULL: it is linked to the program */
     struct pf__http_settings http;
+    struct pf__access_log access_log;
     struct pf_column columns[PF_SERVICE_COLUMNS_MAX]; /* the facts', for the service */
 };
 

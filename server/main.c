@@ -43,6 +43,8 @@ struct settings {
     int64_t oom_score_adj;
     const char *control;
     struct pf__http_settings http;
+    const char *access_log;
+    int access_log_format;
     int log_level;
     bool preload, daemon, print_plan, help, version;
 };
@@ -102,6 +104,7 @@ static const char *const steers[] = {"hash", "cpu", NULL};
 static const char *const orphans[] = {"drain", "die", NULL};
 static const char *const all_failing[] = {"exit", "stay", NULL};
 static const char *const no_new[] = {"auto", "yes", "no", NULL};
+static const char *const access_formats[] = {"combined", "json", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 
 #define AT(field) .at = offsetof(struct settings, field)
@@ -271,6 +274,11 @@ static const struct pf_option options[] = {
      .argument = "TIME",
      .help = "age of an HTTP connection after which it is closed behind a response (no "
              "limit)"},
+    NAMED("access-log", access_log, "PATH",
+          "a line for each HTTP request; - is standard output, stderr standard error; "
+          "reopened on USR1 (none)"),
+    CHOICE("access-log-format", access_log_format, access_formats, "HOW",
+           "combined, as other servers have it, or json (combined)"),
     {.name = "ctl",
      .type = PF_OPTION_STRING,
      AT(control),
@@ -526,6 +534,24 @@ static int host(const struct settings *settings, struct choice *choice,
     return PF_EXIT_OK;
 }
 
+static int open_access_log(const struct settings *settings, struct pf__hosted *hosted,
+                           char *error, size_t error_len)
+{
+    if (!settings->access_log || settings->print_plan)
+        return PF_EXIT_OK;
+    if (!hosted->facts.http) {
+        snprintf(error, error_len, "--access-log %s: %s speaks no HTTP; leave it out",
+                 settings->access_log, hosted->facts.name);
+        return PF_EXIT_USAGE;
+    }
+    int err = pf__access_log_open(&hosted->access_log, settings->access_log,
+                                  (enum pf__access_format)settings->access_log_format);
+    if (err)
+        snprintf(error, error_len, "--access-log %s: %s", settings->access_log,
+                 err == -ENXIO ? "nobody reads this pipe" : strerror(-err));
+    return err ? PF_EXIT_USAGE : PF_EXIT_OK;
+}
+
 static int run_master(const struct settings *settings, struct pf__hosted *hosted,
                       struct pf__daemon *daemon, char *error, size_t error_len)
 {
@@ -547,10 +573,13 @@ static int serve(const char *program, const struct settings *settings,
                  struct choice *choice, struct pf__daemon *daemon)
 {
     char error[1536] = "";
-    struct pf__hosted hosted = {0};
+    struct pf__hosted hosted = {.access_log = PF__ACCESS_LOG_NONE};
     int status = host(settings, choice, &hosted, error, sizeof error);
     if (status == PF_EXIT_OK)
+        status = open_access_log(settings, &hosted, error, sizeof error);
+    if (status == PF_EXIT_OK)
         status = run_master(settings, &hosted, daemon, error, sizeof error);
+    pf__access_log_close(&hosted.access_log);
     if (error[0])
         complain(program, error);
     else if (status < 0)

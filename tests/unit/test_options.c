@@ -570,7 +570,6 @@ static void of_several_tables_each_option_writes_its_own_struct(void **state)
     char level[] = "--level=7", wrong[] = "--levle=7", letters[] = "-vf", name[] = "x",
          verbose[] = "--verbose", letter[] = "-w", three[] = "3", rest[] = "rest";
     char *argv[] = {name, level, letters, verbose, letter, three, rest, NULL};
-    char error[PF_OPTION_ERROR_MAX];
     assert_int_equal(pf_options_parse_sets(sets, 7, argv, error), 6);
     assert_int_equal(other.level, 7);
     assert_true(other.fast);
