@@ -11,6 +11,8 @@
 #ifndef PREFORK_HTTP_SERVER_H
 #define PREFORK_HTTP_SERVER_H
 
+#include "http/forwarded.h"
+
 #include <prefork/http.h>
 #include <prefork/loop.h>
 
@@ -53,7 +55,12 @@ struct pf_http_server_options {
     unsigned requests_max; /* of one connection; 0: no limit */
     int64_t age_max_ns;    /* of one connection; 0: no limit */
     unsigned threads;      /* for blocking handlers; 0: PF_EXECUTOR_THREADS */
-    char *error;           /* for a phrase about what is wrong with the routes; or NULL */
+    /* Who is behind trusted peers: as their fields say (forwarded.h), and as the PROXY
+     * header says (net/proxy.h) that must come first on their connections; one that is
+     * wrong or missing ends the connection without a word. */
+    bool xheaders, proxy_protocol;
+    const struct pf__networks *trusted; /* borrowed; NULL: nobody */
+    char *error; /* for a phrase about what is wrong with the routes; or NULL */
     size_t error_len;
 };
 

@@ -174,6 +174,9 @@ static void fill_in(const struct pf__hosted *hosted, struct pf_http_server_optio
     options->requests_max =
         http->requests_max ? (unsigned)http->requests_max : app->requests_max;
     options->age_max_ns = http->age_max_ns ? http->age_max_ns : app->age_max_ns;
+    options->xheaders = http->xheaders;
+    options->proxy_protocol = http->proxy_protocol;
+    options->trusted = &http->trusted.networks;
     options->threads = app->blocking_threads;
 }
 

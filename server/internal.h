@@ -4,6 +4,7 @@
 #ifndef PREFORK_SERVER_INTERNAL_H
 #define PREFORK_SERVER_INTERNAL_H
 
+#include "http/forwarded.h"
 #include "server/access_log.h"
 #include "server/application.h"
 #include "server/module.h"
@@ -16,6 +17,11 @@ struct pf__http_settings {
     int64_t body_max;
     int64_t requests_max;
     int64_t age_max_ns;
+    bool xheaders, proxy_protocol;
+    struct pf__trusted {
+        bool is_given;
+        struct pf__networks networks;
+    } trusted;
 };
 
 /* What pf_main() makes of an application: a service for the workers. */

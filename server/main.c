@@ -86,6 +86,23 @@ static int parse_pin(const char *value, void *field, char *why, size_t why_len)
     return 0;
 }
 
+/* Whoever can connect from here is trusted, if nobody is named. */
+#define DEFAULT_TRUSTED "127.0.0.0/8, ::1, unix"
+
+static int parse_trusted(const char *value, void *field, char *why, size_t why_len)
+{
+    struct pf__trusted *trusted = field;
+    struct pf__text bad = {0};
+    int err = pf__networks_parse(pf__text_of(value), &bad, &trusted->networks);
+    if (err == -ENOSPC)
+        snprintf(why, why_len, "must be at most %d networks", PF__NETWORKS_MAX);
+    else if (err)
+        snprintf(why, why_len, "must be networks such as 10.0.0.0/8,::1,unix; not %.*s",
+                 (int)(bad.len < 60 ? bad.len : 60), bad.at ? bad.at : "");
+    trusted->is_given = err == 0;
+    return err ? -EINVAL : 0;
+}
+
 static int parse_mode(const char *value, void *field, char *why, size_t why_len)
 {
     unsigned *mode = field;
@@ -274,6 +291,22 @@ static const struct pf_option options[] = {
      .argument = "TIME",
      .help = "age of an HTTP connection after which it is closed behind a response (no "
              "limit)"},
+    {.name = "xheaders",
+     .type = PF_OPTION_FLAG,
+     AT(http.xheaders),
+     .help = "believe X-Forwarded-For, X-Real-Ip, X-Scheme and X-Forwarded-Proto of "
+             "trusted peers (off)"},
+    {.name = "proxy-protocol",
+     .type = PF_OPTION_FLAG,
+     AT(http.proxy_protocol),
+     .help = "a PROXY header, version 1 or 2, must come first from trusted peers (off)"},
+    {.name = "trusted",
+     .type = PF_OPTION_CUSTOM,
+     AT(http.trusted),
+     .parse = parse_trusted,
+     .argument = "NETS",
+     .help = "networks of proxies, and unix for unix sockets, for the two above "
+             "(" DEFAULT_TRUSTED ")"},
     NAMED("access-log", access_log, "PATH",
           "a line for each HTTP request; - is standard output, stderr standard error; "
           "reopened on USR1 (none)"),
@@ -659,6 +692,9 @@ static int run(int argc, char **argv, const struct pf_app *const *apps)
         printf("prefork %s\n", pf_version());
     if (settings.version || (settings.help && at == argc))
         return PF_EXIT_OK;
+    if (!settings.http.trusted.is_given)
+        (void)pf__networks_parse(pf__text_of(DEFAULT_TRUSTED), NULL,
+                                 &settings.http.trusted.networks); /* it is well-formed */
     pf_log_set_level((enum pf_log_level)settings.log_level);
     struct choice choice = {.module = PF__MODULE_NONE};
     int status = run_choice(program, &settings, apps, argc - at, argv + at, &choice);

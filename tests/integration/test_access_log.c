@@ -297,6 +297,30 @@ static void a_log_that_nobody_reads_holds_up_nobody(void **state)
     remove_directory();
 }
 
+static void the_client_is_who_trusted_proxies_say(void **state)
+{
+    (void)state;
+    struct pf_test_server server;
+    pf_test_server_start(&server, ARGS("-w", "1", "--access-log", "-", "--xheaders"));
+    ask(server.port, "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.77\r\n\r\n");
+    pf_test_server_expect(&server, 0, "\n192.0.2.77 - - [");
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+    pf_test_server_start(&server, ARGS("-w", "1", "--access-log", "-", "--proxy-protocol"));
+    ask(server.port,
+        "PROXY TCP4 192.0.2.78 127.0.0.1 5 6\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    pf_test_server_expect(&server, 0, "\n192.0.2.78 - - [");
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+    pf_test_server_start(&server, ARGS("-w", "1", "--access-log", "-", "--xheaders",
+                                       "--trusted", "10.0.0.0/8"));
+    ask(server.port, "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.79\r\n\r\n");
+    pf_test_server_expect(&server, 0, "\n127.0.0.1 - - [");
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+    assert_int_equal(
+        pf_test_server_run(&server, ARGS("--xheaders", "--trusted", "10.0.0.0/8, ten")),
+        64);
+    assert_says(server.text, "not ten");
+}
+
 static void a_wrong_log_is_refused(void **state)
 {
     (void)state;
@@ -319,6 +343,7 @@ int main(void)
         pf_test(if_it_cannot_be_opened_anew_the_old_one_is_written_on),
         pf_test(dash_is_standard_output),
         pf_test(a_log_that_nobody_reads_holds_up_nobody),
+        pf_test(the_client_is_who_trusted_proxies_say),
         pf_test(a_wrong_log_is_refused),
     };
     return cmocka_run_group_tests_name("access_log", tests, NULL, NULL);
