@@ -3,6 +3,7 @@
 
 #include "http/escape.h"
 #include "http/server.h"
+#include "loop/calendar.h"
 
 #include <prefork/log.h>
 
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* What a field may take of a line, escaped. Together with the rest they stay below
@@ -167,11 +167,9 @@ static void put_request_line(struct line *line, pf_http_request *request)
 static void put_clf_time(struct line *line, int64_t now_s)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    time_t now = (time_t)now_s;
-    struct tm tm;
-    gmtime_r(&now, &tm);
-    put(line, "[%02d/%.3s/%d:%02d:%02d:%02d +0000]", tm.tm_mday, months + 3 * tm.tm_mon,
-        tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    struct pf__date at = pf__date_of(now_s);
+    put(line, "[%02d/%.3s/%d:%02d:%02d:%02d +0000]", at.day, months + 3 * (at.month - 1),
+        at.year, at.hour, at.minute, at.second);
 }
 
 static void put_combined(struct line *line, pf_http_request *request,
@@ -224,11 +222,9 @@ static void put_request(struct line *line, pf_http_request *request)
 static void put_json(struct line *line, pf_http_request *request,
                      const struct pf__access *access)
 {
-    time_t now = (time_t)access->now_s;
-    struct tm tm;
-    gmtime_r(&now, &tm);
-    put(line, "{\"time\":\"%d-%02d-%02dT%02d:%02d:%02dZ\",\"remote\":\"%s\"",
-        tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+    struct pf__date at = pf__date_of(access->now_s);
+    put(line, "{\"time\":\"%d-%02d-%02dT%02d:%02d:%02dZ\",\"remote\":\"%s\"", at.year,
+        at.month, at.day, at.hour, at.minute, at.second,
         pf_http_get_remote_address(request));
     put(line,
         ",\"status\":%d,\"bytes\":%" PRIu64 ",\"duration_us\":%" PRId64 ",\"worker\":%u",

@@ -45,7 +45,7 @@ struct settings {
     struct pf__http_settings http;
     const char *access_log;
     int access_log_format;
-    int log_level;
+    int log_level, log_format;
     bool preload, daemon, print_plan, help, version;
 };
 
@@ -122,6 +122,7 @@ static const char *const orphans[] = {"drain", "die", NULL};
 static const char *const all_failing[] = {"exit", "stay", NULL};
 static const char *const no_new[] = {"auto", "yes", "no", NULL};
 static const char *const access_formats[] = {"combined", "json", NULL};
+static const char *const log_formats[] = {"auto", "plain", "pretty", "json", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 
 #define AT(field) .at = offsetof(struct settings, field)
@@ -319,6 +320,9 @@ static const struct pf_option options[] = {
      .help = "control socket (named by the address, in $RUNTIME_DIRECTORY, "
              "$XDG_RUNTIME_DIR/prefork, /run/prefork or /tmp/prefork-UID)"},
     CHOICE("log", log_level, levels, "LEVEL", "debug, info, warn or error (info)"),
+    CHOICE("log-format", log_format, log_formats, "HOW",
+           "plain, key=value; pretty, with the time, coloured on a terminal; json; auto, "
+           "pretty on a terminal, else plain (auto)"),
     {.name = "help", .letter = 'h', .type = PF_OPTION_FLAG, AT(help), .help = "this text"},
     {.name = "version",
      .letter = 'V',
@@ -695,7 +699,10 @@ static int run(int argc, char **argv, const struct pf_app *const *apps)
     if (!settings.http.trusted.is_given)
         (void)pf__networks_parse(pf__text_of(DEFAULT_TRUSTED), NULL,
                                  &settings.http.trusted.networks); /* it is well-formed */
+    static const enum pf_log_format formats[] = {PF_LOG_AUTO, PF_LOG_PLAIN, PF_LOG_PRETTY,
+                                                 PF_LOG_JSON};
     pf_log_set_level((enum pf_log_level)settings.log_level);
+    pf_log_set_format(formats[settings.log_format]);
     struct choice choice = {.module = PF__MODULE_NONE};
     int status = run_choice(program, &settings, apps, argc - at, argv + at, &choice);
     pf__module_close(&choice.module);
