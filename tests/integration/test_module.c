@@ -136,6 +136,24 @@ static void what_stands_behind_a_module_are_its_own_options(void **state)
     assert_says(server.text, "--greeting TEXT");
 }
 
+static void a_programs_own_options_stand_among_the_servers(void **state)
+{
+    (void)state;
+    struct pf_test_server server;
+    pf_test_program_start(
+        &server, "tests/apps/greeting",
+        ARGS("-b", "127.0.0.1:0", "--greeting", "good day", "--workers", "2"));
+    assert_int_equal(server.worker_count, 2);
+    assert_body(ask(server.port, "GET", "/", ""), "good day");
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+    pf_test_program_spawn(&server, NULL, "tests/apps/greeting", ARGS("--help"));
+    assert_int_equal(pf_test_server_wait(&server), 0);
+    assert_says(server.text, "-g, --greeting TEXT");
+    assert_says(server.text, "Options of the server:");
+    pf_test_program_spawn(&server, NULL, "tests/apps/greeting", ARGS("-g", "x", "more"));
+    assert_int_equal(pf_test_server_wait(&server), 64);
+}
+
 static void the_applications_middleware_error_pages_and_limits_hold(void **state)
 {
     (void)state;
@@ -290,6 +308,7 @@ int main(void)
         pf_test(a_module_may_have_several_applications),
         pf_test(a_larger_application_is_taken_if_it_asks_for_nothing_new),
         pf_test(what_stands_behind_a_module_are_its_own_options),
+        pf_test(a_programs_own_options_stand_among_the_servers),
         pf_test(the_applications_middleware_error_pages_and_limits_hold),
         pf_test(the_command_line_goes_before_the_applications_limits),
         pf_test(each_route_is_counted_over_all_workers_past_ones_too),

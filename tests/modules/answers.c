@@ -13,13 +13,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct {
+static struct config {
     const char *greeting;
 } config = {.greeting = "hello"};
 
 static const struct pf_option options[] = {{.name = "greeting",
                                             .type = PF_OPTION_STRING,
-                                            .at = 0,
+                                            .at = offsetof(struct config, greeting),
                                             .argument = "TEXT",
                                             .help = "what is said (hello)"},
                                            {0}};
