@@ -51,7 +51,8 @@ CTL      := server/preforkctl.c $(wildcard server/ctl/*.c)
 BENCH    := $(filter-out bench/bare_%.c bench/loop_%.c bench/process_%.c,$(wildcard bench/*.c))
 GLIB     := $(shell pkg-config --cflags glib-2.0 2>/dev/null)
 EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(filter-out \
-              $(if $(GLIB),,examples/glib_%),$(wildcard examples/*.c)))
+              $(if $(GLIB),,examples/glib_%),$(wildcard examples/*.c examples/seeds/*.c)))
+MODULES  := $(B)/examples/demo.so
 PROGRAMS := $(B)/bin/prefork-server $(B)/bin/preforkctl $(B)/bin/prefork-bench
 LIBRARY  := $(B)/lib/libprefork.a
 SHARED   := $(B)/lib/libprefork.so
@@ -63,7 +64,7 @@ TESTS    := $(TEST_SRC:%.c=$(B)/%)
 # Servers that tests start: they do what prefork-server does not.
 APPS     := $(patsubst %.c,$(B)/%,$(wildcard tests/apps/*.c))
 # Modules that tests have prefork-server load.
-MODULES  := $(patsubst %.c,$(B)/%.so,$(wildcard tests/modules/*.c))
+TEST_MODULES := $(patsubst %.c,$(B)/%.so,$(wildcard tests/modules/*.c))
 # Programs whose loops use whichever poller they are told run once for each: backend.h.
 ON_LOOPS := $(patsubst %.c,$(B)/%,$(shell grep -l 'pf_backend_configure()' $(TEST_SRC)))
 POLLERS  := epoll kqueue select
@@ -79,7 +80,7 @@ say  = @$(if $(V),:,echo "  $(1)")
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(LIBRARY) $(SHARED) $(PROGRAMS) $(EXAMPLES) ## library, programs, examples
+all: $(LIBRARY) $(SHARED) $(PROGRAMS) $(EXAMPLES) $(MODULES) ## library, programs, examples
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -135,7 +136,7 @@ $(B)/bin/prefork-server: $(B)/server/prefork_server.o $(LIBRARY)
 	    $(LIBS)
 
 # A module: not linked with the library.
-$(B)/%.so: $(B)/%.o
+$(B)/tests/modules/%.so: $(B)/tests/modules/%.o
 	$(call say,link   $@)
 	$(Q)$(LINK) -shared -o $@ $<
 
@@ -172,10 +173,29 @@ $(B)/bench/loop_lib%: $(B)/bench/peers/lib%.o $(B)/bench/peers/queue.o $(LOOP_OB
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $^ -l$* $(if $(filter event,$*),-levent_pthreads)
 
+# The servers that HTTP is compared with are Debian's, and one of our own on libuv, if its
+# headers are there.
+HTTP_LIBUV := $(if $(filter bench-http,$(MAKECMDGOALS)),\
+                $(if $(wildcard /usr/include/uv.h),$(B)/bench/http_libuv))
+$(B)/bench/peers/http_libuv.o: CPPFLAGS += $(LLHTTP_FLAGS)
+$(B)/bench/http_libuv: $(B)/bench/peers/http_libuv.o $(patsubst %,$(B)/llhttp/%.o,llhttp api http)
+	$(call say,link   $@)
+	$(Q)$(LINK) -o $@ $^ -luv
+
 $(B)/examples/%: $(B)/examples/%.o $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
+
+# The same source as a module, which finds the library in the program that loads it.
+$(B)/examples/%-module.o: examples/%.c Makefile
+	@mkdir -p $(@D)
+	$(call say,cc     $@)
+	$(Q)$(COMPILE) -DPREFORK_MODULE -c $< -o $@
+
+$(B)/examples/%.so: $(B)/examples/%-module.o
+	$(call say,link   $@)
+	$(Q)$(LINK) -shared -o $@ $^
 
 # Only where GLib is: an example of a loop under a host's.
 $(B)/examples/glib_host.o: CPPFLAGS += $(GLIB:-I%=-isystem %)
@@ -195,7 +215,8 @@ $(B)/tests/apps/%: $(B)/tests/apps/%.o $(LIBRARY)
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
 
-$(filter $(B)/tests/integration/%,$(TESTS)): | $(APPS) $(MODULES) $(PROGRAMS) $(EXAMPLES)
+$(filter $(B)/tests/integration/%,$(TESTS)): | $(APPS) $(TEST_MODULES) $(PROGRAMS) \
+    $(EXAMPLES) $(MODULES)
 
 # The histogram is bench's own; its unit test links it.
 $(B)/tests/unit/test_hdr: TEST_EXTRA := $(B)/bench/hdr.o
@@ -219,7 +240,8 @@ asan tsan: ## the tests under AddressSanitizer + UBSan, or ThreadSanitizer
 
 valgrind: ## the tests, and the server in them, under valgrind
 	$(MAKE) VARIANT=debug test WRAP="valgrind --quiet --fair-sched=try --error-exitcode=99 \
-	    --leak-check=full --track-fds=no --child-silent-after-fork=yes"
+	    --leak-check=full --track-fds=no --child-silent-after-fork=yes \
+	    --max-stackframe=8000000"
 
 # The loop's sources against macOS's headers, and a program that runs it, for a Mac to try.
 # zig brings both, in a package of npm; it is no part of the tests.
@@ -238,9 +260,11 @@ bench: all $(B)/bench/bare_epoll ## a short run of the load tool against the ser
 
 bench-loop: $(B)/bench/loop_prefork $(PEERS:%=$(B)/bench/loop_%) ## the event loop against the others that are installed
 	sh bench/loop.sh $(B) prefork $(PEERS)
+bench-http: all $(B)/bench/bare_epoll $(HTTP_LIBUV) ## HTTP against the bare ceiling, libuv, nginx and h2o
+	sh bench/http.sh $(B)
 bench-process: all $(B)/bench/process_probe $(APPS) ## respawn, pinning, steering, idle connections
 	sh bench/process.sh $(B)
-bench-deps: ; sh .ci/deps peers ## install the libraries that bench-loop compares with
+bench-deps: ; sh .ci/deps peers ## install what bench-loop and bench-http compare with
 
 # What is missing is installed before anything else is looked at: the stamps are makefiles,
 # so make starts over when it has made one, and finds the files that came.
@@ -277,7 +301,8 @@ install: all ## headers, libraries, pkg-config file, programs, manuals under DES
 # ---- keeping it good --------------------------------------------------------------------
 CODE := $(wildcard include/*.h include/prefork/*.h $(FOLDERS:%=%/*.[ch]) \
           server/ctl/*.[ch] bench/*.[ch] \
-          bench/peers/*.[ch] tests/*/*.[ch] tests/lib/double/sys/*.h examples/*.c)
+          bench/peers/*.[ch] tests/*/*.[ch] tests/lib/double/sys/*.h examples/*.c \
+          examples/seeds/*.c)
 format: ; clang-format -i $(CODE) ## lay out all code as .clang-format says
 format-check: ; clang-format --dry-run --Werror $(CODE) ## fail if some code is laid out otherwise
 lint: ## what clang-tidy has to say: to be read, not obeyed
@@ -297,7 +322,7 @@ help: ## this list
 	@sed -n 's/^\([a-z][a-z_. -]*\):[^#]*## *\(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
 	    while IFS='|' read -r t d; do printf '  %-24s %s\n' "$$t" "$$d"; done
 
-.PHONY: all run test asan tsan valgrind macos bench bench-loop bench-process bench-deps deps install \
-        format format-check lint tags clean help
+.PHONY: all run test asan tsan valgrind macos bench bench-loop bench-http bench-process bench-deps deps \
+        install format format-check lint tags clean help
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -81,8 +81,11 @@ void pf__http_route_request(pf_http_request *request)
     struct pf__text path = span_of(request, parser->path);
     if (path.len == 0)
         path = pf__text_of("/");
-    request->path = pf__http_routes_find(request->server->routes, pf__http_host(request),
-                                         path, &request->captures);
+    const struct pf__http_routes *routes = request->server->routes;
+    struct pf__text host = {0};
+    if (pf__http_routes_ask_host(routes))
+        host = pf__http_host(request);
+    request->path = pf__http_routes_find(routes, host, path, &request->captures);
     if (request->path && parser->method < PF__HTTP_ROUTED_METHODS)
         request->route = request->path->by_method[parser->method];
     if (request->captures.count > 0 && path.at[0] == '/' && parser->path.len == 0)

@@ -84,7 +84,6 @@ struct pf_http_request {
     /* what it is for */
     const struct pf__http_path *path; /* NULL: nothing is there */
     const struct pf_http_route *route;
-    struct pf__captures captures;
     uint8_t stage;   /* enum pf__http_stage */
     uint8_t running; /* handlers of it that run */
     bool later;      /* a handler has said so */
@@ -117,10 +116,12 @@ struct pf_http_request {
     void *on_writable_arg;
     pf_http_gone_fn *on_gone;
     void *on_gone_arg;
-    char remote[46]; /* INET6_ADDRSTRLEN */
     uint16_t remote_port;
     const char *scheme;
 
+    /* Not cleared for each request: what is above says what counts of it. */
+    struct pf__captures captures; /* cleared: its count */
+    char remote[46];              /* INET6_ADDRSTRLEN; cleared: its first byte */
     struct pf_http_parser parser; /* large, and its end is not touched by small heads */
 };
 

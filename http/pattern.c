@@ -286,12 +286,15 @@ static int match(const struct node *node, struct pf__text rest, size_t captured,
 int pf__patterns_match(const struct pf__patterns *patterns, struct pf__text path,
                        struct pf__captures *captures)
 {
-    struct pf__captures found = {0};
+    struct pf__captures found; /* as far as its count goes */
+    found.count = 0;
     if (path.len == 0 || path.at[0] != '/')
         return -ENOENT;
     int index = match(patterns->root, path, 0, &found);
     if (index == NO_PATTERN)
         return -ENOENT;
-    *captures = found;
+    captures->count = found.count;
+    for (size_t i = 0; i < found.count; i++)
+        captures->at[i] = found.at[i];
     return index;
 }

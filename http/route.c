@@ -36,6 +36,7 @@ struct pf__http_routes {
     size_t group_count;
     struct expression *expressions;
     size_t expression_count;
+    bool asks_host;
 };
 
 /* ---- methods --------------------------------------------------------------------- */
@@ -247,6 +248,7 @@ static int fill(struct pf__http_routes *routes, char *why, size_t why_len)
     int err = 0;
     for (size_t i = 0; i < routes->table_len && !err; i++) {
         const struct pf_http_route *route = &routes->table[i];
+        routes->asks_host = routes->asks_host || route->host;
         err = check(route, why, why_len);
         if (!err)
             err = is_regex(route) ? add_expression(routes, route, why, why_len)
@@ -340,6 +342,11 @@ bool pf__http_capture_is(const struct pf__http_path *path, size_t n, const char 
     char number[8];
     snprintf(number, sizeof number, "%zu", n + 1);
     return strcmp(number, name) == 0;
+}
+
+bool pf__http_routes_ask_host(const struct pf__http_routes *routes)
+{
+    return routes->asks_host;
 }
 
 const char *pf__http_routes_allow(const struct pf__http_routes *routes)

@@ -40,6 +40,9 @@ int pf__http_routes_new(const struct pf_http_route *table, char *why, size_t why
                         struct pf__http_routes **out);
 void pf__http_routes_free(struct pf__http_routes *routes);
 
+/* Is there a route that asks for the host? If not it need not be given. */
+bool pf__http_routes_ask_host(const struct pf__http_routes *routes);
+
 /* What is at this path of this host, and what was captured; NULL if nothing is. One thread
  * at a time, for the sake of regular expressions. */
 const struct pf__http_path *pf__http_routes_find(const struct pf__http_routes *routes,

@@ -62,7 +62,14 @@ static pf_http_request *take_free(pf_http_server *server)
     return request;
 }
 
-/* The parser's fields need no clearing, and the buffer of the response's fields stays. */
+/* With a length that the compiler knows it would become a `rep stos`, which takes several
+ * times as long to begin as the C library's takes for all of it. */
+__attribute__((noinline, noclone)) static void clear(void *at, size_t len)
+{
+    memset(at, 0, len);
+}
+
+/* What lies behind needs no clearing, and the buffer of the response's fields stays. */
 static pf_http_request *new_request(pf_http_server *server, pf_conn *conn)
 {
     pf_http_request *request = take_free(server);
@@ -70,7 +77,9 @@ static pf_http_request *new_request(pf_http_server *server, pf_conn *conn)
         return NULL;
     char *fields = request->fields;
     size_t fields_room = request->fields_room;
-    memset(request, 0, offsetof(pf_http_request, parser));
+    clear(request, offsetof(pf_http_request, captures));
+    request->captures.count = 0;
+    request->remote[0] = '\0';
     request->server = server;
     request->conn = conn;
     request->fields = fields;

@@ -14,7 +14,11 @@
 #include <prefork/periodic.h>
 #include <prefork/poller.h>
 #include <prefork/process.h>
+#include <prefork/resolver.h>
 #include <prefork/server.h>
+#include <prefork/stream.h>
+#include <prefork/subprocess.h>
+#include <prefork/tcp.h>
 #include <prefork/worker.h>
 
 #endif

@@ -34,8 +34,8 @@ enum {
 enum {
     FIRST_BUFFER = 1024,
     STAGED_MAX = PF_CONN_READ_MAX / 4, /* more is not copied for the sake of one read */
-    FILE_PIECE = 256 * 1024,           /* what one sendfile(2) is asked for */
-    FILE_PIECES = 4,                   /* before other connections get their turn */
+    FILE_PIECE =
+        2 * 1024 * 1024, /* what one sendfile(2) is asked for, and one turn sends */
 };
 
 struct buffer {
@@ -427,15 +427,13 @@ bool pf_conn_blocked(const pf_conn *conn)
 static int send_file(pf_conn *conn)
 {
     struct file *file = conn->file;
-    for (int i = 0; i < FILE_PIECES && file->left; i++) {
-        size_t piece = file->left < FILE_PIECE ? (size_t)file->left : FILE_PIECE;
-        ssize_t n = sendfile(conn->fd, file->fd, &file->offset, piece);
-        if (n == 0)
-            return -EIO; /* it has become shorter */
-        if (n < 0)
-            return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-        file->left -= (uint64_t)n;
-    }
+    size_t piece = file->left < FILE_PIECE ? (size_t)file->left : FILE_PIECE;
+    ssize_t n = sendfile(conn->fd, file->fd, &file->offset, piece);
+    if (n == 0)
+        return -EIO; /* it has become shorter */
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    file->left -= (uint64_t)n;
     if (file->left == 0)
         drop_file(conn);
     return 0;

@@ -268,7 +268,8 @@ PF_API int pf_http_set_cookie(pf_http_request *request,
  * write returns 0 (queued), -ENOBUFS (too much waits: nothing was taken, wait for
  * on_writable), -EMSGSIZE (more than was announced), -EPIPE (the client is gone), -EALREADY
  * (finished), -ENOMEM, or the guards. pf_http_blocked(): the client does not take what
- * stands; fn is called once when all of it is out.
+ * stands; fn is called once when all of it is out, but not if the client goes before: see
+ * pf_http_on_gone().
  */
 PF_API int pf_http_set_length(pf_http_request *request, uint64_t len);
 PF_API int pf_http_flush(pf_http_request *request);
@@ -303,7 +304,7 @@ PF_API int pf_http_respond_file(pf_http_request *request, const char *content_ty
 /*
  * While a response is not finished: reason 0, the client has sent all it will (half-closed,
  * or gone: finishing may still reach it); else a negative errno, it is gone for sure. At
- * most once each. The request is still to be finished.
+ * most once each. The request is still to be finished. fn NULL: nobody is told any more.
  */
 typedef void pf_http_gone_fn(pf_http_request *request, int reason, void *arg);
 PF_API int pf_http_on_gone(pf_http_request *request, pf_http_gone_fn *fn, void *arg);

@@ -11,7 +11,7 @@ no() { # no PATTERN WHY FILES...
     fi
 }
 code=$(ls loop/*.[ch] ipc/*.[ch] net/*.[ch] worker/*.[ch] http/*.[ch] master/*.[ch] \
-    server/*.[ch] server/ctl/*.[ch] bench/*.[ch] examples/*.c)
+    server/*.[ch] server/ctl/*.[ch] bench/*.[ch] examples/*.c examples/seeds/*.c)
 tests=$(ls tests/*/*.[ch])
 # shellcheck disable=SC2086
 {

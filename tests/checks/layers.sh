@@ -18,6 +18,7 @@ floor_of() {
     case $1 in
     base | executor | future | log | loop | options | periodic | poller | testing) echo loop ;;
     process) echo master ;;
+    stream | tcp | resolver | subprocess) echo net ;;
     *) echo "$1" ;;
     esac
 }

@@ -332,6 +332,7 @@ static void send_more_than_may_be_in_flight(void *arg)
 static void too_many_descriptors_in_flight_are_waited_for_without_spinning(void **state)
 {
     (void)state;
+    pf_test_skip_under_valgrind(); /* which has limits of its own */
     if (geteuid() != 0)
         skip();
     struct rig rig;
@@ -516,6 +517,7 @@ static void descriptors_that_were_not_declared_are_closed(void **state)
 static void without_room_for_its_descriptors_a_record_comes_without_them(void **state)
 {
     (void)state;
+    pf_test_skip_under_valgrind(); /* the same */
     struct rig rig;
     rig_up(&rig);
     struct heard at_b = {.taken_fd = -1};
