@@ -122,15 +122,19 @@ static void raw_lane_exit(pf_lane *lane, void *arg)
 
 /* ---- HTTP: the server tells the lane --------------------------------------------- */
 
-static void http_on_response(void *arg, int status, size_t bytes)
-{
-    (void)status;
-    (void)pf_lane_answered(arg, bytes);
-}
-
 static void http_on_gone(void *arg, int fd)
 {
     (void)pf_lane_closed(arg, fd);
+}
+
+/* The route is counted without asking the guards again. */
+static void count_route(const pf_lane *lane, const struct pf__hosted *hosted,
+                        const pf_http_request *request)
+{
+    const struct pf_http_route *route = pf__http_request_route(request);
+    size_t number = route ? (size_t)(route - hosted->app.routes) : SIZE_MAX;
+    if (number < hosted->facts.route_columns)
+        pf_count(lane->own_cells[hosted->facts.own_columns + number], 1);
 }
 
 static void http_on_request(void *arg, pf_http_request *request, int status, uint64_t bytes,
@@ -138,10 +142,9 @@ static void http_on_request(void *arg, pf_http_request *request, int status, uin
 {
     pf_lane *lane = arg;
     struct pf__hosted *hosted = lane->service->arg;
-    const struct pf_http_route *route = pf__http_request_route(request);
-    size_t number = route ? (size_t)(route - hosted->app.routes) : SIZE_MAX;
-    if (number < hosted->facts.route_columns)
-        (void)pf_lane_count(lane, hosted->facts.own_columns + number, 1);
+    if (pf_lane_answered(lane, (size_t)bytes) != 0)
+        return; /* a child of the worker's */
+    count_route(lane, hosted, request);
     if (hosted->access_log.fd == -1)
         return;
     struct pf__access access = {.status = status,
@@ -152,9 +155,8 @@ static void http_on_request(void *arg, pf_http_request *request, int status, uin
     pf__access_log_write(&hosted->access_log, request, &access);
 }
 
-static const struct pf_http_observer observer = {.on_response = http_on_response,
-                                                 .on_gone = http_on_gone,
-                                                 .on_request = http_on_request};
+static const struct pf_http_observer observer = {.on_request = http_on_request,
+                                                 .on_gone = http_on_gone};
 
 /* ---- HTTP: the lane tells the server --------------------------------------------- */
 
