@@ -44,8 +44,9 @@ struct pf__http_client {
     int64_t born_ns;
     uint32_t requests;
     uint16_t port;
-    uint8_t family;   /* AF_INET, AF_INET6, AF_UNIX */
-    bool half_closed; /* no more will come than stands */
+    uint8_t family;    /* AF_INET, AF_INET6, AF_UNIX */
+    bool half_closed;  /* no more will come than stands */
+    bool awaits_proxy; /* a PROXY header, in front of all else */
     uint8_t address[16];
 };
 
@@ -105,7 +106,7 @@ struct pf_http_request {
     size_t rest;   /* bytes that stood behind it when it was dispatched */
     uint64_t bytes_out;
     struct pf__http_deferred *deferred; /* NULL: none */
-    pf_future *worked; /* of a handler on a thread; NULL: there is none */
+    pf_future *worked;                  /* of a handler on a thread; NULL: there is none */
     bool asked_for_page;
     unsigned number; /* of its connection's, from 1 */
 
@@ -151,8 +152,11 @@ int pf__http_request_keep(pf_http_request *request);
 
 /* ---- request.c ------------------------------------------------------------------- */
 
-/* Fill in request->remote, while its connection is there. */
+/* Fill in request->remote and scheme, while its connection is there. */
 void pf__http_note_remote(pf_http_request *request);
+
+/* What is known of its peer, as an address; without one it is a unix socket's. */
+struct pf_address pf__http_client_address(const struct pf__http_client *client);
 
 /* ---- dispatch.c ------------------------------------------------------------------ */
 
