@@ -63,6 +63,8 @@ TEST_LIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c)) $(B)/tests/lib/kq
 TESTS    := $(TEST_SRC:%.c=$(B)/%)
 # Servers that tests start: they do what prefork-server does not.
 APPS     := $(patsubst %.c,$(B)/%,$(wildcard tests/apps/*.c))
+# Modules that tests have prefork-server load.
+TEST_MODULES := $(patsubst %.c,$(B)/%.so,$(wildcard tests/modules/*.c))
 # Programs whose loops use whichever poller they are told run once for each: backend.h.
 ON_LOOPS := $(patsubst %.c,$(B)/%,$(shell grep -l 'pf_backend_configure()' $(TEST_SRC)))
 POLLERS  := epoll kqueue select
@@ -126,10 +128,17 @@ $(SHARED): $(LIB_OBJ) server/libprefork.map
 	    -o $@ $(LIB_OBJ) $(LIBS)
 	$(Q)ln -sf $(@F) $(@D)/$(SONAME)
 
+# Modules find the library in the program: all of it, with what it exports.
 $(B)/bin/prefork-server: $(B)/server/prefork_server.o $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,link   $@)
-	$(Q)$(LINK) -o $@ $^ $(LIBS)
+	$(Q)$(LINK) -rdynamic -o $@ $< -Wl,--whole-archive $(LIBRARY) -Wl,--no-whole-archive \
+	    $(LIBS)
+
+# A module: not linked with the library.
+$(B)/tests/modules/%.so: $(B)/tests/modules/%.o
+	$(call say,link   $@)
+	$(Q)$(LINK) -shared -o $@ $<
 
 $(B)/bin/preforkctl: $(CTL:%.c=$(B)/%.o) $(LIBRARY)
 	@mkdir -p $(@D)
@@ -206,7 +215,8 @@ $(B)/tests/apps/%: $(B)/tests/apps/%.o $(LIBRARY)
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
 
-$(filter $(B)/tests/integration/%,$(TESTS)): | $(APPS) $(PROGRAMS) $(EXAMPLES) $(MODULES)
+$(filter $(B)/tests/integration/%,$(TESTS)): | $(APPS) $(TEST_MODULES) $(PROGRAMS) \
+    $(EXAMPLES) $(MODULES)
 
 # The histogram is bench's own; its unit test links it.
 $(B)/tests/unit/test_hdr: TEST_EXTRA := $(B)/bench/hdr.o
@@ -215,7 +225,8 @@ $(B)/tests/unit/test_hdr: $(B)/bench/hdr.o
 # Calls of the kernel that a test fails, or speeds up.
 $(B)/tests/conformance/test_process: LIBS += -Wl,--wrap=fork,--wrap=clock_gettime,--wrap=sigtimedwait
 # These read JSON, as preforkctl does.
-$(B)/tests/unit/test_status $(B)/tests/integration/test_preforkctl: TEST_LIBS := -ljansson
+$(B)/tests/unit/test_status $(B)/tests/integration/test_preforkctl \
+$(B)/tests/integration/test_access_log: TEST_LIBS := -ljansson
 
 # ---- using it ---------------------------------------------------------------------------
 run: all ## start prefork-server on http://127.0.0.1:8888, a worker for each CPU

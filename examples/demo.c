@@ -7,6 +7,7 @@
  *     /sleep/{ms}     answers later, by a timer: nobody else waits
  *     /stream/{n}     so many lines, chunked, as fast as the client takes them
  *     /big/{bytes}    the same with a length
+ *     /static/{path}  a file of examples/www, or of the directory PREFORK_DEMO_WWW
  *     /whoami         who answers: worker, thread, pid, CPU; and whom: the connection
  *     /block/{ms}     blocks its loop, for whoever wants to see a hung worker
  *     /crash          kills its worker
@@ -238,6 +239,36 @@ static int crash(pf_http_request *request, void *arg)
     abort();
 }
 
+/* ---- files ----------------------------------------------------------------------- */
+
+/* Opened once in each worker. Without the directory there are none: the rest goes on. */
+static pf_http_files *files;
+
+static int open_files(void *arg)
+{
+    (void)arg;
+    const char *root = getenv("PREFORK_DEMO_WWW");
+    const struct pf_http_files_options options = {PF_HTTP_FILES_OPTIONS,
+                                                  .cache_control = "max-age=60"};
+    int err = pf_http_files_new(root ? root : "examples/www", &options, &files);
+    if (err)
+        pf_log(PF_LOG_WARN, "no-files", "error=%s set=PREFORK_DEMO_WWW", strerror(-err));
+    return 0;
+}
+
+static void close_files(void *arg)
+{
+    (void)arg;
+    pf_http_files_free(files);
+}
+
+static int serve_file(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    return files ? pf_http_files_handler(request, files)
+                 : pf_http_respond_error(request, 404);
+}
+
 /* ---- the application ------------------------------------------------------------- */
 
 static int lane_init(pf_lane *lane, void *arg)
@@ -262,13 +293,18 @@ static const struct pf_http_route routes[] = {
     {.method = "GET", .path = "/whoami", .handler = whoami},
     {.method = "GET", .path = "/block/{ms}", .handler = block},
     {.method = "GET", .path = "/crash", .handler = crash},
+    {.method = "GET", .path = "/static/{path...}", .handler = serve_file},
     {0}};
 
 PF_API extern const struct pf_app prefork_app;
-const struct pf_app prefork_app = {PF_APP, .name = "demo",
+const struct pf_app prefork_app = {PF_APP,
+                                   .name = "demo",
                                    .summary = "HTTP; what handlers can do, at /echo, "
-                                              "/sleep, /stream, /big, /whoami",
-                                   .routes = routes, .lane_init = lane_init};
+                                              "/sleep, /stream, /big, /whoami, /static",
+                                   .routes = routes,
+                                   .worker_init = open_files,
+                                   .lane_init = lane_init,
+                                   .worker_exit = close_files};
 
 #ifndef PREFORK_MODULE
 int main(int argc, char **argv)

@@ -44,8 +44,9 @@ struct pf__http_client {
     int64_t born_ns;
     uint32_t requests;
     uint16_t port;
-    uint8_t family;   /* AF_INET, AF_INET6, AF_UNIX */
-    bool half_closed; /* no more will come than stands */
+    uint8_t family;    /* AF_INET, AF_INET6, AF_UNIX */
+    bool half_closed;  /* no more will come than stands */
+    bool awaits_proxy; /* a PROXY header, in front of all else */
     uint8_t address[16];
 };
 
@@ -157,8 +158,11 @@ int pf__http_go_on(pf_http_request *request);
 
 /* ---- request.c ------------------------------------------------------------------- */
 
-/* Fill in request->remote, while its connection is there. */
+/* Fill in request->remote and scheme, while its connection is there. */
 void pf__http_note_remote(pf_http_request *request);
+
+/* What is known of its peer, as an address; without one it is a unix socket's. */
+struct pf_address pf__http_client_address(const struct pf__http_client *client);
 
 /* ---- dispatch.c ------------------------------------------------------------------ */
 

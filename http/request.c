@@ -129,18 +129,65 @@ const void *pf_http_get_body(pf_http_request *request, size_t *len)
 
 /* ---- who asks -------------------------------------------------------------------- */
 
+struct pf_address pf__http_client_address(const struct pf__http_client *client)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(client->port)};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(client->port)};
+    struct pf_address address = {.len = sizeof(sa_family_t)};
+    address.storage.ss_family = AF_UNIX;
+    if (client->family == AF_INET) {
+        memcpy(&in.sin_addr, client->address, sizeof in.sin_addr);
+        memcpy(&address.storage, &in, address.len = sizeof in);
+    } else if (client->family == AF_INET6) {
+        memcpy(&in6.sin6_addr, client->address, sizeof in6.sin6_addr);
+        memcpy(&address.storage, &in6, address.len = sizeof in6);
+    }
+    return address;
+}
+
+static struct pf__text field_of(pf_http_request *request, const char *name)
+{
+    size_t len = 0;
+    const char *value = pf_http_get_field(request, name, &len);
+    return (struct pf__text){value, value ? len : 0};
+}
+
+/* What the peer says of whom it speaks for, if it is trusted. */
+static void ask_peer(pf_http_request *request, struct pf__client *out)
+{
+    const struct pf_http_server_options *options = &request->server->options;
+    struct pf__text lines[PF_HTTP_FIELDS_MAX];
+    size_t count = 0;
+    for (uint32_t i = 0; i < request->parser.field_count; i++) {
+        const struct pf_http_field *field = &request->parser.fields[i];
+        if (pf__text_is_word(text_of(request, field->name), "X-Forwarded-For"))
+            lines[count++] = text_of(request, field->value);
+    }
+    struct pf__forwarded forwarded = {.x_forwarded_for = {lines, count},
+                                      .x_real_ip = field_of(request, "X-Real-Ip"),
+                                      .x_scheme = field_of(request, "X-Scheme"),
+                                      .x_forwarded_proto =
+                                          field_of(request, "X-Forwarded-Proto")};
+    struct pf_address peer = out->address;
+    pf__forwarded_client(options->trusted, &peer, false, &forwarded, out);
+}
+
 /* Only when somebody asks: it costs a little. */
 void pf__http_note_remote(pf_http_request *request)
 {
     if (request->remote[0] || !request->conn)
         return;
-    const struct pf__http_client *client = pf_conn_state(request->conn);
-    request->remote_port = client->port;
-    if (client->family == AF_INET || client->family == AF_INET6)
-        (void)inet_ntop(client->family, client->address, request->remote,
-                        sizeof request->remote);
-    else
-        memcpy(request->remote, "unix", sizeof "unix");
+    const struct pf_http_server_options *options = &request->server->options;
+    struct pf__client client = {pf__http_client_address(pf_conn_state(request->conn)),
+                                false};
+    if (options->xheaders && options->trusted && request->head_done)
+        ask_peer(request, &client);
+    char text[PF_ADDRESS_TEXT_MAX] = "unix";
+    if (!pf_address_is_unix(&client.address))
+        pf__client_format(&client.address, text);
+    memcpy(request->remote, text, strnlen(text, sizeof request->remote - 1)); /* zeroed */
+    request->remote_port = (uint16_t)pf_address_port(&client.address);
+    request->scheme = client.https ? "https" : "http";
 }
 
 const char *pf_http_get_remote_address(pf_http_request *request)
@@ -157,10 +204,21 @@ unsigned pf_http_get_remote_port(pf_http_request *request)
 
 const char *pf_http_get_scheme(pf_http_request *request)
 {
+    pf__http_note_remote(request);
     return request->scheme ? request->scheme : "http";
 }
 
 /* ---- the rest -------------------------------------------------------------------- */
+
+const struct pf_http_route *pf__http_request_route(const pf_http_request *request)
+{
+    return request->route;
+}
+
+bool pf__http_request_has_head(const pf_http_request *request)
+{
+    return request->head_done;
+}
 
 void *pf_http_get_arg(pf_http_request *request)
 {

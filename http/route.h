@@ -34,7 +34,8 @@ struct pf__http_routes;
  * Returns 0 and *out, or -ENOMEM, -ENOTSUP (a regular expression, without PCRE2), -EEXIST
  * (two routes for one method, host and path), or -EINVAL: a route without path, or with
  * neither or both of handler and resource, one that blocks without a handler or with its
- * body streamed, a method that no route can answer, a pattern that is none. `why` (why_len bytes) then has a phrase that says which.
+ * body streamed, a method that no route can answer, a pattern that is none. `why` (why_len
+ * bytes) then has a phrase that says which.
  */
 int pf__http_routes_new(const struct pf_http_route *table, char *why, size_t why_len,
                         struct pf__http_routes **out);

@@ -17,6 +17,7 @@
  * good requests before it, and nothing more is parsed on that connection.
  */
 #include "http/internal.h"
+#include "net/proxy.h"
 
 #include <prefork/log.h>
 
@@ -401,7 +402,7 @@ static void take_end(pf_conn *conn, size_t rest)
     const pf_http_request *request = client_of(conn)->request;
     bool is_read = request && request->stage != PF__HTTP_READING;
     if ((is_read && (request->body_ended || request->body_paused)) ||
-        (rest > 0 && !request))
+        (rest > 0 && !request && !client_of(conn)->awaits_proxy))
         return;
     if (is_read)
         (void)pf_conn_abort(conn, -ECONNRESET);
@@ -416,11 +417,50 @@ static bool is_in_body(pf_conn *conn)
     return request && request->head_done && !request->body_ended;
 }
 
+/* As little of it as is asked for later. */
+static void note_peer(struct pf__http_client *client, const struct sockaddr *peer)
+{
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+    client->family = (uint8_t)peer->sa_family;
+    client->port = 0;
+    if (peer->sa_family == AF_INET) {
+        memcpy(&in, peer, sizeof in);
+        memcpy(client->address, &in.sin_addr, sizeof in.sin_addr);
+        client->port = ntohs(in.sin_port);
+    } else if (peer->sa_family == AF_INET6) {
+        memcpy(&in6, peer, sizeof in6);
+        memcpy(client->address, &in6.sin6_addr, sizeof in6.sin6_addr);
+        client->port = ntohs(in6.sin6_port);
+    }
+}
+
+/* Returns its length; 0: more must come, or the connection ends. */
+static size_t take_proxy_header(pf_conn *conn, const char *data, size_t len)
+{
+    struct pf__http_client *client = client_of(conn);
+    struct pf_proxy proxy;
+    int used = pf__proxy_parse(data, len, &proxy);
+    if (used < 0)
+        (void)pf_conn_close(conn, false);
+    if (used <= 0)
+        return 0;
+    client->awaits_proxy = false;
+    if (proxy.is_known)
+        note_peer(client, (const struct sockaddr *)&proxy.source.storage);
+    return (size_t)used;
+}
+
 static size_t on_data(pf_conn *conn, const char *data, size_t len)
 {
     pf_http_server *server = pf_conn_arg(conn);
     size_t at = 0;
     bool goes_on = true;
+    if (client_of(conn)->awaits_proxy) {
+        at = take_proxy_header(conn, data, len);
+        if (at == 0 || at == len)
+            return at; /* no request has begun: the same deadline */
+    }
     pf__http_date_refresh(&server->date);
     while (goes_on && (at < len || is_in_body(conn)) && may_go_on(conn)) {
         bool was_in_body = is_in_body(conn);
@@ -581,21 +621,14 @@ free_server:
     return err;
 }
 
-/* As little of it as is asked for later. */
-static void note_peer(struct pf__http_client *client, const struct sockaddr *peer)
+static bool must_send_proxy_header(const pf_http_server *server,
+                                   const struct pf__http_client *client)
 {
-    struct sockaddr_in in;
-    struct sockaddr_in6 in6;
-    client->family = (uint8_t)peer->sa_family;
-    if (peer->sa_family == AF_INET) {
-        memcpy(&in, peer, sizeof in);
-        memcpy(client->address, &in.sin_addr, sizeof in.sin_addr);
-        client->port = ntohs(in.sin_port);
-    } else if (peer->sa_family == AF_INET6) {
-        memcpy(&in6, peer, sizeof in6);
-        memcpy(client->address, &in6.sin6_addr, sizeof in6.sin6_addr);
-        client->port = ntohs(in6.sin6_port);
-    }
+    const struct pf_http_server_options *options = &server->options;
+    if (!options->proxy_protocol || !options->trusted)
+        return false;
+    struct pf_address peer = pf__http_client_address(client);
+    return pf__networks_have(options->trusted, &peer);
 }
 
 int pf_http_server_adopt(pf_http_server *server, int fd, const struct sockaddr *peer)
@@ -608,6 +641,7 @@ int pf_http_server_adopt(pf_http_server *server, int fd, const struct sockaddr *
     client->born_ns = pf_loop_now(server->loop);
     if (peer)
         note_peer(client, peer);
+    client->awaits_proxy = must_send_proxy_header(server, client);
     pf_conn_set_deadline(conn, PF__HTTP_HEAD); /* one that says nothing is not idle yet */
     return 0;
 }

@@ -11,6 +11,8 @@
 #ifndef PREFORK_HTTP_SERVER_H
 #define PREFORK_HTTP_SERVER_H
 
+#include "http/forwarded.h"
+
 #include <prefork/http.h>
 #include <prefork/loop.h>
 
@@ -53,7 +55,12 @@ struct pf_http_server_options {
     unsigned requests_max; /* of one connection; 0: no limit */
     int64_t age_max_ns;    /* of one connection; 0: no limit */
     unsigned threads;      /* for blocking handlers; 0: PF_EXECUTOR_THREADS */
-    char *error;           /* for a phrase about what is wrong with the routes; or NULL */
+    /* Who is behind trusted peers: as their fields say (forwarded.h), and as the PROXY
+     * header says (net/proxy.h) that must come first on their connections; one that is
+     * wrong or missing ends the connection without a word. */
+    bool xheaders, proxy_protocol;
+    const struct pf__networks *trusted; /* borrowed; NULL: nobody */
+    char *error; /* for a phrase about what is wrong with the routes; or NULL */
     size_t error_len;
 };
 
@@ -84,6 +91,11 @@ void pf_http_server_refuse(pf_http_server *server, int fd, bool scarce);
  * -ECHILD or -EPERM. Not inside a handler.
  */
 int pf_http_server_drain(pf_http_server *server);
+
+/* For an observer: the request's route, as it stands in options->routes; NULL: none. And
+ * has its head come whole? Of one that was refused before there is little to ask. */
+const struct pf_http_route *pf__http_request_route(const pf_http_request *request);
+bool pf__http_request_has_head(const pf_http_request *request);
 
 size_t pf_http_server_connections(const pf_http_server *server);
 

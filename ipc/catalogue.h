@@ -75,7 +75,7 @@ const char *pf__worker_state_name(enum pf_worker_state state);
 /* May a worker go from one state to the other? */
 bool pf__worker_may_move(enum pf_worker_state from, enum pf_worker_state to);
 
-/* The scoreboard's columns, in this order; applications' own columns will follow them. */
+/* The scoreboard's columns, in this order; the service's own follow them. */
 enum pf__column {
     /* written by the lane */
     PF__COLUMN_BEAT,

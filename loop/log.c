@@ -8,13 +8,17 @@
  *
  * Every byte of the line passes put_escaped(), which is what keeps an event one line.
  */
+#include "loop/calendar.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <prefork/log.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ROLE_MAX 32    /* with the NUL */
@@ -24,10 +28,14 @@ static atomic_int level_min = PF_LOG_INFO;
 static pf_log_sink_fn *sink;
 static void *sink_arg;
 static char role[ROLE_MAX] = "main";
+static enum pf_log_format format = PF_LOG_PLAIN;
+static bool coloured;
+static long offset_s; /* of the local time from UTC */
 
-/* A line in the making. `keep` is the longest length seen that leaves room for ELLIPSIS. */
+/* A line in the making, of at most `max` bytes. `keep` is the longest length seen that
+ * leaves room for ELLIPSIS. */
 struct line {
-    size_t len, keep;
+    size_t len, keep, max;
     bool cut;
     char text[PF_LOG_LINE_MAX + 2]; /* and a newline and a NUL */
 };
@@ -35,13 +43,13 @@ struct line {
 /* Append n bytes that belong together, or none of them. */
 static void put(struct line *line, const char *bytes, size_t n)
 {
-    if (line->cut || n > PF_LOG_LINE_MAX - line->len) {
+    if (line->cut || n > line->max - line->len) {
         line->cut = true;
         return;
     }
     memcpy(line->text + line->len, bytes, n);
     line->len += n;
-    if (line->len <= PF_LOG_LINE_MAX - strlen(ELLIPSIS))
+    if (line->len <= line->max - strlen(ELLIPSIS))
         line->keep = line->len;
 }
 
@@ -54,6 +62,27 @@ static void put_escaped(struct line *line, const char *text)
             put(line, at, 1);
         } else {
             (void)snprintf(escape, sizeof escape, "\\x%02x", byte); /* always fits */
+            put(line, escape, sizeof escape - 1);
+        }
+    }
+}
+
+static void put_text(struct line *line, const char *text)
+{
+    put(line, text, strlen(text));
+}
+
+static void put_json(struct line *line, const char *text)
+{
+    for (const char *at = text; *at; at++) {
+        unsigned char byte = (unsigned char)*at;
+        char escape[sizeof "\\\\xNN"] = {'\\', *at};
+        if (byte == '"' || byte == '\\') {
+            put(line, escape, 2);
+        } else if (byte >= 0x20 && byte < 0x7f) {
+            put(line, at, 1);
+        } else {
+            (void)snprintf(escape, sizeof escape, "\\\\x%02x", byte); /* always fits */
             put(line, escape, sizeof escape - 1);
         }
     }
@@ -84,6 +113,96 @@ static const char *level_name(enum pf_log_level level)
     return "error";
 }
 
+/* ---- formats --------------------------------------------------------------------- */
+
+static void compose_plain(struct line *line, enum pf_log_level level, const char *event,
+                          const char *values)
+{
+    char pid[sizeof " -2147483648 "];
+    (void)snprintf(pid, sizeof pid, " %d ", (int)getpid()); /* always fits */
+    put_escaped(line, level_name(level));
+    put(line, " ", 1);
+    put_escaped(line, role);
+    put_escaped(line, pid);
+    put_escaped(line, event);
+    if (*values) {
+        put(line, " ", 1);
+        put_escaped(line, values);
+    }
+}
+
+/* As Tornado's LogFormatter has it, colours and all. */
+static void compose_pretty(struct line *line, enum pf_log_level level, const char *event,
+                           const char *values)
+{
+    static const char letters[] = "DIWE";
+    static const char *const colours[] = {"\x1b[34m", "\x1b[32m", "\x1b[33m", "\x1b[31m"};
+    bool in_colour = coloured && !sink;
+    int severity = level < PF_LOG_ERROR ? (int)level : PF_LOG_ERROR;
+    struct pf__date at = pf__date_of(time(NULL) + offset_s);
+    char text[96];
+    if (in_colour)
+        put_text(line, colours[severity]);
+    (void)snprintf(text, sizeof text, "[%c %02d%02d%02d %02d:%02d:%02d ", letters[severity],
+                   at.year % 100, at.month, at.day, at.hour, at.minute, at.second);
+    put_text(line, text);
+    put_escaped(line, role);
+    (void)snprintf(text, sizeof text, ":%d]%s ", (int)getpid(), in_colour ? "\x1b[0m" : "");
+    put_text(line, text);
+    put_escaped(line, event);
+    if (*values) {
+        put(line, " ", 1);
+        put_escaped(line, values);
+    }
+}
+
+/* Only `event` and `values` can be long: a cut is in one of their strings, and closed. */
+static void compose_json(struct line *line, enum pf_log_level level, const char *event,
+                         const char *values)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    struct pf__date at = pf__date_of(now.tv_sec);
+    char text[96];
+    (void)snprintf(text, sizeof text, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\"",
+                   at.year, at.month, at.day, at.hour, at.minute, at.second,
+                   (int)(now.tv_nsec / PF_MILLISECOND));
+    put_text(line, text);
+    put_text(line, ",\"level\":\"");
+    put_text(line, level_name(level));
+    put_text(line, "\",\"role\":\"");
+    put_json(line, role);
+    (void)snprintf(text, sizeof text, "\",\"pid\":%d,\"event\":\"", (int)getpid());
+    put_text(line, text);
+    put_json(line, event);
+    if (*values) {
+        put_text(line, "\",\"text\":\"");
+        put_json(line, values);
+    }
+}
+
+static void compose(struct line *line, enum pf_log_level level, const char *event,
+                    const char *values)
+{
+    static const char end[] = "\"}";
+    bool json = format == PF_LOG_JSON;
+    *line = (struct line){.max = PF_LOG_LINE_MAX - (json ? sizeof end - 1 : 0)};
+    if (json)
+        compose_json(line, level, event, values);
+    else if (format == PF_LOG_PRETTY)
+        compose_pretty(line, level, event, values);
+    else
+        compose_plain(line, level, event, values);
+    finish(line);
+    if (json) {
+        line->max = PF_LOG_LINE_MAX;
+        put_text(line, end);
+        line->text[line->len] = '\0';
+    }
+}
+
+/* ---- writing --------------------------------------------------------------------- */
+
 /* Lines that nobody took, since the last one that somebody did. */
 static atomic_uint lost;
 
@@ -111,46 +230,48 @@ static void write_line(struct line *line)
     }
     unsigned before = atomic_exchange(&lost, 0);
     if (before) {
-        char note[96];
-        int n = snprintf(note, sizeof note, "warn %s %ld log-lines-lost count=%u\n", role,
-                         (long)getpid(), before);
-        write_all(note, (size_t)n);
+        struct line note;
+        char count[sizeof "count=4294967295"];
+        (void)snprintf(count, sizeof count, "count=%u", before); /* always fits */
+        compose(&note, PF_LOG_WARN, "log-lines-lost", count);
+        note.text[note.len] = '\n';
+        write_all(note.text, note.len + 1);
     }
     line->text[line->len] = '\n';
     write_all(line->text, line->len + 1);
 }
 
-void pf_log(enum pf_log_level level, const char *event, const char *format, ...)
+void pf_log(enum pf_log_level level, const char *event, const char *values, ...)
 {
     if (!pf_log_enabled(level))
         return;
     int saved_errno = errno;
-    struct line line = {0};
-    char values[PF_LOG_LINE_MAX + 2] =
-        " "; /* one byte over the line shows that it is cut */
-    char pid[sizeof " -2147483648 "];
-
+    struct line line;
+    char text[PF_LOG_LINE_MAX + 2]; /* one byte over the line shows that it is cut */
     va_list args;
-    va_start(args, format);
-    if (vsnprintf(values + 1, sizeof values - 1, format, args) < 0)
-        values[1] = '\0';
+    va_start(args, values);
+    if (vsnprintf(text, sizeof text, values, args) < 0)
+        text[0] = '\0';
     va_end(args);
-    (void)snprintf(pid, sizeof pid, " %d ", (int)getpid()); /* always fits */
-
-    put_escaped(&line, level_name(level));
-    put(&line, " ", 1);
-    put_escaped(&line, role);
-    put_escaped(&line, pid);
-    put_escaped(&line, event);
-    if (values[1])
-        put_escaped(&line, values);
-    finish(&line);
-
+    compose(&line, level, event, text);
     if (sink)
         sink(level, line.text, line.len, sink_arg);
     else
         write_line(&line);
     errno = saved_errno;
+}
+
+void pf_log_set_format(enum pf_log_format wanted)
+{
+    bool is_terminal = isatty(STDERR_FILENO) == 1;
+    const char *no_colour = getenv("NO_COLOR");
+    time_t now = time(NULL);
+    struct tm local;
+    if (wanted == PF_LOG_AUTO)
+        wanted = is_terminal ? PF_LOG_PRETTY : PF_LOG_PLAIN;
+    format = wanted;
+    coloured = is_terminal && !(no_colour && *no_colour);
+    offset_s = localtime_r(&now, &local) ? local.tm_gmtoff : 0;
 }
 
 void pf_log_set_level(enum pf_log_level level)

@@ -328,18 +328,19 @@ static size_t distance(const char *name, struct given given)
     return row[given.len];
 }
 
-static int refuse_unknown(const struct pf_option *table, struct given given, char *error)
+static int refuse_unknown(const struct pf_option_set *sets, struct given given, char *error)
 {
     char why[WHY_MAX] = "unknown option; see --help";
     size_t nearest = 3; /* two slips at the most, and not in half of a short name */
-    for (; table->name && given.len <= SHOWN_NAME; table++) {
-        size_t d = distance(table->name, given);
-        if (d < nearest && d * 2 < given.len) {
-            nearest = d;
-            (void)snprintf(why, sizeof why, "unknown option; did you mean %s%s?",
-                           given.dashes, table->name);
+    for (; sets->table && given.len <= SHOWN_NAME; sets++)
+        for (const struct pf_option *option = sets->table; option->name; option++) {
+            size_t d = distance(option->name, given);
+            if (d < nearest && d * 2 < given.len) {
+                nearest = d;
+                (void)snprintf(why, sizeof why, "unknown option; did you mean %s%s?",
+                               given.dashes, option->name);
+            }
         }
-    }
     return refuse(error, given, NULL, why);
 }
 
@@ -347,8 +348,8 @@ static int refuse_unknown(const struct pf_option *table, struct given given, cha
 
 /* A command line being read: argv[at] is the argument in hand. */
 struct line {
-    const struct pf_option *table;
-    void *config;
+    const struct pf_option_set *sets;
+    const struct pf_option_set *set; /* of the option in hand */
     int argc;
     char *const *argv;
     int at;
@@ -360,22 +361,36 @@ static const char *next_argument(struct line *line)
     return line->at + 1 < line->argc ? line->argv[++line->at] : NULL;
 }
 
+/* The first set that has it wins. */
+static const struct pf_option *look_up(struct line *line, struct given given)
+{
+    bool is_letter = given.dashes[1] == '\0';
+    for (line->set = line->sets; line->set->table; line->set++) {
+        const struct pf_option *option = is_letter
+                                             ? find_letter(line->set->table, *given.name)
+                                             : find_name(line->set->table, given);
+        if (option)
+            return option;
+    }
+    return NULL;
+}
+
 /* "--name", "--name=value" or "--name value" */
 static int parse_long(struct line *line)
 {
     const char *name = line->argv[line->at] + 2;
     size_t len = strcspn(name, "=");
     struct given given = {"--", name, len};
-    const struct pf_option *option = find_name(line->table, given);
+    const struct pf_option *option = look_up(line, given);
     if (!option)
-        return refuse_unknown(line->table, given, line->error);
+        return refuse_unknown(line->sets, given, line->error);
 
     const char *value = NULL;
     if (name[len] == '=')
         value = name + len + 1;
     else if (option->type != PF_OPTION_FLAG)
         value = next_argument(line);
-    return assign(option, line->config, given, value, line->error);
+    return assign(option, line->set->config, given, value, line->error);
 }
 
 /* "-v", "-vq", "-w4", "-w 4" or "-vw4" */
@@ -386,23 +401,23 @@ static int parse_letters(struct line *line)
     int err = 0;
     for (; err == 0 && more && *letter; letter++) {
         struct given given = {"-", letter, 1};
-        const struct pf_option *option = find_letter(line->table, *letter);
+        const struct pf_option *option = look_up(line, given);
         if (!option)
-            return refuse_unknown(line->table, given, line->error);
+            return refuse_unknown(line->sets, given, line->error);
 
         const char *value = NULL;
         more = option->type == PF_OPTION_FLAG;
         if (!more)
             value = letter[1] ? letter + 1 : next_argument(line);
-        err = assign(option, line->config, given, value, line->error);
+        err = assign(option, line->set->config, given, value, line->error);
     }
     return err;
 }
 
-int pf_options_parse(const struct pf_option *table, void *config, int argc,
-                     char *const argv[], char *error)
+int pf_options_parse_sets(const struct pf_option_set *sets, int argc, char *const argv[],
+                          char *error)
 {
-    struct line line = {table, config, argc, argv, 1, error};
+    struct line line = {sets, sets, argc, argv, 1, error};
     for (; line.at < argc; line.at++) {
         const char *argument = argv[line.at];
         if (argument[0] != '-' || argument[1] == '\0') /* "-" is an argument too */
@@ -416,6 +431,13 @@ int pf_options_parse(const struct pf_option *table, void *config, int argc,
     return argc;
 }
 
+int pf_options_parse(const struct pf_option *table, void *config, int argc,
+                     char *const argv[], char *error)
+{
+    const struct pf_option_set sets[] = {{table, config}, {0}};
+    return pf_options_parse_sets(sets, argc, argv, error);
+}
+
 int pf_options_set(const struct pf_option *table, void *config, const char *name,
                    const char *value, char *error)
 {
@@ -423,7 +445,8 @@ int pf_options_set(const struct pf_option *table, void *config, const char *name
     const struct pf_option *option = find_name(table, given);
     if (option)
         return assign(option, config, given, value, error);
-    (void)refuse_unknown(table, given, error);
+    const struct pf_option_set sets[] = {{table, config}, {0}};
+    (void)refuse_unknown(sets, given, error);
     return -ENOENT;
 }
 

@@ -219,6 +219,19 @@ static int master_on_children(pf_loop *loop, void *arg)
     return 0;
 }
 
+/* Workers that are on their way out write logs, too. */
+static void reopen_logs(struct pf__master *master, const struct signalfd_siginfo *info)
+{
+    const struct pf_service *service = master->options->service;
+    pf_log(PF_LOG_INFO, "logs-reopen", "signal=%s from=%u", strsignal((int)info->ssi_signo),
+           info->ssi_pid);
+    service->on_reopen(service->arg);
+    for (unsigned i = 0; i < master->slot_count; i++)
+        for (unsigned seat = 0; seat < 2; seat++)
+            if (master->slots[i].seats[seat].pid)
+                kill(master->slots[i].seats[seat].pid, SIGUSR1);
+}
+
 static void take_signal(struct pf__master *master, const struct signalfd_siginfo *info)
 {
     int number = (int)info->ssi_signo;
@@ -227,6 +240,8 @@ static void take_signal(struct pf__master *master, const struct signalfd_siginfo
             pf__reap(master);
     } else if (number == SIGTERM || number == SIGQUIT || number == SIGINT) {
         stop_for_signal(master, number);
+    } else if (number == SIGUSR1 && master->options->service->on_reopen) {
+        reopen_logs(master, info);
     } else {
         pf_log(PF_LOG_INFO, "signal-ignored", "signal=%s from=%u", strsignal(number),
                info->ssi_pid);

@@ -54,6 +54,17 @@ static bool are_valid(const struct pf_master_options *o)
            o->oom_score_adj <= PF__OOM_MAX && o->fast_open <= INT32_MAX;
 }
 
+static bool have_columns(const struct pf_service *service)
+{
+    if (service->column_count > PF_SERVICE_COLUMNS_MAX ||
+        (service->column_count && !service->columns))
+        return false;
+    for (size_t i = 0; i < service->column_count; i++)
+        if (service->columns[i].writer != PF_COLUMN_LANE)
+            return false;
+    return true;
+}
+
 /* The service as it was when the program was compiled: what it has not is NULL. */
 static int take_service(const struct pf_service *given, struct pf_service *out)
 {
@@ -61,7 +72,7 @@ static int take_service(const struct pf_service *given, struct pf_service *out)
         return -EINVAL;
     *out = (struct pf_service){.size = sizeof *out};
     memcpy(out, given, given->size < sizeof *out ? given->size : sizeof *out);
-    return 0;
+    return have_columns(out) ? 0 : -EINVAL;
 }
 
 int pf__start_options(const struct pf_master_options *given, struct pf_master_options *out,
@@ -89,6 +100,19 @@ int pf__start_options(const struct pf_master_options *given, struct pf_master_op
 
 /* ---- what supervision needs ------------------------------------------------------ */
 
+/* The framework's columns, and behind them the service's. */
+static int make_board(struct pf__master *master)
+{
+    const struct pf_service *service = master->options->service;
+    struct pf_column columns[PF__COLUMNS + PF_SERVICE_COLUMNS_MAX];
+    memcpy(columns, pf__columns, sizeof pf__columns);
+    if (service->column_count)
+        memcpy(columns + PF__COLUMNS, service->columns,
+               service->column_count * sizeof *columns);
+    return pf_scoreboard_new(columns, PF__COLUMNS + service->column_count,
+                             2 * master->lane_count, &master->board);
+}
+
 static int make_slots(struct pf__master *master)
 {
     master->slots = calloc(master->slot_count, sizeof *master->slots);
@@ -103,8 +127,7 @@ static int make_slots(struct pf__master *master)
     }
     for (unsigned i = 0; i < master->lane_count; i++)
         master->lanes[i].adopter = PF__NOBODY;
-    return pf_scoreboard_new(pf__columns, PF__COLUMNS, 2 * master->lane_count,
-                             &master->board);
+    return make_board(master);
 }
 
 static int make_pipes(struct pf__master *master)

@@ -104,6 +104,19 @@ static void put_supervision(struct pf__json *to,
     pf__json_put(to, "}");
 }
 
+static void put_columns(struct pf__json *to, const struct pf__status_column *columns,
+                        size_t count)
+{
+    pf__json_put(to, ",\"columns\":{");
+    for (size_t i = 0; i < count; i++) {
+        pf__json_put(to, i ? "," : "");
+        pf__json_string(to, columns[i].name);
+        pf__json_put(to, ":");
+        pf__json_count(to, columns[i].value);
+    }
+    pf__json_put(to, "}");
+}
+
 static void put_view(struct pf__json *to, const struct pf__status_view *view)
 {
     pf__json_put(to, "{\"ok\":true");
@@ -120,6 +133,7 @@ static void put_view(struct pf__json *to, const struct pf__status_view *view)
     pf__json_count(to, view->totals.accepted);
     put_counts(to, &view->totals);
     pf__json_put(to, "}");
+    put_columns(to, view->columns, view->column_count);
     put_supervision(to, &view->supervision);
     pf__json_put(to, ",\"addresses\":[");
     for (size_t i = 0; i < view->address_count; i++) {

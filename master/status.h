@@ -60,6 +60,12 @@ struct pf__status_supervision {
     uint64_t undead;    /* workers that SIGKILL did not end */
 };
 
+/* A column of the application's: a counter's total, a gauge's sum. */
+struct pf__status_column {
+    const char *name;
+    uint64_t value;
+};
+
 struct pf__status_view {
     int pid;
     const char *version, *state;
@@ -72,6 +78,8 @@ struct pf__status_view {
     size_t address_count;
     const struct pf__status_worker *slots;
     size_t slot_count;
+    const struct pf__status_column *columns;
+    size_t column_count;
 };
 
 /*

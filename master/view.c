@@ -134,6 +134,16 @@ static struct pf__status_supervision supervision_of(const struct pf__master *mas
         .undead = master->tally.undead};
 }
 
+static size_t view_columns(const struct pf__master *master, struct pf__status_column *out)
+{
+    const struct pf_service *service = master->options->service;
+    for (size_t i = 0; i < service->column_count; i++)
+        out[i] = (struct pf__status_column){
+            .name = service->columns[i].name,
+            .value = pf_scoreboard_total(master->board, PF__COLUMNS + (unsigned)i)};
+    return service->column_count;
+}
+
 static int write_view(struct pf__master *master, struct pf__status_worker *workers,
                       struct pf__status_lane *lanes, char **out, size_t *len)
 {
@@ -147,6 +157,8 @@ static int write_view(struct pf__master *master, struct pf__status_worker *worke
     struct pf__status_address addresses[PF__ADDRESSES_MAX];
     char texts[PF__ADDRESSES_MAX][PF_ADDRESS_TEXT_MAX];
     view_addresses(&master->listeners, texts, addresses);
+    struct pf__status_column columns[PF_SERVICE_COLUMNS_MAX];
+    size_t column_count = view_columns(master, columns);
     struct pf__status_view view = {
         .pid = getpid(),
         .version = pf_version(),
@@ -163,6 +175,8 @@ static int write_view(struct pf__master *master, struct pf__status_worker *worke
         .address_count = master->listeners.count,
         .slots = workers,
         .slot_count = master->slot_count,
+        .columns = columns,
+        .column_count = column_count,
     };
     return pf__status_write(&view, out, len);
 }

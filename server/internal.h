@@ -4,24 +4,42 @@
 #ifndef PREFORK_SERVER_INTERNAL_H
 #define PREFORK_SERVER_INTERNAL_H
 
-#include <prefork/server.h>
+#include "http/forwarded.h"
+#include "server/access_log.h"
+#include "server/application.h"
+#include "server/module.h"
 
-/* Limits and deadlines of HTTP connections, from the command line. */
+/* Limits and deadlines of HTTP connections, from the command line; 0: not given there. */
 struct pf__http_settings {
     int64_t head_timeout_ns;
     int64_t idle_timeout_ns;
+    int64_t body_timeout_ns;
+    int64_t body_max;
+    int64_t requests_max;
+    int64_t age_max_ns;
+    bool xheaders, proxy_protocol;
+    struct pf__trusted {
+        bool is_given;
+        struct pf__networks networks;
+    } trusted;
 };
 
 /* What pf_main() makes of an application: a service for the workers. */
 struct pf__hosted {
-    const struct pf_app *app;
+    struct pf__facts facts;
+    struct pf_app app;         /* of a module: all zeros until it is loaded */
+    struct pf__module *module; /* NULL: it is linked to the program */
     struct pf__http_settings http;
+    struct pf__access_log access_log;
+    struct pf_column columns[PF_SERVICE_COLUMNS_MAX]; /* the facts', for the service */
 };
 
-/* Fill in *service; `hosted` and its app are borrowed. Returns 0, or -EINVAL: an
- * application with neither routes nor a function for connections or datagrams, or with
- * both. */
-int pf__host(const struct pf__hosted *hosted, struct pf_service *service);
+/*
+ * Fill in *service from hosted->facts; the rest of `hosted` is looked at when the service
+ * runs, and all of it is borrowed. A module that is not loaded yet is loaded in each worker
+ * before its worker_init; its pre_fork and on_crash are then not called.
+ */
+void pf__host(struct pf__hosted *hosted, struct pf_service *service);
 
 /* The built-in applications; ends with NULL. */
 extern const struct pf_app *const pf__apps[];

@@ -44,8 +44,10 @@ struct settings {
     const char *control;
     struct pf__http_settings http;
     struct pf__static_options files;
-    int log_level;
-    bool daemon, print_plan, help, version;
+    const char *access_log;
+    int access_log_format;
+    int log_level, log_format;
+    bool preload, daemon, print_plan, help, version;
 };
 
 static int parse_workers(const char *value, void *field, char *why, size_t why_len)
@@ -85,6 +87,23 @@ static int parse_pin(const char *value, void *field, char *why, size_t why_len)
     return 0;
 }
 
+/* Whoever can connect from here is trusted, if nobody is named. */
+#define DEFAULT_TRUSTED "127.0.0.0/8, ::1, unix"
+
+static int parse_trusted(const char *value, void *field, char *why, size_t why_len)
+{
+    struct pf__trusted *trusted = field;
+    struct pf__text bad = {0};
+    int err = pf__networks_parse(pf__text_of(value), &bad, &trusted->networks);
+    if (err == -ENOSPC)
+        snprintf(why, why_len, "must be at most %d networks", PF__NETWORKS_MAX);
+    else if (err)
+        snprintf(why, why_len, "must be networks such as 10.0.0.0/8,::1,unix; not %.*s",
+                 (int)(bad.len < 60 ? bad.len : 60), bad.at ? bad.at : "");
+    trusted->is_given = err == 0;
+    return err ? -EINVAL : 0;
+}
+
 static int parse_mode(const char *value, void *field, char *why, size_t why_len)
 {
     unsigned *mode = field;
@@ -103,6 +122,8 @@ static const char *const steers[] = {"hash", "cpu", NULL};
 static const char *const orphans[] = {"drain", "die", NULL};
 static const char *const all_failing[] = {"exit", "stay", NULL};
 static const char *const no_new[] = {"auto", "yes", "no", NULL};
+static const char *const access_formats[] = {"combined", "json", NULL};
+static const char *const log_formats[] = {"auto", "plain", "pretty", "json", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 
 #define AT(field) .at = offsetof(struct settings, field)
@@ -233,6 +254,10 @@ static const struct pf_option options[] = {
     CHOICE("no-new-privileges", no_new_privileges, no_new, "HOW",
            "no program that a worker starts has more privileges than it: yes; no; auto, "
            "yes with --user (auto)"),
+    {.name = "preload",
+     .type = PF_OPTION_FLAG,
+     AT(preload),
+     .help = "load ./APP.so once, before the fork, and not in each worker"},
     {.name = "daemon",
      .letter = 'd',
      .type = PF_OPTION_FLAG,
@@ -256,6 +281,47 @@ static const struct pf_option options[] = {
           "the file that static:DIR sends for its directory; \"\": none (index.html)"),
     NAMED("cache-control", files.cache_control, "TEXT",
           "Cache-Control of files of static:DIR, such as max-age=3600 (not sent)"),
+    TIME("body-timeout", http.body_timeout_ns,
+         "how long the body of an HTTP request may pause (30s)"),
+    {.name = "body-max",
+     .type = PF_OPTION_SIZE,
+     AT(http.body_max),
+     .min = 1,
+     .max = INT64_MAX,
+     .argument = "SIZE",
+     .help = "largest body of an HTTP request, for routes without a limit of their own "
+             "(1m, or the application's)"},
+    COUNT("requests-max", http.requests_max, INT32_MAX,
+          "requests of an HTTP connection after which it is closed (no limit)"),
+    {.name = "age-max",
+     .type = PF_OPTION_DURATION,
+     AT(http.age_max_ns),
+     .min = PF_MILLISECOND,
+     .max = 366 * 86400 * PF_SECOND,
+     .argument = "TIME",
+     .help = "age of an HTTP connection after which it is closed behind a response (no "
+             "limit)"},
+    {.name = "xheaders",
+     .type = PF_OPTION_FLAG,
+     AT(http.xheaders),
+     .help = "believe X-Forwarded-For, X-Real-Ip, X-Scheme and X-Forwarded-Proto of "
+             "trusted peers (off)"},
+    {.name = "proxy-protocol",
+     .type = PF_OPTION_FLAG,
+     AT(http.proxy_protocol),
+     .help = "a PROXY header, version 1 or 2, must come first from trusted peers (off)"},
+    {.name = "trusted",
+     .type = PF_OPTION_CUSTOM,
+     AT(http.trusted),
+     .parse = parse_trusted,
+     .argument = "NETS",
+     .help = "networks of proxies, and unix for unix sockets, for the two above "
+             "(" DEFAULT_TRUSTED ")"},
+    NAMED("access-log", access_log, "PATH",
+          "a line for each HTTP request; - is standard output, stderr standard error; "
+          "reopened on USR1 (none)"),
+    CHOICE("access-log-format", access_log_format, access_formats, "HOW",
+           "combined, as other servers have it, or json (combined)"),
     {.name = "ctl",
      .type = PF_OPTION_STRING,
      AT(control),
@@ -263,6 +329,9 @@ static const struct pf_option options[] = {
      .help = "control socket (named by the address, in $RUNTIME_DIRECTORY, "
              "$XDG_RUNTIME_DIR/prefork, /run/prefork or /tmp/prefork-UID)"},
     CHOICE("log", log_level, levels, "LEVEL", "debug, info, warn or error (info)"),
+    CHOICE("log-format", log_format, log_formats, "HOW",
+           "plain, key=value; pretty, with the time, coloured on a terminal; json; auto, "
+           "pretty on a terminal, else plain (auto)"),
     {.name = "help", .letter = 'h', .type = PF_OPTION_FLAG, AT(help), .help = "this text"},
     {.name = "version",
      .letter = 'V',
@@ -285,21 +354,42 @@ static int complain(const char *program, const char *line)
     return PF_EXIT_USAGE;
 }
 
+/* What is to be served: an application of the program's own, or a module. */
+struct choice {
+    const struct pf_app *app;
+    struct pf__static files;
+    struct pf__module module;
+    bool is_module;
+    struct pf__facts facts;
+};
+
+static void help_apps(const struct pf_app *const *apps)
+{
+    for (size_t i = 0; apps[i]; i++)
+        printf("  %-12s %s%s\n", apps[i]->name, apps[i]->summary ? apps[i]->summary : "",
+               i == 0 ? " (default)" : "");
+    printf("  %-12s HTTP; the files below the directory DIR\n", "static:DIR");
+    printf("  %-12s %s\n\n", "./APP.so",
+           "a module; ./APP.so:SYMBOL if it is not "
+           "called " PF__MODULE_SYMBOL);
+}
+
 static void help(const char *program, const struct pf_app *const *apps)
 {
     bool choice = apps[1] != NULL;
-    printf("usage: %s [options]%s\n\n", program, choice ? " [APP]" : "");
-    for (size_t i = 0; choice && apps[i]; i++)
-        printf("  %-10s %s%s\n", apps[i]->name, apps[i]->summary ? apps[i]->summary : "",
-               i == 0 ? " (default)" : "");
+    printf("usage: %s [options]%s\n\n", program, choice ? " [APP [options of APP]]" : "");
     if (choice)
-        printf("  %-10s HTTP; the files below the directory DIR\n\n", "static:DIR");
+        help_apps(apps);
+    if (!choice && apps[0]->options) {
+        pf_options_help(apps[0]->options, stdout);
+        printf("\nOptions of the server:\n");
+    }
     pf_options_help(options, stdout);
     printf(
         "\nTERM or QUIT stops gracefully, INT at once. Exit status: 0 stopped as told, 64 "
         "bad\n"
         "command line, 69 cannot bind, 70 out of memory or descriptors at start, 75 all\n"
-        "workers keep failing, 78 no worker could boot.\n");
+        "workers keep failing, 78 bad application, or no worker could boot.\n");
 }
 
 static const struct pf_app *find_app(const struct pf_app *const *apps, const char *name)
@@ -310,66 +400,98 @@ static const struct pf_app *find_app(const struct pf_app *const *apps, const cha
     return NULL;
 }
 
-/* What stands behind the options: at most one word, an application's name. */
-static int check_words(bool choice, int argc, char **argv, int at, char *error,
-                       size_t error_len)
-{
-    if (!choice && at < argc)
-        snprintf(error, error_len, "%s: unexpected; this program takes options only",
-                 argv[at]);
-    else if (at + 1 < argc)
-        snprintf(error, error_len, "%s: unexpected after APP %s; options come before APP",
-                 argv[at + 1], argv[at]);
-    else
-        return 0;
-    return -EINVAL;
-}
-
-/* Which application runs, and what is made for it. */
-struct choice {
-    const struct pf_app *app;
-    struct pf__static files;
-};
-
-static int choose_app(const struct pf_app *const *apps, const char *word,
-                      const struct settings *settings, struct choice *choice, char *error,
+static int refuse_app(const struct pf_app *const *apps, const char *word, char *error,
                       size_t error_len)
 {
-    if (word && pf__static_is_meant(word)) {
-        choice->app = &choice->files.app;
-        return pf__static_init(&choice->files, word, &settings->files, error, error_len);
-    }
-    const struct pf__static_options *files = &settings->files;
-    if (files->listing || files->index || files->cache_control) {
-        snprintf(error, error_len, "--%s: only for APP static:DIR; leave it out",
-                 files->listing ? "listing"
-                 : files->index ? "index"
-                                : "cache-control");
-        return -EINVAL;
-    }
-    choice->app = word ? find_app(apps, word) : apps[0];
-    if (choice->app)
-        return 0;
     int n = snprintf(error, error_len, "APP %s: unknown; use", word);
     for (size_t i = 0; apps[i] && n > 0 && (size_t)n < error_len; i++)
         n += snprintf(error + n, error_len - (size_t)n, " %s,", apps[i]->name);
     if (n > 0 && (size_t)n < error_len)
-        snprintf(error + n, error_len - (size_t)n, " or static:DIR");
-    return -EINVAL;
+        snprintf(error + n, error_len - (size_t)n, " static:DIR, or a module, as ./APP.so");
+    return PF_EXIT_USAGE;
+}
+
+/* The options of static:DIR, without it. */
+static int refuse_files_option(const struct pf__static_options *files, char *error,
+                               size_t error_len)
+{
+    const char *name = files->listing         ? "listing"
+                       : files->index         ? "index"
+                       : files->cache_control ? "cache-control"
+                                              : NULL;
+    if (!name)
+        return PF_EXIT_OK;
+    snprintf(error, error_len, "--%s: only for APP static:DIR; leave it out", name);
+    return PF_EXIT_USAGE;
+}
+
+static int choose_module(const struct settings *settings, int argc, char **argv,
+                         struct choice *choice, char *error, size_t error_len)
+{
+    int status = pf__module_open(&choice->module, argc, argv, error, error_len);
+    choice->is_module = true;
+    if (status == PF_EXIT_OK)
+        status = pf__module_probe(&choice->module, settings->help, &choice->facts, error,
+                                  error_len);
+    return status;
+}
+
+/* An application of that name, which has no options of its own. */
+static int choose_by_name(const struct pf_app *const *apps, const struct settings *settings,
+                          const char *word, struct choice *choice, char *error,
+                          size_t error_len)
+{
+    if (pf__static_is_meant(word)) {
+        choice->app = &choice->files.app;
+        return pf__static_init(&choice->files, word, &settings->files, error, error_len)
+                   ? PF_EXIT_USAGE
+                   : PF_EXIT_OK;
+    }
+    choice->app = find_app(apps, word);
+    return choice->app ? refuse_files_option(&settings->files, error, error_len)
+                       : refuse_app(apps, word, error, error_len);
+}
+
+/* What stands behind the options: an application's name, and what is its own. */
+static int choose_app(const struct pf_app *const *apps, const struct settings *settings,
+                      int argc, char **argv, struct choice *choice, char *error,
+                      size_t error_len)
+{
+    choice->app = apps[0];
+    if (argc == 0)
+        return refuse_files_option(&settings->files, error, error_len);
+    if (!apps[1]) {
+        snprintf(error, error_len, "%s: unexpected; this program takes options only",
+                 argv[0]);
+        return PF_EXIT_USAGE;
+    }
+    if (pf__module_is_meant(argv[0])) {
+        int status = refuse_files_option(&settings->files, error, error_len);
+        return status == PF_EXIT_OK
+                   ? choose_module(settings, argc, argv, choice, error, error_len)
+                   : status;
+    }
+    int status = choose_by_name(apps, settings, argv[0], choice, error, error_len);
+    if (status == PF_EXIT_OK && argc > 1) {
+        snprintf(error, error_len, "%s: unexpected after APP %s; options come before APP",
+                 argv[1], argv[0]);
+        return PF_EXIT_USAGE;
+    }
+    return status;
 }
 
 /* What makes a URL of an address; of a unix socket nothing does. */
-static const char *scheme_of(const struct pf_app *app, const char *address)
+static const char *scheme_of(const struct pf__facts *facts, const char *address)
 {
-    return app->routes && strncmp(address, "unix:", 5) != 0 ? "http://" : "";
+    return facts->http && strncmp(address, "unix:", 5) != 0 ? "http://" : "";
 }
 
 static void write_banner(FILE *to, const struct pf_master_status *status,
-                         const struct pf_app *app)
+                         const struct pf__facts *facts)
 {
-    fprintf(to, "prefork %s serves %s", pf_version(), app->name);
+    fprintf(to, "prefork %s serves %s", pf_version(), facts->name);
     for (size_t i = 0; i < status->address_count; i++)
-        fprintf(to, "%s %s%s", i ? "," : " on", scheme_of(app, status->addresses[i]),
+        fprintf(to, "%s %s%s", i ? "," : " on", scheme_of(facts, status->addresses[i]),
                 status->addresses[i]);
     fprintf(to, "\n");
     for (unsigned i = 0; i < status->worker_count; i++) {
@@ -391,21 +513,21 @@ static void write_banner(FILE *to, const struct pf_master_status *status,
 
 /* What is done when the server is up. */
 struct announcement {
-    const struct pf_app *app;
+    const struct pf__facts *facts;
     struct pf__daemon *daemon;
 };
 
 /* The master must not be held up by whoever does not read what it prints: what does
  * not fit is left out. POLLOUT on a pipe promises PIPE_BUF bytes. */
-static void print_banner(const struct pf_master_status *status, const struct pf_app *app,
-                         int fd)
+static void print_banner(const struct pf_master_status *status,
+                         const struct pf__facts *facts, int fd)
 {
     char *text = NULL;
     size_t len = 0, at = 0;
     FILE *to = open_memstream(&text, &len);
     if (!to)
         return;
-    write_banner(to, status, app);
+    write_banner(to, status, facts);
     fclose(to);
     struct pollfd out = {.fd = fd, .events = POLLOUT};
     while (at < len && poll(&out, 1, 0) == 1 && (out.revents & POLLOUT)) {
@@ -422,7 +544,7 @@ static void announce(const struct pf_master_status *status, void *arg)
 {
     const struct announcement *what = arg;
     int fd = what->daemon->fd;
-    print_banner(status, what->app, fd == -1 ? STDOUT_FILENO : fd);
+    print_banner(status, what->facts, fd == -1 ? STDOUT_FILENO : fd);
     pf__daemon_up(what->daemon);
 }
 
@@ -468,25 +590,75 @@ static void take_settings(const struct settings *settings, struct pf_master_opti
                                     : settings->user != NULL;
 }
 
-static int serve(const char *program, const struct settings *settings,
-                 const struct pf_app *app, struct pf__daemon *daemon)
+/* Everything of the application that the master needs. Returns an exit status. */
+static int host(const struct settings *settings, struct choice *choice,
+                struct pf__hosted *hosted, char *error, size_t error_len)
 {
-    struct pf__hosted hosted = {.app = app, .http = settings->http};
+    char why[256];
+    hosted->http = settings->http;
+    hosted->facts = choice->facts;
+    if (choice->is_module) {
+        hosted->module = &choice->module;
+        int status = PF_EXIT_OK;
+        if (settings->preload)
+            status = pf__module_load(&choice->module, error, error_len);
+        hosted->app = choice->module.app;
+        return status;
+    }
+    hosted->app = *choice->app;
+    if (pf__app_facts(&hosted->app, &hosted->facts, why, sizeof why) != 0) {
+        snprintf(error, error_len, "the application: %s", why);
+        return PF_EXIT_USAGE;
+    }
+    return PF_EXIT_OK;
+}
+
+static int open_access_log(const struct settings *settings, struct pf__hosted *hosted,
+                           char *error, size_t error_len)
+{
+    if (!settings->access_log || settings->print_plan)
+        return PF_EXIT_OK;
+    if (!hosted->facts.http) {
+        snprintf(error, error_len, "--access-log %s: %s speaks no HTTP; leave it out",
+                 settings->access_log, hosted->facts.name);
+        return PF_EXIT_USAGE;
+    }
+    int err = pf__access_log_open(&hosted->access_log, settings->access_log,
+                                  (enum pf__access_format)settings->access_log_format);
+    if (err)
+        snprintf(error, error_len, "--access-log %s: %s", settings->access_log,
+                 err == -ENXIO ? "nobody reads this pipe" : strerror(-err));
+    return err ? PF_EXIT_USAGE : PF_EXIT_OK;
+}
+
+static int run_master(const struct settings *settings, struct pf__hosted *hosted,
+                      struct pf__daemon *daemon, char *error, size_t error_len)
+{
     struct pf_service service;
-    if (pf__host(&hosted, &service) != 0)
-        return complain(program, "the application has neither routes nor a function for "
-                                 "connections or datagrams, or both: give it one");
-    char error[1536] = "";
+    pf__host(hosted, &service);
     struct pf_master_options master = PF_MASTER_OPTIONS_INIT;
     take_settings(settings, &master);
     master.service = &service;
-    struct announcement what = {.app = app, .daemon = daemon};
+    struct announcement what = {.facts = &hosted->facts, .daemon = daemon};
     master.on_ready = announce;
     master.arg = &what;
     master.error = error;
-    master.error_len = sizeof error;
-    int status = settings->print_plan ? pf_master_print_plan(&master, stdout)
-                                      : pf_master_run(&master);
+    master.error_len = error_len;
+    return settings->print_plan ? pf_master_print_plan(&master, stdout)
+                                : pf_master_run(&master);
+}
+
+static int serve(const char *program, const struct settings *settings,
+                 struct choice *choice, struct pf__daemon *daemon)
+{
+    char error[1536] = "";
+    struct pf__hosted hosted = {.access_log = PF__ACCESS_LOG_NONE};
+    int status = host(settings, choice, &hosted, error, sizeof error);
+    if (status == PF_EXIT_OK)
+        status = open_access_log(settings, &hosted, error, sizeof error);
+    if (status == PF_EXIT_OK)
+        status = run_master(settings, &hosted, daemon, error, sizeof error);
+    pf__access_log_close(&hosted.access_log);
     if (error[0])
         complain(program, error);
     else if (status < 0)
@@ -511,20 +683,45 @@ static char **copy_arguments(int argc, char *const *argv)
     return copy;
 }
 
-static int run_app(const char *program, const struct settings *settings,
-                   const struct pf_app *app)
+/* The server's options, and among them those of a program's only application. */
+static int parse(int argc, char **argv, const struct pf_app *const *apps,
+                 struct settings *settings, char *error)
 {
-    pf_log_set_level((enum pf_log_level)settings->log_level);
-    struct pf__daemon daemon = PF__DAEMON_NONE;
-    if (settings->daemon && !settings->print_plan) {
-        int status = PF_EXIT_SOFTWARE;
-        int is_first = pf__daemon_begin(&daemon, program, &status);
-        if (is_first < 0)
-            complain(program, strerror(-is_first));
-        if (is_first)
-            return status;
+    const struct pf_option_set sets[] = {
+        {options, settings}, {apps[1] ? NULL : apps[0]->options, apps[0]->config}, {0}};
+    int at = pf_options_parse_sets(sets, argc, argv, error);
+    /* Behind a module are options of its own, and this one is everybody's. */
+    for (int i = at; at > 0 && i < argc && pf__module_is_meant(argv[at]); i++)
+        settings->help |= strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
+    return at;
+}
+
+static int begin_daemon(const char *program, struct pf__daemon *daemon, int *status)
+{
+    *status = PF_EXIT_SOFTWARE;
+    int is_first = pf__daemon_begin(daemon, program, status);
+    if (is_first < 0)
+        complain(program, strerror(-is_first));
+    return is_first;
+}
+
+static int run_choice(const char *program, const struct settings *settings,
+                      const struct pf_app *const *apps, int argc, char **argv,
+                      struct choice *choice)
+{
+    char error[1536];
+    int status = choose_app(apps, settings, argc, argv, choice, error, sizeof error);
+    if (status != PF_EXIT_OK) {
+        complain(program, error);
+        return status;
     }
-    return serve(program, settings, app, &daemon);
+    if (settings->help)
+        return status;
+    struct pf__daemon daemon = PF__DAEMON_NONE;
+    if (settings->daemon && !settings->print_plan &&
+        begin_daemon(program, &daemon, &status) != 0)
+        return status;
+    return serve(program, settings, choice, &daemon);
 }
 
 static int run(int argc, char **argv, const struct pf_app *const *apps)
@@ -532,24 +729,26 @@ static int run(int argc, char **argv, const struct pf_app *const *apps)
     const char *program = program_name(argv[0]);
     struct settings settings = {.log_level = PF_LOG_INFO};
     char error[PF_OPTION_ERROR_MAX + 256];
-    int at = pf_options_parse(options, &settings, argc, argv, error);
+    int at = parse(argc, argv, apps, &settings, error);
     if (at < 0)
         return complain(program, error);
-    if (settings.help) {
+    if (settings.help)
         help(program, apps);
-        return PF_EXIT_OK;
-    }
-    if (settings.version) {
+    if (settings.version && !settings.help)
         printf("prefork %s\n", pf_version());
+    if (settings.version || (settings.help && at == argc))
         return PF_EXIT_OK;
-    }
-    struct choice choice = {0};
-    if (check_words(apps[1] != NULL, argc, argv, at, error, sizeof error) != 0 ||
-        choose_app(apps, at < argc ? argv[at] : NULL, &settings, &choice, error,
-                   sizeof error) != 0)
-        return complain(program, error);
-    int status = run_app(program, &settings, choice.app);
+    if (!settings.http.trusted.is_given)
+        (void)pf__networks_parse(pf__text_of(DEFAULT_TRUSTED), NULL,
+                                 &settings.http.trusted.networks); /* it is well-formed */
+    static const enum pf_log_format formats[] = {PF_LOG_AUTO, PF_LOG_PLAIN, PF_LOG_PRETTY,
+                                                 PF_LOG_JSON};
+    pf_log_set_level((enum pf_log_level)settings.log_level);
+    pf_log_set_format(formats[settings.log_format]);
+    struct choice choice = {.module = PF__MODULE_NONE};
+    int status = run_choice(program, &settings, apps, argc - at, argv + at, &choice);
     pf__static_fini(&choice.files);
+    pf__module_close(&choice.module);
     return status;
 }
 
@@ -568,6 +767,12 @@ int pf__main(int argc, char **argv, const struct pf_app *const *apps)
 
 int pf_main(int argc, char **argv, const struct pf_app *app)
 {
-    const struct pf_app *const apps[] = {app, NULL};
+    struct pf_app taken;
+    char why[256] = "there is none", line[300];
+    if (!app || pf__app_take(app, &taken, why, sizeof why) != 0) {
+        snprintf(line, sizeof line, "the application: %s", why);
+        return complain(program_name(argv[0]), line);
+    }
+    const struct pf_app *const apps[] = {&taken, NULL};
     return pf__main(argc, argv, apps);
 }

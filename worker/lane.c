@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -168,6 +169,21 @@ static void nobody_asked(struct pf_lane *lane, void *arg)
     (void)lane, (void)arg;
 }
 
+/* The service's columns follow the framework's. */
+static int find_own_cells(struct pf_lane *lane, const struct pf__lane_setup *setup)
+{
+    size_t count = setup->service->column_count;
+    if (count == 0)
+        return 0;
+    lane->own_cells = calloc(count, sizeof *lane->own_cells);
+    if (!lane->own_cells)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        lane->own_cells[i] =
+            pf_scoreboard_cell(setup->board, setup->row, PF__COLUMNS + (unsigned)i);
+    return 0;
+}
+
 int pf__lane_init(struct pf_lane *lane, const struct pf__lane_setup *setup)
 {
     *lane = (struct pf_lane){.service = setup->service,
@@ -179,8 +195,9 @@ int pf__lane_init(struct pf_lane *lane, const struct pf__lane_setup *setup)
                              .on_state = nobody_asked};
     for (unsigned column = 0; column < PF__COLUMNS; column++)
         lane->cells[column] = pf_scoreboard_cell(setup->board, setup->row, column);
-    if (!setup->limits.per_client)
-        return 0;
+    int err = find_own_cells(lane, setup);
+    if (err || !setup->limits.per_client)
+        return err;
     return pf__clients_new(setup->limits.per_client, &lane->clients);
 }
 
@@ -188,6 +205,8 @@ void pf__lane_fini(struct pf_lane *lane)
 {
     pf__clients_free(lane->clients);
     lane->clients = NULL;
+    free(lane->own_cells);
+    lane->own_cells = NULL;
 }
 
 int pf__lane_start(struct pf_lane *lane, pf_loop *loop)
@@ -329,6 +348,17 @@ int pf_lane_answered(pf_lane *lane, size_t bytes)
         return err;
     pf_count(lane->cells[PF__COLUMN_REQUESTS], 1);
     pf_count(lane->cells[PF__COLUMN_BYTES_OUT], bytes);
+    return 0;
+}
+
+int pf_lane_count(pf_lane *lane, size_t column, uint64_t n)
+{
+    int err = pf_loop_check(lane->loop);
+    if (!err && (column >= lane->service->column_count || !lane->own_cells[column]))
+        err = -EINVAL;
+    if (err)
+        return err;
+    pf_count(lane->own_cells[column], n);
     return 0;
 }
 

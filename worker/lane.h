@@ -46,6 +46,7 @@ struct pf_lane {
     bool overflow; /* paused, but there is nobody else: accepts all the same */
     bool started;  /* lane_init has run */
     uint64_t *cells[PF__COLUMNS];
+    uint64_t **own_cells; /* of the service's columns; NULL: it has none */
     struct pf__doors doors;
     int64_t drain_ns;
 

@@ -523,17 +523,30 @@ static int on_stop_signal(pf_loop *loop, int signo, void *arg)
     return 0;
 }
 
+static int on_reopen_signal(pf_loop *loop, int signo, void *arg)
+{
+    (void)loop, (void)signo;
+    const struct worker *worker = arg;
+    const struct pf_service *service = worker->setup->service;
+    service->on_reopen(service->arg);
+    return 0;
+}
+
 static int take_signals(struct worker *worker)
 {
-    static const int ignored[] = {SIGPIPE, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU};
+    static const int ignored[] = {SIGPIPE, SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU, SIGUSR1};
+    bool reopens = worker->setup->service->on_reopen != NULL;
+    size_t count = sizeof ignored / sizeof *ignored;
     struct sigaction ignore = {.sa_handler = SIG_IGN};
-    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+    for (size_t i = 0; i < count - reopens; i++) /* that would forget one that has come */
         sigaction(ignored[i], &ignore, NULL);
     int err = pf_loop_add_signal(worker->loop, SIGTERM, on_drain_signal, worker);
     if (!err)
         err = pf_loop_add_signal(worker->loop, SIGQUIT, on_drain_signal, worker);
     if (!err)
         err = pf_loop_add_signal(worker->loop, SIGINT, on_stop_signal, worker);
+    if (!err && reopens)
+        err = pf_loop_add_signal(worker->loop, SIGUSR1, on_reopen_signal, worker);
     return err;
 }
 

@@ -209,7 +209,7 @@ PF_API int pf_http_resume_body(pf_http_request *request);
 /* Limits. */
 /* Of pf_http_respond(), and of one pf_http_write(). */
 #define PF_HTTP_RESPONSE_BODY_MAX (1024 * 1024)
-#define PF_HTTP_RESPONSE_HEAD_MAX 16384         /* of all fields set */
+#define PF_HTTP_RESPONSE_HEAD_MAX 16384 /* of all fields set */
 #define PF_HTTP_CONTENT_TYPE_MAX  256
 
 /*
@@ -219,8 +219,8 @@ PF_API int pf_http_resume_body(pf_http_request *request);
  * response is finished.
  *
  * Returns 0, -EALREADY (answered before), -EINVAL (status not 200..599, or a control
- * character in content_type), -ENOBUFS (more than a connection may have waiting: nothing was done),
- * -EPIPE (the client is gone: the request is finished), -ENOMEM, or the guards.
+ * character in content_type), -ENOBUFS (more than a connection may have waiting: nothing
+ * was done), -EPIPE (the client is gone: the request is finished), -ENOMEM, or the guards.
  */
 PF_API int pf_http_respond(pf_http_request *request, int status, const char *content_type,
                            const void *body, size_t len);

@@ -26,6 +26,19 @@ enum pf_log_level {
 /* A longer line is cut and ends in "...". */
 #define PF_LOG_LINE_MAX 1024
 
+enum pf_log_format {
+    /* level role pid event key=value... */
+    PF_LOG_PLAIN,
+    /* [I 261127 08:00:00 role:pid] event key=value..., in local time; on a terminal
+     * coloured by its level, unless NO_COLOR is in the environment */
+    PF_LOG_PRETTY,
+    /* {"time":"2026-11-27T08:00:00.123Z","level":"info","role":"master","pid":4711,
+     * "event":"worker-ready","text":"worker=0 pid=4712"} */
+    PF_LOG_JSON,
+    /* pretty if standard error is a terminal now, else plain */
+    PF_LOG_AUTO,
+};
+
 /*
  * Receives each line, without a newline at its end (line[len] is NUL).
  * May be called from any thread that logs; must not log itself.
@@ -48,6 +61,15 @@ PF_API void pf_log(enum pf_log_level level, const char *event, const char *forma
 
 /* Events below `level` are dropped; PF_LOG_INFO at start. Any thread. */
 PF_API void pf_log_set_level(enum pf_log_level level);
+
+/*
+ * How lines look from now on; PF_LOG_PLAIN at start. In JSON, bytes beyond ASCII are
+ * written as \\xNN too, and a line that is cut is an object all the same. What is not known
+ * is PF_LOG_PLAIN. Looks at standard error, the environment and the local time zone, so
+ * call it before other threads run; later changes of those are not seen. Inherited over a
+ * fork.
+ */
+PF_API void pf_log_set_format(enum pf_log_format format);
 
 /* Is an event of this level logged? For callers whose arguments are dear to compute. */
 PF_API bool pf_log_enabled(enum pf_log_level level);

@@ -9,7 +9,8 @@
  *
  * SIGNALS. TERM and QUIT stop gracefully: workers finish what is open. INT stops at once.
  * The same again is faster: graceful, at once, SIGKILL. Others that a server may be sent
- * (HUP, USR1, USR2, WINCH, TTIN, TTOU) are logged and ignored.
+ * (HUP, USR1, USR2, WINCH, TTIN, TTOU) are logged and ignored; USR1 tells a service that
+ * has on_reopen.
  */
 #ifndef PREFORK_MASTER_H
 #define PREFORK_MASTER_H

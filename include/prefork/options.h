@@ -83,6 +83,19 @@ struct pf_option {
 PF_API int pf_options_parse(const struct pf_option *table, void *config, int argc,
                             char *const argv[], char *error);
 
+/* A table and the struct that its offsets speak of. */
+struct pf_option_set {
+    const struct pf_option *table; /* NULL ends an array of sets */
+    void *config;
+};
+
+/*
+ * The same with several tables at once, each with a struct of its own: a program's, and
+ * those of its parts. Of options with one name or letter the first is meant.
+ */
+PF_API int pf_options_parse_sets(const struct pf_option_set *sets, int argc,
+                                 char *const argv[], char *error);
+
 /*
  * Set one option by name, as a configuration file does. `value` must live as long as
  * `config` for PF_OPTION_STRING and PF_OPTION_LIST. Returns 0, -ENOENT for an unknown name

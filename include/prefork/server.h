@@ -10,6 +10,8 @@
 #define PREFORK_SERVER_H
 
 #include <prefork/http.h>
+#include <prefork/ipc.h>
+#include <prefork/options.h>
 #include <prefork/worker.h>
 
 #ifdef __cplusplus
@@ -45,8 +47,40 @@ struct pf_app {
     void (*on_refused)(pf_lane *lane, int fd, bool scarce,
                        void *arg); /* with routes: 503 */
     void (*on_crash)(const struct pf_crash *crash, void *arg);
+
+    unsigned interface; /* PF_APP_INTERFACE; filled in by PF_APP */
+
+    /* With routes. What the command line says goes before. */
+    const struct pf_http_middleware *middleware; /* ends with {0} */
+    /* Answer with this status, 400 to 599, instead of the standard page. */
+    void (*on_error)(pf_http_request *request, int status, void *arg);
+    size_t body_max;           /* bytes of a body; 0: 1 MiB */
+    unsigned requests_max;     /* of one connection; 0: no limit */
+    int64_t age_max_ns;        /* of one connection; 0: no limit */
+    unsigned blocking_threads; /* of each lane, for PF_HTTP_BLOCKING; 0: the default */
+
+    /* Options of its own, as pf_options_parse() takes them, and the struct that they are
+     * written to, before the first fork: in a program they stand among the server's, which
+     * win if a name is the same; of a module behind its name. NULL: none. */
+    const struct pf_option *options;
+    void *config;
+
+    /* Columns of its own in the scoreboard: see pf_lane_count(). */
+    const struct pf_column *columns;
+    size_t column_count;
 };
-#define PF_APP .size = sizeof(struct pf_app)
+#define PF_APP_INTERFACE 1
+#define PF_APP           .size = sizeof(struct pf_app), .interface = PF_APP_INTERFACE
+
+/*
+ * What prefork-server looks for in a module, unless it is given another name behind a
+ * colon: `prefork-server ./app.so` or `./app.so:other`. Defined by the module,
+ *
+ *     const struct pf_app prefork_app = {PF_APP, .name = "app", .routes = routes};
+ *
+ * which is a shared object and not linked with libprefork: the server has it.
+ */
+extern PF_API const struct pf_app prefork_app;
 
 /*
  * Run an application as a server: parse the command line, bind, fork, serve until told to

@@ -17,6 +17,7 @@
  *     lane     lane_exit
  *     worker   worker_exit
  *     master   on_crash                        a worker ended that should not have
+ *     both     on_reopen                       SIGUSR1 has come to the master
  *
  * "worker" is the process's main thread, where lane 0 lives too. What takes a lane is
  * called on that lane's thread only. pf_loop_add_callback() on pf_lane_loop() is the way
@@ -25,6 +26,7 @@
 #ifndef PREFORK_WORKER_H
 #define PREFORK_WORKER_H
 
+#include <prefork/ipc.h>
 #include <prefork/loop.h>
 #include <sys/socket.h>
 
@@ -105,7 +107,17 @@ struct pf_service {
     /* In the master, when a worker has ended badly: a crash, a failed boot, killed by us
      * for hanging or by others. It must not block. */
     void (*on_crash)(const struct pf_crash *crash, void *arg);
+
+    /* In the master, and then in each worker on its main thread: SIGUSR1 has come, open
+     * logs anew. It must not block. NULL: the signal is ignored. */
+    void (*on_reopen)(void *arg);
+
+    /* Columns of its own in the scoreboard, written by lanes (PF_COLUMN_LANE), under names
+     * that the framework's do not have; borrowed. See pf_lane_count(). */
+    const struct pf_column *columns;
+    size_t column_count; /* at most PF_SERVICE_COLUMNS_MAX */
 };
+#define PF_SERVICE_COLUMNS_MAX 192
 
 /* The lane's loop, borrowed. From any thread. */
 PF_API pf_loop *pf_lane_loop(pf_lane *lane);
@@ -130,6 +142,13 @@ PF_API int pf_lane_closed(pf_lane *lane, int fd);
 /* Count an answer in the scoreboard: one request, and so many bytes sent for it. Returns 0
  * or the guards' errors. */
 PF_API int pf_lane_answered(pf_lane *lane, size_t bytes);
+
+/*
+ * Add n to the service's own column, counted from 0 in its table. Totals over all workers,
+ * past ones too, are in the status. Returns 0, -EINVAL (no such column), or the guards'
+ * errors. Cost: as pf_lane_answered(), a load and a store.
+ */
+PF_API int pf_lane_count(pf_lane *lane, size_t column, uint64_t n);
 
 /* The longest time that pf_lane_busy() grants at once. */
 #define PF_LANE_BUSY_MAX_NS (3600 * PF_SECOND)

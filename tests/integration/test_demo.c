@@ -401,6 +401,23 @@ static void a_stream_waits_for_its_client_and_ends_with_it(void **state)
     stop(&server); /* waits for all requests that are open */
 }
 
+/* ---- files ----------------------------------------------------------------------- */
+
+static void the_page_is_served_with_its_style_and_script(void **state)
+{
+    (void)state;
+    struct pf_test_server server;
+    start(&server);
+    assert_status(&server, GET_CLOSE("/static/"), 200);
+    assert_non_null(strstr(answer, "Content-Type: text/html"));
+    assert_non_null(strstr(body_of(answer), "<title>prefork</title>"));
+    assert_status(&server, GET_CLOSE("/static/style.css"), 200);
+    assert_status(&server, GET_CLOSE("/static/script.js"), 200);
+    assert_status(&server, GET_CLOSE("/static/nothing"), 404);
+    assert_status(&server, GET_CLOSE("/static/../demo.c"), 404);
+    stop(&server);
+}
+
 /* ---- on purpose ------------------------------------------------------------------ */
 
 static void what_is_unsafe_is_not_there_unless_it_was_asked_for(void **state)
@@ -460,6 +477,7 @@ int main(void)
         pf_test(a_stream_is_complete_and_in_order),
         pf_test(a_stream_with_a_length_is_complete),
         pf_test(a_stream_waits_for_its_client_and_ends_with_it),
+        pf_test(the_page_is_served_with_its_style_and_script),
         pf_test(what_is_unsafe_is_not_there_unless_it_was_asked_for),
         pf_test(a_crash_costs_one_worker_which_is_replaced),
     };

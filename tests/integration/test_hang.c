@@ -179,9 +179,9 @@ static void a_worker_that_sleeps_is_never_hung(void **state)
 static void a_worker_in_a_debugger_is_not_killed(void **state)
 {
     (void)state;
-    pf_test_program_start(
-        &server, FAULTY,
-        ARGS("-b", "127.0.0.1:0", "-w", "1", "--hang-soft", "300ms", "--hang-hard", "1500ms"));
+    pf_test_program_start(&server, FAULTY,
+                          ARGS("-b", "127.0.0.1:0", "-w", "1", "--hang-soft", "300ms",
+                               "--hang-hard", "1500ms"));
     /* Stopped in the middle of a handler, as at a breakpoint. */
     int fd = ask("/block?ms=1000");
     pid_t pid = expect_pid(0, "blocks");

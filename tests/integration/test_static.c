@@ -198,7 +198,7 @@ static void a_directory_or_option_that_is_wrong_is_told_at_once(void **state)
         {{"static:/", "hello"}, "hello: unexpected after APP static:/"},
         {{"--listing", "hello"}, "--listing: only for APP static:DIR"},
         {{"--index", "a"}, "--index: only for APP static:DIR"},
-        {{"static"}, "APP static: unknown; use hello, echo, or static:DIR"},
+        {{"static"}, "APP static: unknown; use hello, echo, static:DIR, or a module"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_int_equal(pf_test_server_run(&server, rows[i].args), 64);

@@ -134,6 +134,13 @@ static int copy(int fd)
     return to;
 }
 
+enum {
+    OWN_COLUMNS = 2
+};
+static const struct pf_column own_columns[OWN_COLUMNS] = {
+    {.name = "greetings", .kind = PF_COLUMN_COUNTER, .writer = PF_COLUMN_LANE},
+    {.name = "farewells", .kind = PF_COLUMN_COUNTER, .writer = PF_COLUMN_LANE}};
+
 /* State boot. */
 static void open_stage(struct pf__lane_limits limits)
 {
@@ -143,7 +150,10 @@ static void open_stage(struct pf__lane_limits limits)
     pf_log_set_sink(count_warning, NULL);
     test_clock = (struct pf_test_clock){0};
     assert_int_equal(pf_test_loop_new(&test_clock, &loop), 0);
-    assert_int_equal(pf_scoreboard_new(pf__columns, PF__COLUMNS, 2, &board), 0);
+    struct pf_column columns[PF__COLUMNS + OWN_COLUMNS];
+    memcpy(columns, pf__columns, sizeof pf__columns);
+    memcpy(columns + PF__COLUMNS, own_columns, sizeof own_columns);
+    assert_int_equal(pf_scoreboard_new(columns, PF__COLUMNS + OWN_COLUMNS, 2, &board), 0);
     service = (struct pf_service){.size = sizeof service,
                                   .name = "test",
                                   .arg = &service_saw,
@@ -152,7 +162,9 @@ static void open_stage(struct pf__lane_limits limits)
                                   .on_datagram = on_datagram,
                                   .on_drain = on_drain,
                                   .on_refused = on_refused,
-                                  .lane_exit = on_exit_lane};
+                                  .lane_exit = on_exit_lane,
+                                  .columns = own_columns,
+                                  .column_count = OWN_COLUMNS};
     struct pf__lane_setup setup = {.service = &service,
                                    .slot = 3,
                                    .thread = 2,
@@ -386,7 +398,12 @@ static void a_lane_says_in_its_row_what_it_does(void **state)
     assert_int_equal(cell(PF__COLUMN_TID), gettid());
     assert_int_equal(cell(PF__COLUMN_SAMPLED), 1); /* the first of them */
     assert_true(cell(PF__COLUMN_BEAT) > 0);
-    for (unsigned column = 0; column < PF__COLUMNS; column++)
+    assert_int_equal(pf_lane_count(&lane, 1, 5), 0);
+    assert_int_equal(pf_lane_count(&lane, 1, 2), 0);
+    assert_int_equal(pf_lane_count(&lane, OWN_COLUMNS, 1), -EINVAL);
+    assert_int_equal(cell(PF__COLUMNS), 0);
+    assert_int_equal(cell(PF__COLUMNS + 1), 7);
+    for (unsigned column = 0; column < PF__COLUMNS + OWN_COLUMNS; column++)
         assert_int_equal(pf_scoreboard_get(board, 0, column), 0); /* nobody else's */
     assert_ptr_equal(pf_lane_loop(&lane), loop);
     assert_int_equal(pf_lane_slot(&lane), 3);
@@ -919,6 +936,7 @@ static void use_the_parents(void *arg)
     (void)arg;
     assert_int_equal(pf_lane_closed(&lane, 5), -ECHILD);
     assert_int_equal(pf_lane_answered(&lane, 1), -ECHILD);
+    assert_int_equal(pf_lane_count(&lane, 0, 1), -ECHILD);
     assert_int_equal(pf_lane_busy(&lane, 1), -ECHILD);
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 static char got[PF_LOG_LINE_MAX + 16];
@@ -35,12 +36,14 @@ static int keep_lines(void **state)
     got_lines = 0;
     pf_log_set_role("test");
     pf_log_set_level(PF_LOG_INFO);
+    pf_log_set_format(PF_LOG_PLAIN);
     pf_log_set_sink(keep_line, got);
     return pf_test_setup(state);
 }
 
 static int leave_lines(void **state)
 {
+    pf_log_set_format(PF_LOG_PLAIN);
     pf_log_set_sink(NULL, NULL);
     return pf_test_teardown(state);
 }
@@ -193,6 +196,93 @@ static void a_child_logs_as_its_parent_but_with_its_own_pid(void **state)
     pf_test_in_raw_clone(log_in_child, NULL);
 }
 
+/* ---- formats --------------------------------------------------------------------- */
+
+/* What stands behind `head` and a time of these minutes. */
+static const char *behind_time(const char *line, const char *head, const char *format)
+{
+    time_t now = time(NULL);
+    struct tm tm = {.tm_isdst = -1};
+    assert_memory_equal(line, head, strlen(head));
+    const char *rest = strptime(line + strlen(head), format, &tm);
+    assert_non_null(rest);
+    time_t then = format[1] == 'y' ? mktime(&tm) : timegm(&tm);
+    assert_true(then <= now + 1 && then > now - 600);
+    return rest;
+}
+
+static void a_pretty_line_begins_with_level_time_and_who(void **state)
+{
+    (void)state;
+    static const struct {
+        enum pf_log_level level;
+        const char *head;
+    } rows[] = {{PF_LOG_DEBUG, "[D "},
+                {PF_LOG_INFO, "[I "},
+                {PF_LOG_WARN, "[W "},
+                {PF_LOG_ERROR, "[E "}};
+    char expected[64];
+    (void)snprintf(expected, sizeof expected, " test:%d] e x=\\x0a", (int)getpid());
+    pf_log_set_format(PF_LOG_PRETTY);
+    pf_log_set_level(PF_LOG_DEBUG);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        pf_log(rows[i].level, "e", "x=%s", "\n");
+        assert_string_equal(behind_time(got, rows[i].head, "%y%m%d %H:%M:%S"), expected);
+    }
+}
+
+static void a_line_of_json_has_its_parts(void **state)
+{
+    (void)state;
+    char expected[160];
+    pf_log_set_format(PF_LOG_JSON);
+    pf_log(PF_LOG_WARN, "e", "why=%s", "\"no\\\n\xc3\xbc\"");
+    (void)snprintf(expected, sizeof expected,
+                   "Z\",\"level\":\"warn\",\"role\":\"test\",\"pid\":%d,\"event\":\"e\","
+                   "\"text\":\"why=\\\"no\\\\\\\\x0a\\\\xc3\\\\xbc\\\"\"}",
+                   (int)getpid());
+    const char *rest = behind_time(got, "{\"time\":\"", "%Y-%m-%dT%H:%M:%S");
+    assert_int_equal(rest[0], '.');
+    assert_string_equal(rest + 4, expected);
+    const char *empty = "";
+    pf_log(PF_LOG_INFO, "e", "%s", empty);
+    assert_string_equal(strstr(got, "\"event\""), "\"event\":\"e\"}");
+}
+
+/* A string is open at a quote that no backslash precedes. */
+static void assert_is_whole_object(void)
+{
+    bool open = false;
+    for (size_t i = 0; i < got_len; i++) {
+        if (open && got[i] == '\\')
+            i++;
+        else if (got[i] == '"')
+            open = !open;
+    }
+    assert_false(open);
+    assert_string_equal(got + got_len - 5, "...\"}");
+}
+
+static void a_line_of_json_that_is_cut_is_whole(void **state)
+{
+    (void)state;
+    static char text[2 * PF_LOG_LINE_MAX];
+    pf_log_set_format(PF_LOG_JSON);
+    memset(text, '"', sizeof text - 1);
+    for (int shift = 0; shift < 8; shift++) {
+        pf_log(PF_LOG_INFO, "e", "%.*s%s", shift, "xxxxxxxx", text);
+        assert_in_range(got_len, PF_LOG_LINE_MAX - 8, PF_LOG_LINE_MAX);
+        assert_is_whole_object();
+        pf_log(PF_LOG_INFO, text + shift, "x=%d", 1);
+        assert_is_whole_object();
+    }
+    memset(text, 'x', sizeof text - 1);
+    for (size_t len = PF_LOG_LINE_MAX - 160; len < PF_LOG_LINE_MAX; len++) {
+        pf_log(PF_LOG_INFO, text + sizeof text - 1 - len, "%s", text);
+        assert_is_whole_object();
+    }
+}
+
 /* ---- standard error -------------------------------------------------------------- */
 
 static int saved_stderr;
@@ -276,6 +366,67 @@ static void a_log_that_nobody_reads_holds_up_nobody_and_says_what_it_lost(void *
     close(ends[0]);
 }
 
+/* What a line looks like to a terminal that is standard error. */
+static void read_terminal(enum pf_log_format format, char *line, size_t len)
+{
+    int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(terminal >= 0);
+    assert_int_equal(grantpt(terminal), 0);
+    assert_int_equal(unlockpt(terminal), 0);
+    int end = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(end >= 0);
+    replace_stderr(end);
+    pf_log_set_format(format);
+    pf_log(PF_LOG_WARN, "e", "x=%d", 1);
+    restore_stderr();
+    ssize_t n = read(terminal, line, len - 1);
+    assert_true(n > 0);
+    line[n] = '\0';
+    close(end);
+    close(terminal);
+}
+
+static void on_a_terminal_lines_are_coloured_unless_that_is_not_wanted(void **state)
+{
+    (void)state;
+    char line[256], plain[64];
+    const char *before = getenv("NO_COLOR");
+    (void)snprintf(plain, sizeof plain, "warn test %d e x=1\r\n", (int)getpid());
+    unsetenv("NO_COLOR");
+    read_terminal(PF_LOG_AUTO, line, sizeof line);
+    assert_memory_equal(line, "\x1b[33m[W ", 8);
+    assert_non_null(strstr(line, "]\x1b[0m e x=1"));
+    read_terminal(PF_LOG_PLAIN, line, sizeof line);
+    assert_string_equal(line, plain);
+    setenv("NO_COLOR", "1", 1);
+    read_terminal(PF_LOG_AUTO, line, sizeof line);
+    assert_memory_equal(line, "[W ", 3);
+    assert_null(strchr(line, '\x1b'));
+    if (before)
+        setenv("NO_COLOR", before, 1);
+    else
+        unsetenv("NO_COLOR");
+}
+
+static void elsewhere_auto_is_plain(void **state)
+{
+    (void)state;
+    char line[256], plain[64];
+    int ends[2];
+    (void)snprintf(plain, sizeof plain, "warn test %d e x=1\n", (int)getpid());
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    replace_stderr(ends[1]);
+    pf_log_set_format(PF_LOG_AUTO);
+    pf_log(PF_LOG_WARN, "e", "x=%d", 1);
+    restore_stderr();
+    ssize_t n = read(ends[0], line, sizeof line - 1);
+    assert_true(n > 0);
+    line[n] = '\0';
+    assert_string_equal(line, plain);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 #define THREADS 4
 #define LINES   200
 
@@ -350,6 +501,11 @@ int main(void)
         log_test(a_line_is_one_write_to_standard_error),
         log_test(a_log_that_cannot_be_written_harms_nobody),
         log_test(a_log_that_nobody_reads_holds_up_nobody_and_says_what_it_lost),
+        log_test(a_pretty_line_begins_with_level_time_and_who),
+        log_test(a_line_of_json_has_its_parts),
+        log_test(a_line_of_json_that_is_cut_is_whole),
+        log_test(on_a_terminal_lines_are_coloured_unless_that_is_not_wanted),
+        log_test(elsewhere_auto_is_plain),
         log_test(lines_of_threads_do_not_mix),
         pf_test(the_version_is_that_of_the_headers),
     };

@@ -547,6 +547,41 @@ static void help_is_aligned_and_wrapped(void **state)
         "  -B, --bare            \n");
 }
 
+static void of_several_tables_each_option_writes_its_own_struct(void **state)
+{
+    (void)state;
+    struct other {
+        int64_t level;
+        bool verbose, fast;
+    } other = {0};
+    static const struct pf_option others[] = {
+        {.name = "level",
+         .letter = 'l',
+         .type = PF_OPTION_INT,
+         .at = offsetof(struct other, level)},
+        {.name = "verbose", .type = PF_OPTION_FLAG, .at = offsetof(struct other, verbose)},
+        {.name = "fast",
+         .letter = 'f',
+         .type = PF_OPTION_FLAG,
+         .at = offsetof(struct other, fast)},
+        {0}};
+    struct config first = {0};
+    const struct pf_option_set sets[] = {{table, &first}, {others, &other}, {0}};
+    char level[] = "--level=7", wrong[] = "--levle=7", letters[] = "-vf", name[] = "x",
+         verbose[] = "--verbose", letter[] = "-w", three[] = "3", rest[] = "rest";
+    char *argv[] = {name, level, letters, verbose, letter, three, rest, NULL};
+    assert_int_equal(pf_options_parse_sets(sets, 7, argv, error), 6);
+    assert_int_equal(other.level, 7);
+    assert_true(other.fast);
+    assert_true(first.verbose);
+    assert_false(other.verbose); /* the first of that name is meant */
+    assert_int_equal(first.workers, 3);
+    argv[1] = wrong;
+    assert_int_equal(pf_options_parse_sets(sets, 7, argv, error), -EINVAL);
+    assert_non_null(strstr(error, "--level?"));
+    assert_int_equal(pf_options_parse_sets(sets + 2, 7, argv, error), -EINVAL);
+}
+
 static void help_has_no_line_beyond_80_columns(void **state)
 {
     (void)state;
@@ -604,6 +639,7 @@ int main(void)
         option_test(options_before_the_wrong_one_are_set),
         option_test(a_file_sets_by_name_and_sees_no_dashes),
         option_test(help_is_aligned_and_wrapped),
+        option_test(of_several_tables_each_option_writes_its_own_struct),
         option_test(help_has_no_line_beyond_80_columns),
         option_test(help_of_an_empty_table_is_empty),
     };
