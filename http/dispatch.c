@@ -191,12 +191,12 @@ static int call_middleware(pf_http_request *request)
 
 static void log_failure(pf_http_request *request, int err)
 {
-    size_t len;
-    const char *method = pf__http_method_name(request->parser.method);
+    size_t len, method_len;
+    const char *method = pf_http_get_method(request, &method_len);
     const char *path = pf_http_get_path(request, &len);
-    pf_log(PF_LOG_ERROR, "http-handler-failed", "method=%s path=%.*s error=%s answered=%d",
-           method, (int)len, path, strerror(-err),
-           request->stage == PF__HTTP_FINISHED || request->head_sent);
+    pf_log(PF_LOG_ERROR, "http-handler-failed",
+           "method=%.*s path=%.*s error=%s answered=%d", (int)method_len, method, (int)len,
+           path, strerror(-err), request->stage == PF__HTTP_FINISHED || request->head_sent);
 }
 
 /* The handler has failed: 500, or, behind a beginning, an end that shows. */

@@ -23,9 +23,17 @@ static struct pf__text text_of(const pf_http_request *request, struct pf_http_sp
 
 /* ---- the head -------------------------------------------------------------------- */
 
+/* As sent, between the start of its line and the target. None of a request whose start line
+ * has not come, or was no good: an observer sees those, too. */
 const char *pf_http_get_method(pf_http_request *request, size_t *len)
 {
-    return give(pf__text_of(pf__http_method_name(request->parser.method)), len);
+    struct pf_http_span target = request->parser.target;
+    if (target.len == 0)
+        return give(pf__text_of(""), len);
+    const char *end = request->head + target.at - 1, *at = end;
+    while (at > request->head && at[-1] != '\n')
+        at--;
+    return give((struct pf__text){at, (size_t)(end - at)}, len);
 }
 
 const char *pf_http_get_path(pf_http_request *request, size_t *len)

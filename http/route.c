@@ -47,11 +47,6 @@ static const char *const method_names[PF__HTTP_ROUTED_METHODS] = {
     [PF_HTTP_PATCH] = "PATCH",
 };
 
-const char *pf__http_method_name(enum pf_http_method method)
-{
-    return method_names[method];
-}
-
 static int method_of(const char *name)
 {
     for (int i = 0; i < PF__HTTP_ROUTED_METHODS; i++)

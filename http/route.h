@@ -15,9 +15,6 @@
 /* "Allow: " with every one of them. */
 #define PF__HTTP_ALLOW_MAX 64
 
-/* "GET"; of a method that a route may answer. */
-const char *pf__http_method_name(enum pf_http_method method);
-
 /* One pattern, with what it answers. */
 struct pf__http_path {
     const char *pattern; /* borrowed from the application's table */

@@ -339,6 +339,33 @@ static void a_head_has_one_deadline_however_it_comes(void **state)
     pf_wire_stop(&wire);
 }
 
+/* Whoever looks on is shown what was understood, and no bytes that stand there no more. */
+static void what_was_no_request_has_no_method(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *said, *method;
+    } rows[] = {{"G", ""},
+                {GOOD, "GET"},
+                {"\r\n" GOOD, "GET"},
+                {"TRACE / HTTP/1.1\r\n" HOST "\r\n", "TRACE"},
+                {"CONNECT a:80 HTTP/1.1\r\n" HOST "\r\n", "CONNECT"},
+                {"PROPFIND / HTTP/1.1\r\n" HOST "\r\n", "PROPFIND"},
+                {"\x16\x03\x01\x02", ""},
+                {"POST /echo HTTP/1.1\r\n" HOST "no colon\r\n", "POST"},
+                {"POST /echo HTTP/1.1\r\n" HOST "X: y", ""}};
+    pf_wire_start(&wire, NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        pf_wire_connect(&wire);
+        int responses = wire.responses;
+        say(rows[i].said);
+        pf_wire_advance(&wire, PF_WIRE_HEAD_TIMEOUT);
+        assert_int_equal(wire.responses, responses + 1);
+        assert_string_equal(wire.method, rows[i].method);
+    }
+    pf_wire_stop(&wire);
+}
+
 static void a_body_has_a_deadline_and_a_least_rate(void **state)
 {
     (void)state;
@@ -907,6 +934,7 @@ int main(void)
         pf_test(empty_lines_without_end_are_refused),
         pf_test(a_body_over_the_limit_is_refused_before_it_comes),
         pf_test(a_head_has_one_deadline_however_it_comes),
+        pf_test(what_was_no_request_has_no_method),
         pf_test(a_body_has_a_deadline_and_a_least_rate),
         pf_test(a_client_that_reads_nothing_is_read_no_further_and_cut),
         pf_test(a_client_that_reads_slowly_is_served_as_long_as_it_reads),

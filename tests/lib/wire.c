@@ -162,6 +162,12 @@ static void on_request(void *arg, pf_http_request *request, int status, uint64_t
 {
     (void)status, (void)bytes, (void)duration_ns;
     struct pf_wire *wire = arg;
+    size_t len, path_len;
+    const char *method = pf_http_get_method(request, &len);
+    const char *target = pf_http_get_path(request, &path_len);
+    must(len < sizeof wire->method && (path_len == 0 || target[0]));
+    memcpy(wire->method, method, len);
+    wire->method[len] = '\0';
     wire->responses++;
     if (wire->said < PF_WIRE_ANSWERS_MAX)
         wire->to_head[wire->said++] =

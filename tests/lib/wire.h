@@ -59,6 +59,7 @@ struct pf_wire {
 
     /* what the server has told its observer, of all connections */
     int responses, gone;
+    char method[64];                   /* of the request answered last; "": it had none */
     int said;                          /* answers on the connection at hand */
     bool to_head[PF_WIRE_ANSWERS_MAX]; /* the n-th of them is to a HEAD: it has no body */
 };
