@@ -7,18 +7,20 @@
  *     /sleep/{ms}     answers later, by a timer: nobody else waits
  *     /stream/{n}     so many lines, chunked, as fast as the client takes them
  *     /big/{bytes}    the same with a length
- *     /static/{path}  a file of examples/www, or of the directory PREFORK_DEMO_WWW
+ *     /static/{path}  a file of examples/www, or of --www DIR
  *     /whoami         who answers: worker, thread, pid, CPU; and whom: the connection
  *     /block/{ms}     blocks its loop, for whoever wants to see a hung worker
  *     /crash          kills its worker
  *
- * The last two only if PREFORK_DEMO_UNSAFE=1 stands in the environment; else they are 404.
- * With -DPREFORK_MODULE it is a module, which exports its application and has no main().
+ * The last two only with --unsafe; else they are 404. As a module it takes its options
+ * behind its name: prefork-server ./demo.so --unsafe. With -DPREFORK_MODULE it is a module,
+ * which exports its application and has no main().
  */
 #include <prefork.h>
 
 #include <errno.h>
 #include <sched.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +38,23 @@
 
 /* Each lane is a thread of its own: what is thread-local is the lane's. */
 static _Thread_local const pf_lane *here;
+
+static struct settings {
+    bool unsafe;
+    const char *www;
+} settings;
+
+static const struct pf_option options[] = {
+    {.name = "unsafe",
+     .type = PF_OPTION_FLAG,
+     .at = offsetof(struct settings, unsafe),
+     .help = "/block/{ms} and /crash, too (off)"},
+    {.name = "www",
+     .type = PF_OPTION_STRING,
+     .at = offsetof(struct settings, www),
+     .argument = "DIR",
+     .help = "what is below /static/ (examples/www)"},
+    {0}};
 
 /* A captured number of at most `max`; false: it is none, and 400 is the answer. */
 static bool get_number(pf_http_request *request, const char *name, uint64_t max,
@@ -206,12 +225,6 @@ static int stream(pf_http_request *request, void *arg)
 
 /* ---- on purpose ------------------------------------------------------------------ */
 
-static bool is_unsafe(void)
-{
-    const char *value = getenv("PREFORK_DEMO_UNSAFE");
-    return value && strcmp(value, "1") == 0;
-}
-
 static void block_on_purpose(uint64_t ms)
 {
     struct timespec left = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
@@ -223,7 +236,7 @@ static int block(pf_http_request *request, void *arg)
 {
     (void)arg;
     uint64_t ms;
-    if (!is_unsafe())
+    if (!settings.unsafe)
         return pf_http_respond_error(request, 404);
     if (!get_number(request, "ms", SLEEP_MAX, &ms))
         return pf_http_respond_error(request, 400);
@@ -234,7 +247,7 @@ static int block(pf_http_request *request, void *arg)
 static int crash(pf_http_request *request, void *arg)
 {
     (void)arg;
-    if (!is_unsafe())
+    if (!settings.unsafe)
         return pf_http_respond_error(request, 404);
     abort();
 }
@@ -247,12 +260,12 @@ static pf_http_files *files;
 static int open_files(void *arg)
 {
     (void)arg;
-    const char *root = getenv("PREFORK_DEMO_WWW");
-    const struct pf_http_files_options options = {PF_HTTP_FILES_OPTIONS,
-                                                  .cache_control = "max-age=60"};
-    int err = pf_http_files_new(root ? root : "examples/www", &options, &files);
+    const char *root = settings.www ? settings.www : "examples/www";
+    const struct pf_http_files_options how = {PF_HTTP_FILES_OPTIONS,
+                                              .cache_control = "max-age=60"};
+    int err = pf_http_files_new(root, &how, &files);
     if (err)
-        pf_log(PF_LOG_WARN, "no-files", "error=%s set=PREFORK_DEMO_WWW", strerror(-err));
+        pf_log(PF_LOG_WARN, "no-files", "www=%s error=%s", root, strerror(-err));
     return 0;
 }
 
@@ -304,7 +317,9 @@ const struct pf_app prefork_app = {PF_APP,
                                    .routes = routes,
                                    .worker_init = open_files,
                                    .lane_init = lane_init,
-                                   .worker_exit = close_files};
+                                   .worker_exit = close_files,
+                                   .options = options,
+                                   .config = &settings};
 
 #ifndef PREFORK_MODULE
 int main(int argc, char **argv)

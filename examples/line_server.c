@@ -67,7 +67,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: %s\n", address, why);
         return PF_EXIT_UNAVAILABLE;
     }
-    printf("listening at port %u\n", pf_tcp_server_port(server));
+    printf("listening on port %u\n", pf_tcp_server_port(server));
     fflush(stdout);
     int err = pf_loop_start(loop);
     pf_tcp_server_free(server);

@@ -18,11 +18,17 @@
 static char answer[ANSWER_MAX];
 static char sent[SENT_MAX];
 
-static void start(struct pf_test_server *server)
+/* `option`: of the demo, or NULL. */
+static void start_with(struct pf_test_server *server, const char *option)
 {
-    static const char *const args[] = {"--bind", "127.0.0.1:0", "--workers", "2", NULL};
+    const char *const args[] = {"--bind", "127.0.0.1:0", "--workers", "2", option, NULL};
     pf_test_program_start(server, "examples/demo", args);
     assert_int_equal(server->worker_count, 2);
+}
+
+static void start(struct pf_test_server *server)
+{
+    start_with(server, NULL);
 }
 
 static void stop(struct pf_test_server *server)
@@ -443,9 +449,7 @@ static void a_crash_costs_one_worker_which_is_replaced(void **state)
 {
     (void)state;
     struct pf_test_server server;
-    setenv("PREFORK_DEMO_UNSAFE", "1", 1);
-    start(&server);
-    unsetenv("PREFORK_DEMO_UNSAFE");
+    start_with(&server, "--unsafe");
     assert_status(&server, GET_CLOSE("/block/1"), 200);
     assert_status(&server, GET_CLOSE("/block/x"), 400);
     int fd = pf_test_connect(server.port);

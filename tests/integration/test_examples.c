@@ -1,4 +1,5 @@
-/* test_examples.c - the programs in examples/seeds and examples/chat, run and talked to.
+/* test_examples.c - the programs in examples/seeds, line_server and chat, run and talked
+ * to.
  */
 #include "tests/lib/server.h"
 
@@ -53,9 +54,10 @@ static void seed_000_answers_hello(void **state)
     assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
 }
 
-static void start_listening(struct pf_test_server *server, const char *program)
+static void start_listening(struct pf_test_server *server, const char *program,
+                            const char *where)
 {
-    pf_test_program_spawn(server, NULL, program, ARGS("0"));
+    pf_test_program_spawn(server, NULL, program, ARGS(where));
     pf_test_server_expect(server, 0, "\n");
     assert_int_equal(sscanf(server->text, "listening on port %d", &server->port), 1);
 }
@@ -64,7 +66,7 @@ static void seed_003_greets_whoever_connects(void **state)
 {
     (void)state;
     struct pf_test_server server;
-    start_listening(&server, "examples/seeds/003_tcp_server");
+    start_listening(&server, "examples/seeds/003_tcp_server", "0");
     for (int i = 0; i < 20; i++)
         assert_string_equal(ask(server.port, ""), "hello\n");
     assert_int_equal(pf_test_server_stop(&server, SIGTERM), 128 + SIGTERM);
@@ -74,7 +76,7 @@ static void seed_004_sends_back_what_it_gets(void **state)
 {
     (void)state;
     struct pf_test_server server;
-    start_listening(&server, "examples/seeds/004_tcp_server");
+    start_listening(&server, "examples/seeds/004_tcp_server", "0");
     int fds[8];
     for (int i = 0; i < 8; i++)
         fds[i] = pf_test_connect(server.port);
@@ -128,6 +130,18 @@ static void seed_003_signals_are_told_in_the_loop(void **state)
     }
     assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
     assert_non_null(strstr(server.text, "stopping\n"));
+}
+
+/* ---- streams --------------------------------------------------------------------- */
+
+static void the_line_server_answers_in_capitals(void **state)
+{
+    (void)state;
+    struct pf_test_server server;
+    start_listening(&server, "examples/line_server", "127.0.0.1:0");
+    assert_string_equal(ask(server.port, "one\ntwo\nquit\nnot this\n"), "ONE\nTWO\nbye\n");
+    assert_string_equal(ask(server.port, "quit\r\n"), "bye\n");
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
 }
 
 /* ---- the chat -------------------------------------------------------------------- */
@@ -244,6 +258,7 @@ int main(void)
         pf_test(seed_003_timers_come_in_their_order),
         pf_test(seed_003_a_thread_hands_over_to_the_loop),
         pf_test(seed_003_signals_are_told_in_the_loop),
+        pf_test(the_line_server_answers_in_capitals),
         pf_test(a_line_of_the_chat_reaches_all_who_wait_for_it),
         pf_test(the_chat_keeps_the_newest_lines_and_refuses_what_is_none),
         pf_test(who_leaves_the_chat_is_forgotten_and_who_waits_is_let_go),
