@@ -240,7 +240,9 @@ static void signals_are_reset_and_descriptors_closed(void **unused)
     int fds;
     assert_int_equal(
         sscanf(seen.data, "SigBlk: %llx SigIgn: %llx %d", &blocks, &ignores, &fds), 3);
-    assert_true(blocks == 0 && ignores == 0);
+    /* 32 and 33 are the C library's own: its posix_spawn(), and so make, ignores them. */
+    assert_int_equal(ignores & ~(3ULL << 31), 0);
+    assert_int_equal(blocks, 0);
     int expected = 4; /* 0 to 2, and ls has one for the folder */
     for (int fd = 3; fd < 1024; fd++) {
         int flags = fcntl(fd, F_GETFD);
