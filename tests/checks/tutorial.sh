@@ -25,6 +25,7 @@ awk -v dir="$tmp" '
 
 # start PROGRAM: its url in $url, when it serves.
 start() {
+    rm -f "$tmp/out" # of the one before: the shell may be faster than the process that truncates it
     XDG_RUNTIME_DIR=$tmp "$1" --workers 1 --bind 127.0.0.1:0 >"$tmp/out" 2>&1 &
     server=$!
     tries=0
