@@ -219,6 +219,9 @@ int pf__http_answer_status(pf_http_request *request, int status, const char *fie
  * until it is out: see pf_http_blocked(). */
 int pf__http_write_file(pf_http_request *request, int fd, uint64_t offset, uint64_t len);
 
+/* Is its connection's end that of its body? */
+bool pf__http_ends_by_closing(const pf_http_request *request);
+
 /* The guards, and whether it may be answered still: 0, -EALREADY, -EINVAL, ... */
 int pf__http_check(const pf_http_request *request);
 

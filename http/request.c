@@ -193,7 +193,9 @@ void pf__http_note_remote(pf_http_request *request)
     char text[PF_ADDRESS_TEXT_MAX] = "unix";
     if (!pf_address_is_unix(&client.address))
         pf__client_format(&client.address, text);
-    memcpy(request->remote, text, strnlen(text, sizeof request->remote - 1)); /* zeroed */
+    size_t len = strnlen(text, sizeof request->remote - 1);
+    memcpy(request->remote, text, len);
+    request->remote[len] = '\0';
     request->remote_port = (uint16_t)pf_address_port(&client.address);
     request->scheme = client.https ? "https" : "http";
 }

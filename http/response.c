@@ -163,7 +163,8 @@ static void decide_closing(pf_http_request *request)
     const struct pf__http_client *client = pf_conn_state(request->conn);
     size_t behind = request->later ? pf_conn_pending(request->conn) : request->rest;
     bool is_last = request->server->draining || client->half_closed;
-    if (!request->body_ended || (is_last && behind == 0))
+    bool is_unread = !request->body_ended && request->parser.has_body;
+    if (is_unread || (is_last && behind == 0))
         request->closing = true;
 }
 
@@ -591,7 +592,7 @@ static char *put_framing(char *to, pf_http_request *request)
 }
 
 /* Is the end of the body nothing but the connection's? */
-static bool ends_by_closing(const pf_http_request *request)
+bool pf__http_ends_by_closing(const pf_http_request *request)
 {
     return is_http_1_0(request) && request->length == UINT64_MAX &&
            has_body(status_of(request));
@@ -605,7 +606,7 @@ static int send_head(pf_http_request *request, const char *content_type)
     if (!begin)
         return -ENOMEM;
     decide_closing(request);
-    request->closing = request->closing || ends_by_closing(request);
+    request->closing = request->closing || pf__http_ends_by_closing(request);
     struct pf__http_answer answer = {.status = status_of(request),
                                      .content_type = content_type};
     char *end = put_head(begin, request, &answer);

@@ -25,6 +25,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 _Static_assert(sizeof(struct pf__http_client) <= 48,
                "an idle connection is to cost little");
@@ -163,17 +164,34 @@ static bool is_last(const pf_http_request *request)
            pf_conn_pending(request->conn) == 0;
 }
 
+/* In a drain not for long: its next request may be on its way. */
+static void wait_for_next(pf_conn *conn)
+{
+    const pf_http_server *server = pf_conn_arg(conn);
+    pf_conn_set_deadline(conn, server->draining ? PF__HTTP_LAME : PF__HTTP_IDLE);
+}
+
+/* If the end of the connection is that of the body, only a reset says that this was not
+ * all. */
+static void cut(pf_conn *conn, const pf_http_request *request)
+{
+    const struct linger reset = {.l_onoff = 1};
+    if (pf__http_ends_by_closing(request))
+        (void)setsockopt(pf_conn_fd(conn), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    (void)pf_conn_abort(conn, -EPROTO);
+}
+
 void pf__http_request_end(pf_http_request *request)
 {
     pf_conn *conn = request->conn;
     if (conn) {
         client_of(conn)->request = NULL;
         if (request->must_cut) {
-            (void)pf_conn_abort(conn, -EPROTO);
+            cut(conn, request);
         } else if (request->closing || is_last(request)) {
             (void)pf_conn_close(conn, must_linger(request));
         } else if (request->later) {
-            pf_conn_set_deadline(conn, PF__HTTP_IDLE);
+            wait_for_next(conn);
             pf_conn_go_on(conn, false);
         }
     }
@@ -470,7 +488,7 @@ static size_t on_data(pf_conn *conn, const char *data, size_t len)
     }
     const pf_http_request *request = client_of(conn)->request;
     if (!request)
-        pf_conn_set_deadline(conn, PF__HTTP_IDLE);
+        wait_for_next(conn);
     else if (request->stage != PF__HTTP_READING && request->body_ended)
         pf_conn_clear_deadline(conn);
     if (client_of(conn)->half_closed)

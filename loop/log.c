@@ -11,6 +11,7 @@
 #include "loop/calendar.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <prefork/log.h>
 #include <stdarg.h>
@@ -215,11 +216,25 @@ static bool has_room(void)
     return poll(&out, 1, 0) != 0;
 }
 
-/* A log that cannot be written has nowhere to say so: all errors but EINTR are ignored. */
-static void write_all(const char *text, size_t len)
+/* A terminal promises room for a byte only. It is written through a description that does
+ * not wait, and is nobody else's. Returns STDERR_FILENO if there is none to be had. */
+static int open_out(void)
 {
-    while (write(STDERR_FILENO, text, len) < 0 && errno == EINTR)
-        ;
+    int fd = -1;
+    if (isatty(STDERR_FILENO))
+        fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return fd == -1 ? STDERR_FILENO : fd;
+}
+
+/* A log that cannot be written has nowhere to say so: all other errors are ignored. Returns
+ * false if nobody took it. */
+static bool write_all(int fd, const char *text, size_t len)
+{
+    ssize_t n;
+    do
+        n = write(fd, text, len);
+    while (n == -1 && errno == EINTR);
+    return n != -1 || errno != EAGAIN;
 }
 
 static void write_line(struct line *line)
@@ -228,6 +243,7 @@ static void write_line(struct line *line)
         atomic_fetch_add(&lost, 1);
         return;
     }
+    int fd = open_out();
     unsigned before = atomic_exchange(&lost, 0);
     if (before) {
         struct line note;
@@ -235,10 +251,14 @@ static void write_line(struct line *line)
         (void)snprintf(count, sizeof count, "count=%u", before); /* always fits */
         compose(&note, PF_LOG_WARN, "log-lines-lost", count);
         note.text[note.len] = '\n';
-        write_all(note.text, note.len + 1);
+        if (!write_all(fd, note.text, note.len + 1))
+            atomic_fetch_add(&lost, before);
     }
     line->text[line->len] = '\n';
-    write_all(line->text, line->len + 1);
+    if (!write_all(fd, line->text, line->len + 1))
+        atomic_fetch_add(&lost, 1);
+    if (fd != STDERR_FILENO)
+        close(fd);
 }
 
 void pf_log(enum pf_log_level level, const char *event, const char *values, ...)

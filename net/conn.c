@@ -878,6 +878,8 @@ int pf_conn_abort(pf_conn *conn, int reason)
     int err = pf_loop_check(conn->conns->loop);
     if (err)
         return err;
+    if (conn->conns->owner == conn)
+        flush_batch(conn, 0);
     if (conn->state != PF_CONN_CLOSED)
         end(conn, reason);
     return 0;

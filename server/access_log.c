@@ -36,10 +36,22 @@ static int open_path(const char *path)
     return fd == -1 ? -errno : fd;
 }
 
-/* With a description of its own; but O_NONBLOCK would be everybody's who has it. */
-static int open_standard(int fd)
+/* O_NONBLOCK would be everybody's who has the description; of a pipe or terminal another is
+ * to be had. Of a file it would not be wanted, for the others' place in it, and of a socket
+ * there is none. *waits: what comes of it may block. */
+static int open_standard(int fd, bool *waits)
 {
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    char self[sizeof "/proc/self/fd/" + 11];
+    struct stat st;
+    int copy = -1;
+    *waits = fstat(fd, &st) == 0 && !S_ISREG(st.st_mode);
+    (void)snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    if (*waits)
+        copy = open_path(self);
+    if (copy >= 0)
+        *waits = false;
+    else
+        copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     return copy == -1 ? -errno : copy;
 }
 
@@ -48,15 +60,15 @@ int pf__access_log_open(struct pf__access_log *log, const char *path,
 {
     bool is_output = strcmp(path, "-") == 0, is_error = strcmp(path, "stderr") == 0;
     bool is_standard = is_output || is_error;
-    int fd = is_standard ? open_standard(is_output ? STDOUT_FILENO : STDERR_FILENO)
+    bool waits = false;
+    int fd = is_standard ? open_standard(is_output ? STDOUT_FILENO : STDERR_FILENO, &waits)
                          : open_path(path);
     if (fd < 0)
         return fd;
-    struct stat st;
     log->fd = fd;
     log->path = is_standard ? NULL : path;
     log->format = format;
-    log->waits = is_standard && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode);
+    log->waits = waits;
     return 0;
 }
 
@@ -251,8 +263,7 @@ size_t pf__access_log_format(enum pf__access_format format, pf_http_request *req
 
 /* ---- writing --------------------------------------------------------------------- */
 
-/* Standard output may be shared with those who want to wait: no O_NONBLOCK there. poll(2)
- * promises room for PIPE_BUF bytes. */
+/* poll(2) promises room for PIPE_BUF bytes in a pipe. */
 static bool has_room(const struct pf__access_log *log)
 {
     struct pollfd out = {.fd = log->fd, .events = POLLOUT};

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
@@ -79,6 +80,19 @@ void pf_test_skip_under_valgrind(void)
     const char *preload = getenv("LD_PRELOAD");
     if (preload && strstr(preload, "vgpreload"))
         skip();
+}
+
+void pf_test_skip_without(const char *program)
+{
+    char path[PATH_MAX];
+    for (const char *at = getenv("PATH"); at && *at; at += *at == ':') {
+        size_t len = strcspn(at, ":");
+        snprintf(path, sizeof path, "%.*s/%s", (int)len, at, program);
+        if (access(path, X_OK) == 0)
+            return;
+        at += len;
+    }
+    skip();
 }
 
 struct body {

@@ -30,6 +30,9 @@ void pf_test_skip_without_localhost(void);
 /* Skip the test if it runs under valgrind, which has limits and filters of its own. */
 void pf_test_skip_under_valgrind(void);
 
+/* Skip the test if there is no such program in PATH; before it starts anything. */
+void pf_test_skip_without(const char *program);
+
 /* Seconds that any wait in a test may take before the test fails: generous, since it is
  * only ever reached by a test that fails. */
 #define PF_TEST_DEADLINE_S 30

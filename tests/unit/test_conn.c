@@ -1064,7 +1064,7 @@ static void protocol_deadline_starts_anew_when_output_is_out(void **unused)
 
 static size_t abort_self(pf_conn *conn, const char *data, size_t len)
 {
-    assert_int_equal(pf_conn_write(conn, "lost", 4), 0);
+    assert_int_equal(pf_conn_write(conn, "sent", 4), 0);
     assert_int_equal(pf_conn_abort(conn, -ECANCELED), 0);
     assert_int_equal(pf_conn_get_state(conn), PF_CONN_CLOSED);
     assert_int_equal(pf_conn_abort(conn, -EIO), 0);
@@ -1094,6 +1094,9 @@ static void connection_may_abort_itself_in_on_data(void **unused)
         assert_int_equal(seen.closes, 1);
         assert_int_equal(seen.reason, -ECANCELED);
         assert_int_equal(seen.gone, 1);
+        char text[4]; /* the kernel had room for it */
+        assert_int_equal(read(peer, text, sizeof text), 4);
+        assert_memory_equal(text, "sent", 4);
         assert_hears_the_end(peer);
         close(peer);
         close_stage();

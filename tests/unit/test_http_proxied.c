@@ -169,6 +169,20 @@ static void fields_of_trusted_peers_alone_are_believed(void **state)
     }
 }
 
+static void a_short_address_behind_a_long_one_is_not_mixed_with_it(void **state)
+{
+    (void)state;
+    start(0, "", "192.168.100.200");
+    say(GET(""), sizeof GET("") - 1);
+    assert_client("192.168.100.200 1234 http");
+    close(client);
+    turn();
+    connect_from("10.1.1.1"); /* a request that was used before */
+    say(GET(""), sizeof GET("") - 1);
+    assert_client("10.1.1.1 1234 http");
+    stop();
+}
+
 static void who_asks_is_known_when_the_client_has_gone(void **state)
 {
     (void)state;
@@ -292,6 +306,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         pf_test(fields_of_trusted_peers_alone_are_believed),
+        pf_test(a_short_address_behind_a_long_one_is_not_mixed_with_it),
         pf_test(who_asks_is_known_when_the_client_has_gone),
         pf_test(a_header_says_who_the_client_is_however_it_is_split),
         pf_test(what_is_no_header_closes_without_a_word),

@@ -287,6 +287,88 @@ static void an_abort_cuts(void **state)
     }
 }
 
+static int abort_the_second(pf_http_request *request)
+{
+    if (app.result++ == 0)
+        return pf_http_respond(request, 200, "text/plain", "first", 5);
+    assert_int_equal(pf_http_write(request, "x", 1), 0);
+    return pf_http_abort(request);
+}
+
+static void an_abort_leaves_the_answers_before_it(void **state)
+{
+    (void)state;
+    open_script(abort_the_second);
+    ask(GET("/") GET("/"));
+    assert_answer(200, "first");
+    assert_cut();
+    stage_close();
+}
+
+/* Nothing else tells this body's end from its being cut off. */
+static void an_abort_resets_where_the_end_of_the_connection_is_that_of_the_body(
+    void **state)
+{
+    (void)state;
+    open_script(NULL);
+    stage_reconnect_tcp();
+    ask("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+    assert_int_equal(pf_http_write(app.request, "x", 1), 0);
+    stage_turn();
+    hear();
+    assert_int_equal(pf_http_abort(app.request), 0);
+    stage_turn();
+    hear();
+    assert_int_equal(stage.heard.error, ECONNRESET);
+    assert_cut();
+    stage_close();
+}
+
+static int answer_at_once(pf_http_request *request)
+{
+    return pf_http_respond(request, 200, "text/plain", "ok", 2);
+}
+
+static void a_route_that_streams_what_has_no_body_keeps_the_connection(void **state)
+{
+    (void)state;
+    memset(&app, 0, sizeof app);
+    app.script = answer_at_once;
+    stage_serve(handle, PF_HTTP_STREAM);
+    for (int i = 0; i < 2; i++) {
+        ask(GET("/") GET("/"));
+        assert_answer(200, "ok");
+        assert_answer(200, "ok");
+        assert_open();
+    }
+    ask(POST("/", "Content-Length: 0", ""));
+    assert_answer(200, "ok");
+    assert_open();
+    ask(POST("/", "Content-Length: 2", "ab"));
+    assert_answer(200, "ok");
+    assert_closed(); /* its body was not wanted */
+    stage_close();
+}
+
+static void a_response_that_a_drain_finds_begun_does_not_hold_it_up(void **state)
+{
+    (void)state;
+    open_script(NULL);
+    ask(GET("/"));
+    assert_int_equal(pf_http_write(app.request, "ab", 2), 0);
+    stage_turn();
+    assert_int_equal(pf_http_server_drain(stage.server), 0);
+    assert_int_equal(pf_http_finish(app.request), 0);
+    stage_turn();
+    hear();
+    assert_answer(200, "ab");
+    assert_open();
+    stage_advance(PF_HTTP_LAME_NS);
+    hear();
+    assert_closed();
+    stage_close();
+}
+
 static void a_client_that_half_closes_gets_the_rest_of_a_stream_and_its_end(void **state)
 {
     (void)state;
@@ -749,6 +831,10 @@ int main(void)
         pf_test(pieces_of_every_size_arrive),
         pf_test(the_largest_piece_arrives),
         pf_test(an_abort_cuts),
+        pf_test(an_abort_leaves_the_answers_before_it),
+        pf_test(an_abort_resets_where_the_end_of_the_connection_is_that_of_the_body),
+        pf_test(a_route_that_streams_what_has_no_body_keeps_the_connection),
+        pf_test(a_response_that_a_drain_finds_begun_does_not_hold_it_up),
         pf_test(a_client_that_half_closes_gets_the_rest_of_a_stream_and_its_end),
         pf_test(a_stream_waits_for_its_reader),
         pf_test(a_full_stream_can_be_finished),

@@ -366,15 +366,47 @@ static void a_log_that_nobody_reads_holds_up_nobody_and_says_what_it_lost(void *
     close(ends[0]);
 }
 
-/* What a line looks like to a terminal that is standard error. */
-static void read_terminal(enum pf_log_format format, char *line, size_t len)
+/* Returns the side of its user; *end is the side of programs. */
+static int open_terminal(int *end)
 {
     int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     assert_true(terminal >= 0);
     assert_int_equal(grantpt(terminal), 0);
     assert_int_equal(unlockpt(terminal), 0);
-    int end = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
-    assert_true(end >= 0);
+    *end = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(*end >= 0);
+    return terminal;
+}
+
+/* It says that it has room when it has some, but not for a line. */
+static void a_terminal_that_nobody_reads_holds_up_nobody(void **state)
+{
+    (void)state;
+    static char bytes[65536];
+    int end, terminal = open_terminal(&end);
+    assert_int_equal(fcntl(terminal, F_SETFL, O_NONBLOCK), 0);
+    replace_stderr(end);
+    for (int i = 0; i < 4096; i++)
+        pf_log(PF_LOG_INFO, "a-line-of-some-length", "i=%d", i);
+    while (read(terminal, bytes, sizeof bytes) > 0)
+        ;
+    pf_log(PF_LOG_INFO, "last", "%s", "");
+    restore_stderr();
+    size_t len = 0;
+    ssize_t n;
+    while ((n = read(terminal, bytes + len, sizeof bytes - 1 - len)) > 0)
+        len += (size_t)n;
+    bytes[len] = '\0';
+    assert_non_null(strstr(bytes, "log-lines-lost count="));
+    assert_non_null(strstr(bytes, "last\r\n"));
+    close(end);
+    close(terminal);
+}
+
+/* What a line looks like to a terminal that is standard error. */
+static void read_terminal(enum pf_log_format format, char *line, size_t len)
+{
+    int end, terminal = open_terminal(&end);
     replace_stderr(end);
     pf_log_set_format(format);
     pf_log(PF_LOG_WARN, "e", "x=%d", 1);
@@ -501,6 +533,7 @@ int main(void)
         log_test(a_line_is_one_write_to_standard_error),
         log_test(a_log_that_cannot_be_written_harms_nobody),
         log_test(a_log_that_nobody_reads_holds_up_nobody_and_says_what_it_lost),
+        log_test(a_terminal_that_nobody_reads_holds_up_nobody),
         log_test(a_pretty_line_begins_with_level_time_and_who),
         log_test(a_line_of_json_has_its_parts),
         log_test(a_line_of_json_that_is_cut_is_whole),
