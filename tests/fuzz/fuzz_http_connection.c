@@ -1,10 +1,7 @@
 /*
  * fuzz_http_connection.c - any bytes, in any pieces, said to a whole server over a socket.
  *
- * A libFuzzer target; test_http_attacks.c includes it and replays the corpus:
- *
- *     clang -fsanitize=fuzzer,address,undefined ... fuzz_http_connection.c wire.o
- * libprefork.a
+ * A libFuzzer target (make fuzz); test_http_attacks.c includes it and replays the corpus.
  *
  * Of an input the first byte says how the client behaves and the second how it cuts what it
  * says, which is the rest. Whatever that is: nothing crashes or leaks, each answer is

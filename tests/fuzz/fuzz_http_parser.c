@@ -1,10 +1,7 @@
 /*
  * fuzz_http_parser.c - any bytes, cut anywhere, give the same messages.
  *
- * A libFuzzer target; test_http_parser.c includes it for describe() and replays the corpus:
- *
- *     clang -fsanitize=fuzzer,address,undefined ... fuzz_http_parser.c parser-llhttp.o
- *
+ * A libFuzzer target; test_http_parser.c includes it for describe() and replays the corpus.
  * Of an input the first byte says which side and where to cut, the rest is what the peer
  * sends.
  */

@@ -1,10 +1,7 @@
 /*
  * fuzz_ipc.c - a channel believes records that are right, and lets go of all the others.
  *
- * A libFuzzer target; test_channel_fuzz.c includes it and replays the corpus:
- *
- *     clang -fsanitize=fuzzer,address,undefined ... fuzz_ipc.c ipc/channel.c loop/?*.c
- *
+ * A libFuzzer target; test_channel_fuzz.c includes it and replays the corpus.
  * An input is a list of steps, each one record that a peer sends to a channel by hand:
  *
  *     how | descriptors | flip | length | length bytes

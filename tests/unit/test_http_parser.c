@@ -724,7 +724,7 @@ static void malformed_responses_are_refused(void **state)
 
 /* ---- what fuzzing found stays fixed ---------------------------------------------- */
 
-#define CORPUS "tests/fuzz/corpus/http"
+#define CORPUS "tests/fuzz/corpus/parser"
 
 static void the_corpus_gives_the_same_messages_however_it_is_cut(void **state)
 {
