@@ -319,6 +319,14 @@ install: all ## headers, libraries, pkg-config file, programs, manuals under DES
 	for s in 1 3 7; do for m in docs/man/*.$$s; do [ ! -e $$m ] || \
 	    install -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$$s; done; done
 
+uninstall: ## take away what install has put there
+	rm -f $(DESTDIR)$(PREFIX)/include/prefork.h $(DESTDIR)$(PREFIX)/lib/libprefork.* \
+	    $(DESTDIR)$(PREFIX)/lib/pkgconfig/prefork.pc \
+	    $(PROGRAMS:$(B)/bin/%=$(DESTDIR)$(PREFIX)/bin/%)
+	rm -rf $(DESTDIR)$(PREFIX)/include/prefork
+	for m in docs/man/*.[137]; do \
+	    rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
+
 # ---- keeping it good --------------------------------------------------------------------
 CODE := $(wildcard include/*.h include/prefork/*.h $(FOLDERS:%=%/*.[ch]) \
           server/ctl/*.[ch] bench/*.[ch] \
@@ -344,6 +352,6 @@ help: ## this list
 	    while IFS='|' read -r t d; do printf '  %-24s %s\n' "$$t" "$$d"; done
 
 .PHONY: all run test asan tsan valgrind fuzz run-fuzz macos bench bench-loop bench-http bench-process bench-deps deps \
-        install format format-check lint tags clean help
+        install uninstall format format-check lint tags clean help
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -196,7 +196,8 @@ static void log_failure(pf_http_request *request, int err)
     const char *path = pf_http_get_path(request, &len);
     pf_log(PF_LOG_ERROR, "http-handler-failed",
            "method=%.*s path=%.*s error=%s answered=%d", (int)method_len, method, (int)len,
-           path, strerror(-err), request->stage == PF__HTTP_FINISHED || request->head_sent);
+           path, err == -ENODATA ? "returned 0 without an answer" : strerror(-err),
+           request->stage == PF__HTTP_FINISHED || request->head_sent);
 }
 
 /* The handler has failed: 500, or, behind a beginning, an end that shows. */

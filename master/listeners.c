@@ -96,6 +96,10 @@ static int explain(const struct pf__listeners *listeners, size_t at, const char 
             "--bind %s: not an address of this machine; use one of its own, or "
             ":PORT for all",
             text);
+    if (err == -ENAMETOOLONG)
+        return pf__complain(options, PF_EXIT_USAGE,
+                            "--bind %s: too long; use a path of at most %d bytes", text,
+                            PF_LISTENER_PATH_MAX - 1);
     return pf__complain(options, is_scarcity(err) ? PF_EXIT_SOFTWARE : PF_EXIT_UNAVAILABLE,
                         "--bind %s: %s%s", text, strerror(-err),
                         file ? "; name a path in a directory of yours" : "");

@@ -179,6 +179,10 @@ static int open_control(struct pf__master *master)
         return pf__complain(master->options, PF_EXIT_UNAVAILABLE,
                             "--ctl %s: in use by another server (pid %d); stop it", wanted,
                             holder);
+    if (err == -ENAMETOOLONG && master->options->control)
+        return pf__complain(master->options, PF_EXIT_USAGE,
+                            "--ctl %s: too long; use a path of at most %d bytes", wanted,
+                            PF_LISTENER_PATH_MAX - 1);
     if (err && master->options->control)
         return pf__complain(master->options, PF_EXIT_UNAVAILABLE,
                             "--ctl %s: %s; name a path in a directory of yours", wanted,

@@ -254,10 +254,6 @@ static const struct pf_option options[] = {
     CHOICE("no-new-privileges", no_new_privileges, no_new, "HOW",
            "no program that a worker starts has more privileges than it: yes; no; auto, "
            "yes with --user (auto)"),
-    {.name = "preload",
-     .type = PF_OPTION_FLAG,
-     AT(preload),
-     .help = "load ./APP.so once, before the fork, and not in each worker"},
     {.name = "daemon",
      .letter = 'd',
      .type = PF_OPTION_FLAG,
@@ -273,14 +269,6 @@ static const struct pf_option options[] = {
          "how long the head of an HTTP request may take to arrive (10s)"),
     TIME("idle-timeout", http.idle_timeout_ns,
          "how long an HTTP connection may stay open between requests (75s)"),
-    {.name = "listing",
-     .type = PF_OPTION_FLAG,
-     AT(files.listing),
-     .help = "static:DIR answers a directory without an index with the names in it"},
-    NAMED("index", files.index, "NAME",
-          "the file that static:DIR sends for its directory; \"\": none (index.html)"),
-    NAMED("cache-control", files.cache_control, "TEXT",
-          "Cache-Control of files of static:DIR, such as max-age=3600 (not sent)"),
     TIME("body-timeout", http.body_timeout_ns,
          "how long the body of an HTTP request may pause (30s)"),
     {.name = "body-max",
@@ -340,6 +328,22 @@ static const struct pf_option options[] = {
      .help = "the version"},
     {0}};
 
+/* Those of a program that lets one choose what it serves. */
+static const struct pf_option choice_options[] = {
+    {.name = "preload",
+     .type = PF_OPTION_FLAG,
+     AT(preload),
+     .help = "load ./APP.so once, before the fork, and not in each worker"},
+    {.name = "listing",
+     .type = PF_OPTION_FLAG,
+     AT(files.listing),
+     .help = "static:DIR answers a directory without an index with the names in it"},
+    NAMED("index", files.index, "NAME",
+          "the file that static:DIR sends for its directory; \"\": none (index.html)"),
+    NAMED("cache-control", files.cache_control, "TEXT",
+          "Cache-Control of files of static:DIR, such as max-age=3600 (not sent)"),
+    {0}};
+
 static const char *program_name(const char *argv0)
 {
     if (!argv0)
@@ -374,14 +378,20 @@ static void help_apps(const struct pf_app *const *apps)
            "called " PF__MODULE_SYMBOL);
 }
 
+/* Beside the server's; NULL: none. */
+static const struct pf_option *own_options(const struct pf_app *const *apps)
+{
+    return apps[1] ? choice_options : apps[0]->options;
+}
+
 static void help(const char *program, const struct pf_app *const *apps)
 {
     bool choice = apps[1] != NULL;
     printf("usage: %s [options]%s\n\n", program, choice ? " [APP [options of APP]]" : "");
     if (choice)
         help_apps(apps);
-    if (!choice && apps[0]->options) {
-        pf_options_help(apps[0]->options, stdout);
+    if (own_options(apps)) {
+        pf_options_help(own_options(apps), stdout);
         printf("\nOptions of the server:\n");
     }
     pf_options_help(options, stdout);
@@ -431,8 +441,9 @@ static int choose_module(const struct settings *settings, int argc, char **argv,
     int status = pf__module_open(&choice->module, argc, argv, error, error_len);
     choice->is_module = true;
     if (status == PF_EXIT_OK)
-        status = pf__module_probe(&choice->module, settings->help, &choice->facts, error,
-                                  error_len);
+        status = pf__module_probe(&choice->module, settings->help,
+                                  settings->boot_ns ? settings->boot_ns : PF_MASTER_BOOT_NS,
+                                  &choice->facts, error, error_len);
     return status;
 }
 
@@ -613,16 +624,29 @@ static int host(const struct settings *settings, struct choice *choice,
     return PF_EXIT_OK;
 }
 
+/* Options of HTTP that something else would not heed. */
+static int check_http_options(const struct settings *settings,
+                              const struct pf__hosted *hosted, char *error,
+                              size_t error_len)
+{
+    const struct pf__http_settings *http = &settings->http;
+    const char *name = http->xheaders           ? "xheaders"
+                       : http->proxy_protocol   ? "proxy-protocol"
+                       : http->trusted.is_given ? "trusted"
+                       : settings->access_log   ? "access-log"
+                                                : NULL;
+    if (hosted->facts.http || !name)
+        return PF_EXIT_OK;
+    snprintf(error, error_len, "--%s: %s speaks no HTTP; leave it out", name,
+             hosted->facts.name);
+    return PF_EXIT_USAGE;
+}
+
 static int open_access_log(const struct settings *settings, struct pf__hosted *hosted,
                            char *error, size_t error_len)
 {
     if (!settings->access_log || settings->print_plan)
         return PF_EXIT_OK;
-    if (!hosted->facts.http) {
-        snprintf(error, error_len, "--access-log %s: %s speaks no HTTP; leave it out",
-                 settings->access_log, hosted->facts.name);
-        return PF_EXIT_USAGE;
-    }
     int err = pf__access_log_open(&hosted->access_log, settings->access_log,
                                   (enum pf__access_format)settings->access_log_format);
     if (err)
@@ -654,6 +678,8 @@ static int serve(const char *program, const struct settings *settings,
     char error[1536] = "";
     struct pf__hosted hosted = {.access_log = PF__ACCESS_LOG_NONE};
     int status = host(settings, choice, &hosted, error, sizeof error);
+    if (status == PF_EXIT_OK)
+        status = check_http_options(settings, &hosted, error, sizeof error);
     if (status == PF_EXIT_OK)
         status = open_access_log(settings, &hosted, error, sizeof error);
     if (status == PF_EXIT_OK)
@@ -688,7 +714,9 @@ static int parse(int argc, char **argv, const struct pf_app *const *apps,
                  struct settings *settings, char *error)
 {
     const struct pf_option_set sets[] = {
-        {options, settings}, {apps[1] ? NULL : apps[0]->options, apps[0]->config}, {0}};
+        {options, settings},
+        {own_options(apps), apps[1] ? settings : apps[0]->config},
+        {0}};
     int at = pf_options_parse_sets(sets, argc, argv, error);
     /* Behind a module are options of its own, and this one is everybody's. */
     for (int i = at; at > 0 && i < argc && pf__module_is_meant(argv[at]); i++)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -276,9 +278,25 @@ static void look(const struct pf__module *module, bool help, struct finding *fin
     finding->is_done = true;
 }
 
+/* SIGALRM ends this process then: a module's own code cannot be asked to return. */
+static void limit_time(int64_t ns)
+{
+    struct itimerval limit = {.it_value = {ns / PF_SECOND, ns % PF_SECOND / 1000}};
+    sigset_t alarm_only;
+    sigemptyset(&alarm_only);
+    sigaddset(&alarm_only, SIGALRM);
+    signal(SIGALRM, SIG_DFL);
+    sigprocmask(SIG_UNBLOCK, &alarm_only, NULL);
+    setitimer(ITIMER_REAL, &limit, NULL);
+}
+
 static int conclude(const struct finding *finding, int wait_status, struct pf__facts *facts,
                     const struct complaint *to)
 {
+    if (!finding->is_done && WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGALRM)
+        return complain(to, PF_EXIT_CONFIG,
+                        "was not loaded in time; see what it does before main(), or give "
+                        "it more with --boot-timeout");
     if (!finding->is_done && WIFSIGNALED(wait_status))
         return complain(to, PF_EXIT_CONFIG, "ended by signal %d while it was loaded",
                         WTERMSIG(wait_status));
@@ -291,8 +309,8 @@ static int conclude(const struct finding *finding, int wait_status, struct pf__f
     return finding->status;
 }
 
-int pf__module_probe(const struct pf__module *module, bool help, struct pf__facts *facts,
-                     char *error, size_t error_len)
+int pf__module_probe(const struct pf__module *module, bool help, int64_t limit_ns,
+                     struct pf__facts *facts, char *error, size_t error_len)
 {
     const struct complaint to = {module, error, error_len};
     struct finding *finding = mmap(NULL, sizeof *finding, PROT_READ | PROT_WRITE,
@@ -302,6 +320,7 @@ int pf__module_probe(const struct pf__module *module, bool help, struct pf__fact
     fflush(NULL); /* or both write it */
     pid_t child = fork();
     if (child == 0) {
+        limit_time(limit_ns);
         look(module, help, finding);
         _exit(0);
     }

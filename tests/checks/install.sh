@@ -21,3 +21,6 @@ for program in prefork-server preforkctl prefork-bench; do
     [ -x "$root/usr/bin/$program" ]
     [ -e "$root/usr/share/man/man1/$program.1" ]
 done
+make -s uninstall VARIANT="$variant" DESTDIR="$root" PREFIX=/usr >/dev/null
+left=$(find "$root/usr" ! -type d)
+[ -z "$left" ] || { echo "left behind: $left"; exit 1; }

@@ -330,6 +330,8 @@ static void a_wrong_log_is_refused(void **state)
     assert_says(server.text, "--access-log /nonexistent/log: No such file");
     assert_int_equal(pf_test_server_run(&server, ARGS("--access-log", "-", "echo")), 64);
     assert_says(server.text, "no HTTP");
+    assert_int_equal(pf_test_server_run(&server, ARGS("--proxy-protocol", "echo")), 64);
+    assert_says(server.text, "--proxy-protocol: echo speaks no HTTP");
 }
 
 int main(void)

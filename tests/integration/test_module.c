@@ -297,6 +297,10 @@ static void what_cannot_be_served_gets_one_line_that_says_why(void **state)
     struct pf_test_server server;
     assert_int_equal(pf_test_server_run(&server, ARGS("/tmp")), 64);
     assert_says(server.text, "not a file");
+    assert_int_equal(pf_test_server_run(
+                         &server, ARGS("--boot-timeout", "50ms", module("hanging", NULL))),
+                     78);
+    assert_says(server.text, "not loaded in time");
     assert_int_equal(unlink(text), 0);
 }
 

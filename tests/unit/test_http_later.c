@@ -515,7 +515,7 @@ static void no_answer_and_errors_are_a_500_and_a_line(void **state)
     static const struct {
         int result;
         const char *logged;
-    } rows[] = {{0, "No data available"},
+    } rows[] = {{0, "returned 0 without an answer"},
                 {-EIO, "Input/output error"},
                 {-ENOMEM, "Cannot allocate memory"}};
     stage_serve(returns, 0);

@@ -586,7 +586,7 @@ static void a_handler_that_fails_or_forgets_is_a_500_and_a_line_in_the_log(void 
     ask(GET("/forgets"));
     next(500, true);
     assert_int_equal(logged.lines, 2);
-    assert_non_null(strstr(logged.last, strerror(ENODATA)));
+    assert_non_null(strstr(logged.last, "returned 0 without an answer"));
     ask(GET("/answers-and-fails"));
     assert_answer(200, "");
     assert_int_equal(logged.lines, 3);
