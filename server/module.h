@@ -57,8 +57,8 @@ int pf__module_open(struct pf__module *module, int argc, char **argv, char *erro
  * there. A child that is not done after limit_ns is killed. Call it with one thread.
  *
  * Returns PF_EXIT_OK and *facts; PF_EXIT_CONFIG, it is no shared object or lacks something,
- * has not the symbol, or that is no application, or crashes, or takes too long; PF_EXIT_USAGE, its options are
- * wrong; or PF_EXIT_SOFTWARE: with one line in `error`.
+ * has not the symbol, or that is no application, or crashes, or takes too long;
+ * PF_EXIT_USAGE, its options are wrong; or PF_EXIT_SOFTWARE: with one line in `error`.
  */
 int pf__module_probe(const struct pf__module *module, bool help, int64_t limit_ns,
                      struct pf__facts *facts, char *error, size_t error_len);
