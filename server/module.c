@@ -282,10 +282,11 @@ static void look(const struct pf__module *module, bool help, struct finding *fin
 static void limit_time(int64_t ns)
 {
     struct itimerval limit = {.it_value = {ns / PF_SECOND, ns % PF_SECOND / 1000}};
+    struct sigaction standard = {.sa_handler = SIG_DFL};
     sigset_t alarm_only;
     sigemptyset(&alarm_only);
     sigaddset(&alarm_only, SIGALRM);
-    signal(SIGALRM, SIG_DFL);
+    sigaction(SIGALRM, &standard, NULL);
     sigprocmask(SIG_UNBLOCK, &alarm_only, NULL);
     setitimer(ITIMER_REAL, &limit, NULL);
 }
