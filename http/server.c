@@ -25,7 +25,6 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 _Static_assert(sizeof(struct pf__http_client) <= 48,
                "an idle connection is to cost little");
@@ -175,10 +174,10 @@ static void wait_for_next(pf_conn *conn)
  * all. */
 static void cut(pf_conn *conn, const pf_http_request *request)
 {
-    const struct linger reset = {.l_onoff = 1};
     if (pf__http_ends_by_closing(request))
-        (void)setsockopt(pf_conn_fd(conn), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    (void)pf_conn_abort(conn, -EPROTO);
+        (void)pf_conn_reset(conn, -EPROTO);
+    else
+        (void)pf_conn_abort(conn, -EPROTO);
 }
 
 void pf__http_request_end(pf_http_request *request)

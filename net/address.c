@@ -127,7 +127,9 @@ static int parse_unix(const char *name, struct pf_address *out, char *why, size_
     if (len == 1)
         return wrong(why, why_len, "has no name; use unix:/PATH, or unix:@NAME");
     if (len >= sizeof un.sun_path)
-        return wrong(why, why_len, "has a path that is too long; use at most 103 bytes");
+        return wrong(why, why_len,
+                     *name == '@' ? "has a name that is too long; use at most 106 bytes"
+                                  : "has a path that is too long; use at most 103 bytes");
     memcpy(un.sun_path, name, len + 1);
     if (*name == '@')
         un.sun_path[0] = 0; /* and its end is that of the address: unix(7) */

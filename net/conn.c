@@ -209,15 +209,19 @@ static void release(pf_conn *conn)
         conns->options.on_gone(conns, fd, conns->options.arg);
 }
 
+/* A FIN would say that this was all. */
+static void close_by_reset(const pf_conn *conn)
+{
+    struct linger reset = {.l_onoff = 1};
+    setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+}
+
 static void end(pf_conn *conn, int reason)
 {
     pf_conns *conns = conn->conns;
     set_state(conn, PF_CONN_CLOSED);
-    if (is_blocked(
-            conn)) { /* output is lost: a FIN behind it would say that this was all */
-        struct linger reset = {.l_onoff = 1};
-        setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    }
+    if (is_blocked(conn)) /* output is lost */
+        close_by_reset(conn);
     if (pf_loop_remove_and_close(conns->loop, conn->fd) != 0)
         close(conn->fd);
     conn->fd = ~conn->fd; /* negative: closed, and its number is still to be told */
@@ -883,6 +887,13 @@ int pf_conn_abort(pf_conn *conn, int reason)
     if (conn->state != PF_CONN_CLOSED)
         end(conn, reason);
     return 0;
+}
+
+int pf_conn_reset(pf_conn *conn, int reason)
+{
+    if (pf_loop_check(conn->conns->loop) == 0 && conn->state != PF_CONN_CLOSED)
+        close_by_reset(conn);
+    return pf_conn_abort(conn, reason);
 }
 
 int pf_conn_open(pf_conns *conns, int fd, pf_conn **out)

@@ -181,6 +181,10 @@ int pf_conn_close(pf_conn *conn, bool linger);
  */
 int pf_conn_abort(pf_conn *conn, int reason);
 
+/* The same, and the peer is to notice (TCP): for what ends where the connection ends, and
+ * is not whole. */
+int pf_conn_reset(pf_conn *conn, int reason);
+
 /*
  * Handle input that may have come but was not announced yet: one recv(2) now. For a drain,
  * where an idle connection is closed only if nothing stands in it. Returns 1 if there was
