@@ -294,7 +294,8 @@ PF_API int pf_http_on_writable(pf_http_request *request, pf_http_writable_fn *fn
  */
 PF_API int pf_http_finish(pf_http_request *request);
 
-/* Cut the connection: no more is sent, and the client notices. The request is gone. */
+/* Cut the connection behind what has been written: no more is sent, and the client notices.
+ * The request is gone. */
 PF_API int pf_http_abort(pf_http_request *request);
 
 /*
