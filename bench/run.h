@@ -1,30 +1,53 @@
 /*
- * run.h - one measurement: threads with a client each, steered from the main thread's loop.
+ * run.h - one measurement: units in threads, threads in processes, steered from the
+ * coordinator's loop in the main thread.
  *
- *     1. each thread sets up its connections and says so
- *     2. when the last one has, all are told to go: the clock starts with connections
- * standing
- *     3. each ends by itself, or all are stopped by SIGINT
- *     4. the threads are joined and their tallies added up
+ *     1. processes are forked, threads made; each unit sets up its connections and says so
+ *     2. when the last one has, all are told when to begin: the clock starts with
+ *        connections standing; after the warm-up all counters begin at nought
+ *     3. each second the coordinator reads all tallies and makes a row of the series
+ *     4. each unit ends by itself, or all are stopped: by SIGINT, or by the watcher
+ *     5. threads and processes are joined and their tallies added up
  */
 #ifndef PREFORK_BENCH_RUN_H
 #define PREFORK_BENCH_RUN_H
 
 #include "bench/plan.h"
-#include "bench/tally.h"
+#include "bench/result.h"
+#include <prefork/loop.h>
 
-struct run_result {
-    struct tally tally;
-    bool interrupted; /* by SIGINT */
+/* What a mode does beside the load. Each function may be NULL. On the main thread. */
+struct run_watcher {
+    /* The units exist and no loop does: fork here, if something is to be forked. */
+    int (*before)(void *arg);
+    /* The measurement began, at began_ns on CLOCK_MONOTONIC: `loop` is the coordinator's;
+     * add timers, subprocesses, handlers to it. */
+    int (*begin)(void *arg, pf_loop *loop, int64_t began_ns);
+    /* A row is complete. True: stop early; the run is not failed by it. */
+    bool (*row)(void *arg, const struct result_row *row);
+    /* It is over, the loop still there: remove what begin added. */
+    void (*end)(void *arg, pf_loop *loop);
+    /* Fill in result_row.server_cpu_ns and server_rss. */
+    void (*sample)(void *arg, struct result_row *row);
+    void *arg;
+};
+
+enum run_progress {
+    RUN_SILENT,
+    RUN_LINES,  /* a line each second on standard error */
+    RUN_SCREEN, /* a live screen there: screen.h */
 };
 
 /*
- * Carry out the plan. With standard error on a terminal, a line of progress each second
- * goes there. SIGINT ends the run early; a second one kills the program.
+ * Carry out the plan and fill in the result's plan, totals, latency, status, errors, rows
+ * and validity (busy, backlog, Little's law; the verdict is verdict.h's). SIGINT ends the
+ * run early; a second one kills the program.
  *
- * Returns 0, also if nothing could be reached (then result->tally.connect.count is 0 and
- * the measurement did not begin), or -ENOMEM, -EMFILE, -EAGAIN (threads): no result.
+ * Returns 0, also if nothing could be reached (totals.opened is 0 then), -EINTR after
+ * SIGINT (the result holds what there was), or -ENOMEM, -EMFILE, -EAGAIN (threads,
+ * processes) with no result.
  */
-int run_plan(const struct plan *plan, struct run_result *result);
+int run_plan(const struct plan *plan, const struct run_watcher *watcher,
+             enum run_progress progress, struct result *result);
 
 #endif

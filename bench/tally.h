@@ -1,9 +1,20 @@
 /*
- * tally.h - what came of the requests: counted by one thread, added up when it has ended.
+ * tally.h - what came of the requests: counted by one unit, read by all, added up at the
+ * end.
  *
- * Every request that was sent ends in exactly one place: `status` (a complete response),
- * the error table, or `unfinished` (the run ended first). Nothing is made up: no sample is
- * ever added for a request that was not sent.
+ * A tally lies in memory shared between processes. Its unit is the only writer; the
+ * coordinator reads counters and histograms while it runs. So both are touched with relaxed
+ * atomic loads and stores, which cost a plain move; the rest is read when the unit has
+ * ended.
+ *
+ * Every request that was due ends in exactly one place:
+ *
+ *     planned = sent + dropped + unsent
+ *     sent    = status[...] + failed + censored
+ *
+ * ok are those of status[...] that are below 400 and pass what was expected of them; wrong
+ * are complete answers that do not. Nothing is made up: no sample is ever added for a
+ * request that was not sent.
  */
 #ifndef PREFORK_BENCH_TALLY_H
 #define PREFORK_BENCH_TALLY_H
@@ -17,6 +28,7 @@ enum tally_phase {
     TALLY_WRITE,
     TALLY_READ,
     TALLY_PARSE,
+    TALLY_VALIDATE, /* a complete answer, but not what was expected: see tally_reason */
     TALLY_TIMEOUT,
 };
 
@@ -26,15 +38,43 @@ enum tally_when {
     TALLY_IDLE,    /* nothing was asked: harmless */
     TALLY_SENT,    /* asked, no byte came back: a client may ask again (RFC 9110 9.2.2) */
     TALLY_PARTIAL, /* in mid-response: lost */
+    TALLY_ANSWERED,
 };
+
+/* Reasons that are no errno; beyond the largest of those. 0: the peer closed. */
+enum tally_reason {
+    TALLY_NOT_HTTP = 1000,
+    TALLY_UNASKED, /* bytes nobody asked for */
+    TALLY_STATUS,
+    TALLY_LENGTH,
+    TALLY_BODY,
+    TALLY_HASH,
+    TALLY_ECHO, /* other bytes than were sent */
+};
+
+#define TALLY_SAMPLE_MAX 96
 
 struct tally_error {
     enum tally_phase phase;
     enum tally_when when;
-    int error; /* errno; 0: the peer closed */
+    int reason; /* errno, 0 or a tally_reason */
     uint64_t count;
-    int64_t first_ns; /* on CLOCK_MONOTONIC */
+    int64_t first_ns;              /* on CLOCK_MONOTONIC */
+    char sample[TALLY_SAMPLE_MAX]; /* of the first: what came, printable; or "" */
 };
+
+/* "ECONNRESET", "closed", "not HTTP", "wrong status" ...; the phases as they are. */
+const char *tally_reason_name(int reason);
+const char *tally_phase_name(enum tally_phase phase);
+const char *tally_when_name(enum tally_when when); /* "opening", "idle", "sent" ... */
+
+/* Of a request or connection: none of the three is harm done. */
+enum tally_loss {
+    TALLY_HARMLESS,  /* an idle connection closed */
+    TALLY_RETRYABLE, /* asked, and closed without a byte */
+    TALLY_LOST,      /* refused, reset or closed in mid-response, timed out, garbage */
+};
+enum tally_loss tally_loss_of(const struct tally_error *error);
 
 /* Kinds of errors told apart; further ones are counted in errors_beyond. */
 #define TALLY_ERRORS_MAX 48
@@ -42,34 +82,58 @@ struct tally_error {
 #define TALLY_STATUS_MAX 1000
 
 struct tally {
-    struct hdr service; /* answers below 400, from send; timeouts at their age */
-    struct hdr refused; /* answers of 400 and above: a fast 503 shall not look good */
-    struct hdr connect; /* connections made */
-    uint64_t ok;        /* answers below 400 */
-    uint64_t status[TALLY_STATUS_MAX];
-    uint64_t bytes_in, bytes_out;
+    struct hdr response; /* open only: from when it was due; ok ones, and timeouts at age */
+    struct hdr service;  /* from its first byte sent; ok ones, and timeouts at age */
+    struct hdr ttfb;     /* from its first byte sent to the first that came */
+    struct hdr refused;  /* service of answers of 400 and above, or wrong */
+    struct hdr connect;  /* connections made */
+    struct hdr lag;      /* open only: from when it was due to when this unit saw that */
 
+    /* Counters, live. */
+    uint64_t planned, sent, ok, wrong, failed, dropped;
+    uint64_t bytes_in, bytes_out;
+    uint64_t opened, reused; /* connections made; requests on one that had one before */
+    uint64_t in_flight;      /* now */
+    uint64_t backlog;        /* due and not sent, now */
+    uint64_t backlog_max;
+    uint64_t status[TALLY_STATUS_MAX];
+
+    /* At the end. */
     size_t error_count;
     struct tally_error errors[TALLY_ERRORS_MAX];
     uint64_t errors_beyond;
-
-    uint64_t unfinished; /* requests without an answer when the run ended */
-    int64_t oldest_ns;   /* the age of the oldest of them */
-    uint64_t unsent;     /* of a number asked for: given up, no connection could be made */
+    uint64_t censored;   /* sent, and no answer when the run ended */
+    int64_t censored_ns; /* the age of the youngest of them: INT64_MAX if there is none */
+    uint64_t unsent;     /* planned, or of a number asked for, and never sent */
     int64_t setup_ns;    /* time it took to set up the connections */
-    int64_t began_ns, ended_ns; /* on CLOCK_MONOTONIC; 0: the measurement did not begin */
-    int64_t stall_ns; /* the longest time by which a scan was late: a stall of our own */
-    double busy;      /* CPU time of the (busiest) thread in between, as a share: 0..1 */
+    int64_t began_ns, ended_ns; /* of the measurement, on CLOCK_MONOTONIC; 0: not begun */
+    int64_t stall_ns;           /* the longest time this unit stood still */
+    double busy; /* CPU had and waited for meanwhile, as a share of time: 0..1 */
 };
 
 void tally_init(struct tally *tally);
 
-/* A complete response with that status, so long after its request was sent. */
-void tally_answer(struct tally *tally, unsigned status, int64_t service_ns);
+/* Add to a live counter. */
+static inline void tally_count(uint64_t *counter, uint64_t by)
+{
+    __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + by,
+                     __ATOMIC_RELAXED);
+}
+
+static inline void tally_set(uint64_t *counter, uint64_t value)
+{
+    __atomic_store_n(counter, value, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t tally_read(const uint64_t *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
 
 /* `error->count` requests (connects, idle connections) ended like that. */
 void tally_error(struct tally *tally, const struct tally_error *error);
 
+/* Add all of `from`; busy is the busiest one's. */
 void tally_merge(struct tally *tally, const struct tally *from);
 
 #endif

@@ -1,0 +1,227 @@
+/*
+ * result.h - all that is known of a measurement: what every report is made from, and what
+ * the JSON document holds. A report of a finished run and one that `report X.json` makes of
+ * its document go through the same code, because both begin with one of these.
+ *
+ *     modes (run, search, hold ...) --> struct result --> result_judge()
+ *         --> report_text, report_json, report_html, report_csv, report_events, hlog, hgrm
+ *
+ * A number that is not known is RESULT_UNKNOWN (or NAN): null in JSON, "-" in a table;
+ * never 0. Times are in ns; series and errors count them from the start of the measurement.
+ */
+#ifndef PREFORK_BENCH_RESULT_H
+#define PREFORK_BENCH_RESULT_H
+
+#include "bench/hdr.h"
+#include "bench/tally.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RESULT_SCHEMA  "prefork-bench/1"
+#define RESULT_UNKNOWN INT64_C(-1)
+
+/* Texts are owned by the result, allocated; NULL: unknown. */
+struct result_environment {
+    char *kernel, *cpu, *governor, *clocksource;
+    int64_t cores, nofile, port_low, port_high, somaxconn, tcp_tw_reuse;
+    char *time_utc; /* when it began: 2026-01-31T12:00:00Z */
+    bool offline;   /* in a network namespace without a way out */
+};
+
+struct result_plan {
+    char *mode, *target, *address; /* target: the URL; address: what it was connected to */
+    char *load;                    /* "closed", "open" */
+    char *arrival;                 /* "const", "poisson"; NULL if closed */
+    char *stages;                  /* as given, or NULL */
+    int64_t connections, loops, procs, pipeline, reqs_per_conn, requests;
+    int64_t warmup_ns, duration_ns, timeout_ns, think_ns;
+    double rate_per_s; /* mean of the measurement; NAN if closed */
+    uint64_t seed;
+};
+
+enum result_verdict {
+    RESULT_VALID,
+    RESULT_SUSPECT, /* the generator may have been what was measured */
+    RESULT_INVALID, /* it was, or the numbers contradict one another */
+};
+
+#define RESULT_REASONS_MAX 16
+#define RESULT_REASON_MAX  160
+
+struct result_validity {
+    enum result_verdict verdict;
+    unsigned reason_count;
+    char reasons[RESULT_REASONS_MAX][RESULT_REASON_MAX]; /* each with what to do */
+    double *loop_busy;                                   /* of each unit, 0..1; owned */
+    unsigned loops;
+    uint64_t backlog_max;
+    double littles_law; /* in flight on average / (rate * mean response); NAN: unknown */
+};
+
+struct result_totals {
+    uint64_t planned, sent, ok, wrong, failed, dropped, unsent, censored;
+    uint64_t bytes_in, bytes_out, opened, reused;
+    int64_t elapsed_ns, setup_ns;
+};
+
+struct result_latency {
+    struct hdr *hdr;        /* owned; NULL: not measured in this mode */
+    int64_t censored_at_ns; /* percentiles from here on are lower bounds: ">="; or -1 */
+};
+
+enum result_kind {
+    RESULT_RESPONSE,
+    RESULT_SERVICE,
+    RESULT_TTFB,
+    RESULT_CONNECT,
+    RESULT_REFUSED, /* "error" in JSON */
+    RESULT_LAG,
+    RESULT_PROBE, /* hold, abuse: what the honest ones saw */
+    RESULT_KINDS,
+};
+
+/* The latency heat map: log bins of 5 to a decade, from 1 us (what is below is in the
+ * first) to 100 s (above: in the last). */
+#define RESULT_HEAT_BINS 40
+
+/* One interval of a second, or of several if the run was long: see series.h. */
+struct result_row {
+    int64_t t_ns, span_ns; /* its end, and its length */
+    uint64_t planned, sent, ok, err, in_flight, backlog;
+    int64_t p50_ns, p99_ns, max_ns;    /* of response, or service; unknown: none came */
+    int64_t server_cpu_ns, server_rss; /* in the interval; at its end */
+    uint32_t heat[RESULT_HEAT_BINS];
+};
+
+/* Something that happened at a time: a reload, a worker's end. */
+#define RESULT_MARKS_MAX 256
+struct result_mark {
+    int64_t t_ns;
+    char text[64];
+};
+
+struct result_worker {
+    int64_t pid, requests, connections_min, connections_max, cpu_ns, rss, restarts;
+};
+
+enum result_source {
+    RESULT_SOURCE_NONE,
+    RESULT_SOURCE_PROC,  /* /proc of the process tree */
+    RESULT_SOURCE_STATS, /* that, and the control socket */
+};
+
+struct result_server {
+    enum result_source source;
+    char *name;                                 /* of the program, or NULL */
+    int64_t cpu_ns, cpu_user_ns, cpu_system_ns; /* during the measurement, all processes */
+    int64_t rss_max, context_switches;
+    int64_t requests;                                    /* as it counted them itself */
+    int64_t listen_drops, listen_overflows, syn_retries; /* of this network namespace */
+    double jain; /* over the workers' requests, else their CPU time; NAN: unknown */
+    struct result_worker *workers; /* owned */
+    unsigned worker_count;
+};
+
+#define RESULT_SLOS_MAX 16
+struct result_slo {
+    char expr[64]; /* "p99<5ms" */
+    char actual_text[32];
+    double actual; /* NAN: unknown, which fails */
+    bool pass;
+};
+
+struct result_trial {
+    double rate, achieved; /* per second */
+    int64_t p50_ns, p99_ns;
+    bool pass, confirm;
+    char why[96]; /* it failed */
+};
+
+struct result_search {
+    double pass_max, fail_min;   /* per second; NAN: none */
+    struct result_trial *trials; /* owned */
+    unsigned trial_count;
+};
+
+/* One run of several: the number that statistics across runs are made of. */
+struct result_run {
+    char side; /* 'A', or 'B' with --vs */
+    double rate_ok;
+    int64_t p50_ns, p99_ns, max_ns, mean_ns;
+    double cpu_ns_per_req;
+    enum result_verdict verdict;
+};
+
+struct result_hold {
+    uint64_t asked, held, lost; /* standing at the end; closed meanwhile by the server */
+    double user_bytes, kernel_bytes; /* of this side, per connection; NAN: unknown */
+    double server_user_bytes, server_kernel_bytes;
+    int64_t connect_ns; /* it took to open them */
+};
+
+#define RESULT_ADVERSARIES_MAX 16
+struct result_adversary {
+    char kind[16];
+    uint64_t asked, opened, cut, open; /* cut: ended by the server; open: at the end */
+    int64_t cut_p50_ns, cut_max_ns;    /* from its open to being cut */
+};
+
+struct result_reload {
+    uint64_t commands, commands_failed;
+    uint64_t lost, retryable, harmless;  /* tally_loss_of() */
+    int64_t blackout_ns;                 /* the longest time without an ok answer */
+    int64_t p99_quiet_ns, p99_reload_ns; /* of seconds without, and with, a command */
+    uint64_t generations;                /* of workers met; 0: unknown */
+};
+
+struct result {
+    int argc;    /* the command, as given */
+    char **argv; /* owned */
+    struct result_environment environment;
+    struct result_plan plan;
+    struct result_validity validity;
+    struct result_totals totals;
+    struct result_latency latency[RESULT_KINDS];
+    uint64_t status[TALLY_STATUS_MAX];
+    struct tally_error errors[TALLY_ERRORS_MAX]; /* first_ns from the start; < 0: before */
+    size_t error_count;
+    uint64_t errors_beyond;
+    struct result_row *rows; /* owned */
+    size_t row_count;
+    struct result_mark marks[RESULT_MARKS_MAX];
+    size_t mark_count;
+    struct result_server server;
+    struct result_slo slos[RESULT_SLOS_MAX];
+    size_t slo_count;
+    struct result_search *search; /* owned; these are NULL in other modes */
+    struct result_hold *hold;
+    struct result_reload *reload;
+    struct result_adversary *adversaries;
+    unsigned adversary_count;
+    struct result_run *runs; /* owned; of --repeat */
+    unsigned run_count;
+    int exit_code;
+    char exit_why[128]; /* "" with 0 */
+};
+
+/* All unknown. Heap memory: a result is large. NULL without memory. */
+struct result *result_new(void);
+void result_free(struct result *result);
+
+/* Fill in environment and argv of this machine and program. Returns 0 or -ENOMEM. */
+int result_set_environment(struct result *result, int argc, char *const argv[]);
+
+/* The latency that a mode is judged by: response in an open loop, else service. */
+const struct result_latency *result_main_latency(const struct result *result);
+
+/* Ok answers per second; 0 if nothing was measured. */
+double result_rate(const struct result *result);
+
+/* The server's CPU time per ok answer in ns; NAN if it is not known. */
+double result_cpu_per_request(const struct result *result);
+
+/* Requests lost, as tally_loss_of() says, retryable ones not counted. */
+uint64_t result_lost(const struct result *result);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * series.h - one row for each second, in a memory that does not grow: when all rows are
+ * taken, pairs of them become one and from then on a row spans twice the time.
+ *
+ * The coordinator hands in the sum of all tallies each second; the row is what has come
+ * since the one before. Percentiles of a joined row are those of its heat bins, whose width
+ * is a fifth of a decade: the upper end of the bin, but never above the row's maximum.
+ */
+#ifndef PREFORK_BENCH_SERIES_H
+#define PREFORK_BENCH_SERIES_H
+
+#include "bench/result.h"
+
+#define SERIES_ROWS_MAX 1200 /* even */
+
+struct series {
+    struct result_row *rows;
+    size_t count;
+    unsigned seconds_per_row, seconds_pending; /* of the row in the making */
+    struct hdr *before;                        /* the histogram at the last row's end */
+    uint64_t planned, sent, ok, err;           /* totals then */
+    int64_t last_ns;
+};
+
+/* The sums at one time. */
+struct series_sample {
+    int64_t t_ns; /* from the start of the measurement */
+    uint64_t planned, sent, ok, err, in_flight, backlog;
+    const struct hdr *hdr; /* of response (open) or service, since the start */
+};
+
+int series_init(struct series *series); /* 0 or -ENOMEM */
+void series_fini(struct series *series);
+
+/* Make a row of what came since the last sample. Returns it, the series': its server fields
+ * are unknown and may be filled in; valid until the next call. */
+struct result_row *series_add(struct series *series, const struct series_sample *sample);
+
+/* Join the pairs: called by add when all are taken; public for its test. */
+void series_join(struct series *series);
+
+/* The bin of a latency, and the upper end of a bin. */
+unsigned series_bin(int64_t ns);
+int64_t series_bin_top(unsigned bin);
+
+#endif
