@@ -49,6 +49,8 @@ LIB_OBJ  := $(filter-out $(B)/http/parser.o $(if $(BACKTRACE),$(B)/master/names.
               $(SOURCES:%.c=$(B)/%.o)) $(JOINED)
 CTL      := server/preforkctl.c $(wildcard server/ctl/*.c)
 BENCH    := $(filter-out bench/bare_%.c bench/loop_%.c bench/process_%.c,$(wildcard bench/*.c))
+BENCH_LIB := $(B)/bench/libbench.a
+BENCH_LIBS := -ljansson -lz
 GLIB     := $(shell pkg-config --cflags glib-2.0 2>/dev/null)
 EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(filter-out \
               $(if $(GLIB),,examples/glib_%),$(wildcard examples/*.c examples/seeds/*.c)))
@@ -145,10 +147,15 @@ $(B)/bin/preforkctl: $(CTL:%.c=$(B)/%.o) $(LIBRARY)
 	$(call say,link   $@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS) -ljansson
 
-$(B)/bin/prefork-bench: $(BENCH:%.c=$(B)/%.o) $(LIBRARY)
+# The load tool without its main: its unit tests are linked with it.
+$(BENCH_LIB): $(filter-out $(B)/bench/prefork_bench.o,$(BENCH:%.c=$(B)/%.o))
+	$(call say,ar     $@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/bin/prefork-bench: $(B)/bench/prefork_bench.o $(BENCH_LIB) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,link   $@)
-	$(Q)$(LINK) -o $@ $^ $(LIBS)
+	$(Q)$(LINK) -o $@ $^ $(LIBS) $(BENCH_LIBS)
 
 # The ceiling that the server is measured against: standalone, without the library.
 $(B)/bench/bare_epoll: $(B)/bench/bare_epoll.o
@@ -204,7 +211,7 @@ $(B)/examples/glib_host: LIBS += $(shell pkg-config --libs glib-2.0 2>/dev/null)
 $(B)/tests/%: $(B)/tests/%.o $(TEST_LIB) $(LIBRARY) $(TEST_EXTRA)
 	@mkdir -p $(@D)
 	$(call say,link   $@)
-	$(Q)$(LINK) -o $@ $(filter %.o %.a,$^) $(LIBS) $(TEST_LIBS) -lcmocka
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(TEST_EXTRA) $(LIBRARY) $(LIBS) $(TEST_LIBS) -lcmocka
 
 # What is tested depends on what it was built with.
 $(B)/tests/unit/test_names.o: CPPFLAGS += $(BACKTRACE_FLAGS)
@@ -218,9 +225,10 @@ $(B)/tests/apps/%: $(B)/tests/apps/%.o $(LIBRARY)
 $(filter $(B)/tests/integration/%,$(TESTS)): | $(APPS) $(TEST_MODULES) $(PROGRAMS) \
     $(EXAMPLES) $(MODULES)
 
-# The histogram is bench's own; its unit test links it.
-$(B)/tests/unit/test_hdr: TEST_EXTRA := $(B)/bench/hdr.o
-$(B)/tests/unit/test_hdr: $(B)/bench/hdr.o
+# What is tested of the load tool itself.
+$(filter $(B)/tests/unit/test_bench_%,$(TESTS)): TEST_EXTRA := $(BENCH_LIB)
+$(filter $(B)/tests/unit/test_bench_%,$(TESTS)): TEST_LIBS := $(BENCH_LIBS)
+$(filter $(B)/tests/unit/test_bench_%,$(TESTS)): $(BENCH_LIB)
 
 # Calls of the kernel that a test fails, or speeds up.
 $(B)/tests/conformance/test_process: LIBS += -Wl,--wrap=fork,--wrap=clock_gettime,--wrap=sigtimedwait
