@@ -63,6 +63,7 @@ struct result_totals {
     uint64_t planned, sent, ok, wrong, failed, dropped, unsent, censored;
     uint64_t bytes_in, bytes_out, opened, reused;
     int64_t elapsed_ns, setup_ns;
+    int64_t gap_ns; /* the longest time without an ok answer (gaps.h); 0: not measured */
 };
 
 struct result_latency {

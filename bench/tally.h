@@ -19,6 +19,7 @@
 #ifndef PREFORK_BENCH_TALLY_H
 #define PREFORK_BENCH_TALLY_H
 
+#include "bench/gaps.h"
 #include "bench/hdr.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -108,6 +109,7 @@ struct tally {
     int64_t setup_ns;    /* time it took to set up the connections */
     int64_t began_ns, ended_ns; /* of the measurement, on CLOCK_MONOTONIC; 0: not begun */
     int64_t stall_ns;           /* the longest time this unit stood still */
+    struct gaps gaps;           /* times without an ok answer; merged: without any */
     double busy; /* CPU had and waited for meanwhile, as a share of time: 0..1 */
 };
 

@@ -1,0 +1,79 @@
+#include "bench/spread.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* 127.64.0.0: far from the addresses that people use by hand. */
+#define SOURCES_BASE 0x7f400000u
+
+/* The numbers in a file's first line; how many were there, of `max`. */
+static unsigned read_numbers(const char *path, long *out, unsigned max)
+{
+    char line[64];
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return 0;
+    char *at = fgets(line, sizeof line, file);
+    (void)fclose(file); /* only read from */
+    unsigned count = 0;
+    for (char *end; at && count < max; at = end, count++) {
+        out[count] = strtol(at, &end, 10);
+        if (end == at)
+            break;
+    }
+    return count;
+}
+
+void spread_read(struct spread_ports *out)
+{
+    *out = (struct spread_ports){.low = 32768, .high = 60999, .reuse = -1};
+    long numbers[2];
+    if (read_numbers("/proc/sys/net/ipv4/ip_local_port_range", numbers, 2) == 2 &&
+        numbers[0] > 0 && numbers[0] <= numbers[1] && numbers[1] <= 65535) {
+        out->low = (unsigned)numbers[0];
+        out->high = (unsigned)numbers[1];
+    }
+    if (read_numbers("/proc/sys/net/ipv4/tcp_tw_reuse", numbers, 1) == 1)
+        out->reuse = (int)numbers[0];
+}
+
+unsigned spread_ports_each(const struct spread_ports *ports)
+{
+    return ports->high - ports->low + 1;
+}
+
+bool spread_is_loopback(const struct pf_address *target)
+{
+    if (target->storage.ss_family != AF_INET)
+        return false;
+    struct sockaddr_in in;
+    memcpy(&in, &target->storage, sizeof in);
+    return ntohl(in.sin_addr.s_addr) >> 24 == 127;
+}
+
+unsigned spread_sources_for(const struct spread_ports *ports, uint64_t connections)
+{
+    uint64_t each = spread_ports_each(ports);
+    uint64_t sources = (connections + each - 1) / each;
+    return sources ? (unsigned)sources : 1;
+}
+
+void spread_source(unsigned n, struct pf_address *out)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    /* No last byte is 0 or 255. */
+    in.sin_addr.s_addr = htonl(SOURCES_BASE + n / 254 * 256 + n % 254 + 1);
+    memset(out, 0, sizeof *out);
+    memcpy(&out->storage, &in, sizeof in);
+    out->len = sizeof in;
+}
+
+double spread_rate_most(const struct spread_ports *ports, unsigned sources, bool loopback)
+{
+    bool reuse = ports->reuse == 1 || (ports->reuse == 2 && loopback);
+    return (double)spread_ports_each(ports) * sources /
+           (reuse ? SPREAD_REUSE_S : SPREAD_TIME_WAIT_S);
+}
