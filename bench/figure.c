@@ -22,6 +22,12 @@ static char *unknown(char *text)
     return text;
 }
 
+/* So many that there are three digits in all. */
+static int decimals_of(double value)
+{
+    return value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+}
+
 /* Three digits, in the first unit that the value reaches 1 of. */
 static char *in_units(double value, const struct unit *units, char *text)
 {
@@ -29,7 +35,7 @@ static char *in_units(double value, const struct unit *units, char *text)
     while (units->size > 1 && value < units->size * 0.9995)
         units++;
     double scaled = value / units->size;
-    int decimals = units->size <= 1 ? 0 : scaled < 9.995 ? 2 : scaled < 99.95 ? 1 : 0;
+    int decimals = units->size <= 1 ? 0 : decimals_of(scaled);
     snprintf(text, FIGURE_MAX, "%.*f%s", decimals, scaled, units->name);
     return text;
 }
@@ -86,7 +92,16 @@ char *figure_rate(double per_second, char *text)
         return figure_count(per_second, text);
     if (per_second >= 99.95 || per_second == floor(per_second))
         return figure_groups((uint64_t)(per_second + 0.5), text);
-    snprintf(text, FIGURE_MAX, "%.*f", per_second < 9.995 ? 2 : 1, per_second);
+    return figure_decimal(per_second, text);
+}
+
+char *figure_decimal(double number, char *text)
+{
+    if (!(number >= 0))
+        return unknown(text);
+    if (number >= 1e18)
+        return figure_count(number, text);
+    snprintf(text, FIGURE_MAX, "%.*f", decimals_of(number), number);
     return text;
 }
 

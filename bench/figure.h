@@ -19,6 +19,8 @@ char *figure_count(double number, char *text);    /* "48.1k"; below 1000 as it i
 char *figure_groups(uint64_t number, char *text); /* "499,998" */
 char *figure_rate(double per_second, char *text); /* "49,998", below 100 "12.5" */
 
+char *figure_decimal(double number, char *text); /* "46.2", "1234": without a unit */
+
 /* A share in percent with the digits that tell it from 0: "12%", "0.9%", "0.003%". */
 char *figure_share(double share, char *text);
 
