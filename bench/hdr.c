@@ -1,6 +1,11 @@
+/* hdr.c - see hdr.h. */
 #include "bench/hdr.h"
 
+#include <math.h>
 #include <string.h>
+
+/* For sums beyond 64 bits; gcc and clang have it on all 64-bit machines. */
+__extension__ typedef unsigned __int128 wide;
 
 /* Below this every value has a slot of its own. */
 #define LINEAR (2u << HDR_SHIFT)
@@ -9,15 +14,6 @@
 static unsigned slot_shift(unsigned slot)
 {
     return slot < LINEAR ? 0 : (slot >> HDR_SHIFT) - 1;
-}
-
-unsigned hdr_slot(int64_t value)
-{
-    uint64_t v = (uint64_t)value;
-    if (v < LINEAR)
-        return (unsigned)v;
-    unsigned shift = 63u - (unsigned)__builtin_clzll(v) - HDR_SHIFT;
-    return (shift << HDR_SHIFT) + (unsigned)(v >> shift);
 }
 
 int64_t hdr_slot_low(unsigned slot)
@@ -31,43 +27,105 @@ int64_t hdr_slot_width(unsigned slot)
     return INT64_C(1) << slot_shift(slot);
 }
 
+static int64_t slot_top(unsigned slot)
+{
+    return hdr_slot_low(slot) + hdr_slot_width(slot) - 1;
+}
+
+static int64_t slot_middle(unsigned slot)
+{
+    return hdr_slot_low(slot) + hdr_slot_width(slot) / 2;
+}
+
 void hdr_init(struct hdr *hdr)
 {
     memset(hdr, 0, sizeof *hdr);
     hdr->min = INT64_MAX;
 }
 
-void hdr_record(struct hdr *hdr, int64_t value, uint64_t times)
+static uint64_t read_u64(const uint64_t *from)
 {
-    if (value < 0)
-        value = 0;
-    if (times == 0)
+    return __atomic_load_n(from, __ATOMIC_RELAXED);
+}
+
+static int64_t read_i64(const int64_t *from)
+{
+    return __atomic_load_n(from, __ATOMIC_RELAXED);
+}
+
+/* The slots that hold something. */
+struct span {
+    unsigned first, last; /* of no meaning while count is 0 */
+    uint64_t count;
+};
+
+static void span_add(struct span *span, unsigned slot, uint64_t count)
+{
+    if (span->count == 0)
+        span->first = slot;
+    span->last = slot;
+    span->count += count;
+}
+
+/* Take in the minimum and maximum that were read beside these slots. The writer may have
+ * been between the two: then what the slots say bounds them. */
+static void take_in_ends(struct hdr *hdr, const struct span *span, int64_t min, int64_t max)
+{
+    if (span->count == 0)
         return;
-    hdr->count += times;
-    hdr->sum += (uint64_t)value * times;
-    if (value < hdr->min)
-        hdr->min = value;
-    if (value > hdr->max)
-        hdr->max = value;
-    if (value > HDR_HIGHEST) {
-        hdr->clamped += times;
-        hdr->slots[HDR_SLOTS - 1] += times;
-        return;
-    }
-    hdr->slots[hdr_slot(value)] += times;
+    if (min > slot_top(span->first) && span->first != HDR_SLOTS - 1)
+        min = hdr_slot_low(span->first);
+    if (max < hdr_slot_low(span->last))
+        max = slot_top(span->last);
+    if (min < hdr->min)
+        hdr->min = min;
+    if (max > hdr->max)
+        hdr->max = max;
 }
 
 void hdr_merge(struct hdr *hdr, const struct hdr *from)
 {
-    hdr->count += from->count;
-    hdr->clamped += from->clamped;
-    hdr->sum += from->sum;
-    if (from->min < hdr->min)
-        hdr->min = from->min;
-    if (from->max > hdr->max)
-        hdr->max = from->max;
-    for (unsigned i = 0; i < HDR_SLOTS; i++)
-        hdr->slots[i] += from->slots[i];
+    struct span span = {0};
+    for (unsigned i = 0; i < HDR_SLOTS; i++) {
+        uint64_t count = read_u64(&from->slots[i]);
+        if (count == 0)
+            continue;
+        hdr->slots[i] += count;
+        span_add(&span, i, count);
+    }
+    hdr->count += span.count;
+    hdr->clamped += read_u64(&from->clamped);
+    hdr->sum += read_u64(&from->sum);
+    take_in_ends(hdr, &span, read_i64(&from->min), read_i64(&from->max));
+}
+
+void hdr_copy(struct hdr *to, const struct hdr *from)
+{
+    hdr_init(to);
+    hdr_merge(to, from);
+}
+
+void hdr_subtract(struct hdr *out, const struct hdr *now, const struct hdr *before)
+{
+    int64_t min = now->min, max = now->max;
+    struct span span = {0};
+    out->clamped = now->clamped - before->clamped;
+    out->sum = now->sum - before->sum;
+    for (unsigned i = 0; i < HDR_SLOTS; i++) {
+        uint64_t count = now->slots[i] - before->slots[i];
+        out->slots[i] = count;
+        if (count)
+            span_add(&span, i, count);
+    }
+    out->count = span.count;
+    out->min = INT64_MAX;
+    out->max = 0;
+    if (span.count == 0)
+        return;
+    int64_t low = hdr_slot_low(span.first), top = slot_top(span.last);
+    out->min = low > min ? low : min;
+    /* The last slot also holds what was clamped: only the exact maximum bounds it. */
+    out->max = top < max && span.last != HDR_SLOTS - 1 ? top : max;
 }
 
 int64_t hdr_percentile(const struct hdr *hdr, int64_t percent)
@@ -87,7 +145,7 @@ int64_t hdr_percentile(const struct hdr *hdr, int64_t percent)
     unsigned slot = 0;
     while (slot < HDR_SLOTS - 1 && (seen += hdr->slots[slot]) < rank)
         slot++;
-    int64_t highest = hdr_slot_low(slot) + hdr_slot_width(slot) - 1;
+    int64_t highest = slot_top(slot);
     /* The last slot also holds what was clamped: only the exact maximum bounds it. */
     if (highest > hdr->max || slot == HDR_SLOTS - 1)
         return hdr->max;
@@ -101,7 +159,44 @@ bool hdr_can_tell(const struct hdr *hdr, int64_t percent)
     return beyond != 0 && hdr->count >= (10 * whole + beyond - 1) / beyond;
 }
 
+/* The sum by the middles of the slots: within 0.05 % if nothing was clamped. */
+static double sum_of_middles(const struct hdr *hdr)
+{
+    double sum = 0;
+    for (unsigned i = 0; i < HDR_SLOTS; i++)
+        if (hdr->slots[i])
+            sum += (double)hdr->slots[i] * (double)slot_middle(i);
+    return sum;
+}
+
+/*
+ * The exact sum: `sum` is that modulo 2^64, and how often it went round is known from the
+ * middles of the slots as long as that is below a thousand times. No run gets there.
+ */
+static wide exact_sum(const struct hdr *hdr)
+{
+    wide sum = hdr->sum;
+    if ((wide)hdr->count * (uint64_t)hdr->max <= UINT64_MAX || hdr->clamped)
+        return sum;
+    double rounds = (sum_of_middles(hdr) - (double)hdr->sum) / 0x1p64;
+    return rounds > 0 ? sum + ((wide)llround(rounds) << 64) : sum;
+}
+
 int64_t hdr_mean(const struct hdr *hdr)
 {
-    return hdr->count ? (int64_t)(hdr->sum / hdr->count) : 0;
+    return hdr->count ? (int64_t)(exact_sum(hdr) / hdr->count) : 0;
+}
+
+double hdr_stdev(const struct hdr *hdr)
+{
+    if (hdr->count == 0)
+        return 0;
+    double mean = (double)exact_sum(hdr) / (double)hdr->count, squares = 0;
+    for (unsigned i = 0; i < HDR_SLOTS; i++) {
+        if (hdr->slots[i] == 0)
+            continue;
+        double off = (double)slot_middle(i) - mean;
+        squares += (double)hdr->slots[i] * off * off;
+    }
+    return sqrt(squares / (double)hdr->count);
 }

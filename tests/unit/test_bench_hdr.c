@@ -4,6 +4,8 @@
 
 #include "bench/hdr.h"
 
+#include <math.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -210,6 +212,154 @@ static void ranks_of_huge_counts_do_not_overflow(void **state)
     assert_int_equal(hdr_percentile(&a, 51000), 2);
 }
 
+static void the_deviation_is_that_of_the_values(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t values[4];
+        unsigned count;
+        double stdev, within; /* relative: a slot's width */
+    } rows[] = {
+        {{0}, 0, 0, 0},
+        {{77}, 1, 0, 0},
+        {{1, 3}, 2, 1, 0},
+        {{2, 4, 4, 6}, 4, 1.4142135623730951, 1e-12},
+        {{1000000, 3000000}, 2, 1000000, 0.001},
+        {{0, 3600000000000}, 2, 1800000000000, 0.001},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        hdr_init(&a);
+        for (unsigned n = 0; n < rows[i].count; n++)
+            hdr_record(&a, rows[i].values[n], 1);
+        assert_true(fabs(hdr_stdev(&a) - rows[i].stdev) <= rows[i].stdev * rows[i].within);
+    }
+}
+
+/* At 100,000 a second that wait a second each, the sum goes round in 51 hours. */
+static void the_mean_stands_when_the_sum_goes_round(void **state)
+{
+    (void)state;
+    hdr_init(&a);
+    hdr_record(&a, 1000000001, UINT64_C(60000000000));
+    hdr_record(&a, 3000000001, UINT64_C(60000000000));
+    assert_true(a.sum < UINT64_C(1) << 63);
+    assert_int_equal(hdr_mean(&a), 2000000001);
+    assert_true(fabs(hdr_stdev(&a) - 1e9) < 1e6);
+}
+
+static void a_difference_is_what_came_since(void **state)
+{
+    (void)state;
+    static struct hdr total, since;
+    uint64_t seed = 11;
+    hdr_init(&total);
+    for (int i = 0; i < 20000; i++)
+        hdr_record(&total, random_time(&seed) + 1000, 1);
+    hdr_copy(&a, &total);
+    assert_memory_equal(&a, &total, sizeof a);
+
+    hdr_init(&b);
+    for (int i = 0; i < 20000; i++) {
+        int64_t value = 1000000 + random_time(&seed) % 1000000;
+        hdr_record(&total, value, 1);
+        hdr_record(&b, value, 1);
+    }
+    hdr_subtract(&since, &total, &a);
+    assert_int_equal(since.count, b.count);
+    assert_int_equal(since.sum, b.sum);
+    assert_memory_equal(since.slots, b.slots, sizeof b.slots);
+    assert_int_equal(hdr_slot(since.min), hdr_slot(b.min));
+    assert_int_equal(hdr_slot(since.max), hdr_slot(b.max));
+    for (int64_t percent = 1000; percent < 100000; percent += 1000)
+        assert_int_equal(hdr_slot(hdr_percentile(&since, percent)),
+                         hdr_slot(hdr_percentile(&b, percent)));
+
+    hdr_subtract(&a, &total, &a); /* in place */
+    assert_memory_equal(&a, &since, sizeof a);
+    hdr_subtract(&since, &total, &total);
+    hdr_init(&b);
+    assert_memory_equal(&since, &b, sizeof b);
+}
+
+/* A value in a half-filled slot, and a maximum that is younger than the difference. */
+static void a_difference_never_leaves_the_range_of_the_whole(void **state)
+{
+    (void)state;
+    static struct hdr total;
+    hdr_init(&total);
+    hdr_record(&total, 1000001, 1);
+    hdr_copy(&a, &total);
+    hdr_record(&total, 1000001, 1);
+    hdr_subtract(&b, &total, &a);
+    assert_int_equal(b.min, 1000001);
+    assert_int_equal(b.max, 1000001);
+    hdr_copy(&a, &total);
+    hdr_record(&total, HDR_HIGHEST * 7, 1);
+    hdr_subtract(&b, &total, &a);
+    assert_int_equal(b.clamped, 1);
+    assert_int_equal(hdr_percentile(&b, 50000), HDR_HIGHEST * 7);
+}
+
+static void only_clamped_values_keep_their_exact_ends(void **state)
+{
+    (void)state;
+    hdr_init(&a);
+    hdr_record(&a, HDR_HIGHEST * 3, 1);
+    hdr_record(&a, HDR_HIGHEST * 2, 1);
+    hdr_copy(&b, &a);
+    assert_memory_equal(&a, &b, sizeof a);
+    assert_int_equal(b.min, HDR_HIGHEST * 2);
+}
+
+enum {
+    RECORDED = 300000
+};
+
+static void *record_all(void *arg)
+{
+    struct hdr *hdr = arg;
+    uint64_t seed = 5;
+    for (int i = 0; i < RECORDED; i++)
+        hdr_record(hdr, 1000 + random_time(&seed) % 1000000, 1);
+    return NULL;
+}
+
+static void check_whole(const struct hdr *hdr, uint64_t at_least)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < HDR_SLOTS; i++)
+        count += hdr->slots[i];
+    assert_int_equal(count, hdr->count);
+    assert_true(count >= at_least);
+    if (count == 0)
+        return;
+    assert_true(hdr->min >= 1000 && hdr->min <= hdr->max && hdr->max < 1002048);
+    int64_t median = hdr_percentile(hdr, 50000);
+    assert_true(median >= hdr->min && median <= hdr->max);
+}
+
+/* For ThreadSanitizer as well: it sees threads, not processes. */
+static void what_is_read_while_it_is_recorded_is_whole(void **state)
+{
+    (void)state;
+    static struct hdr live;
+    hdr_init(&live);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, record_all, &live), 0);
+    uint64_t seen = 0;
+    while (seen < RECORDED) {
+        hdr_copy(&a, &live);
+        check_whole(&a, seen);
+        seen = a.count;
+        hdr_init(&b);
+        hdr_merge(&b, &live);
+        check_whole(&b, seen);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    hdr_copy(&a, &live);
+    assert_memory_equal(&a, &live, sizeof a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +374,12 @@ int main(void)
         pf_test(merging_equals_recording_in_one),
         pf_test(a_percentile_needs_ten_values_beyond_it),
         pf_test(ranks_of_huge_counts_do_not_overflow),
+        pf_test(the_deviation_is_that_of_the_values),
+        pf_test(the_mean_stands_when_the_sum_goes_round),
+        pf_test(a_difference_is_what_came_since),
+        pf_test(a_difference_never_leaves_the_range_of_the_whole),
+        pf_test(only_clamped_values_keep_their_exact_ends),
+        pf_test(what_is_read_while_it_is_recorded_is_whole),
     };
     return cmocka_run_group_tests_name("hdr", tests, NULL, NULL);
 }
