@@ -5,25 +5,86 @@
 void tally_init(struct tally *tally)
 {
     memset(tally, 0, sizeof *tally);
+    hdr_init(&tally->response);
     hdr_init(&tally->service);
+    hdr_init(&tally->ttfb);
     hdr_init(&tally->refused);
     hdr_init(&tally->connect);
+    hdr_init(&tally->lag);
+    tally->censored_ns = INT64_MAX;
 }
 
-void tally_answer(struct tally *tally, unsigned status, int64_t service_ns)
+/* ---- names ----------------------------------------------------------------------- */
+
+const char *tally_reason_name(int reason)
 {
-    tally->status[status < TALLY_STATUS_MAX ? status : 0]++;
-    if (status < 400) {
-        tally->ok++;
-        hdr_record(&tally->service, service_ns, 1);
-    } else {
-        hdr_record(&tally->refused, service_ns, 1);
+    switch (reason) {
+    case 0:
+        return "closed";
+    case TALLY_NOT_HTTP:
+        return "not HTTP";
+    case TALLY_UNASKED:
+        return "bytes nobody asked for";
+    case TALLY_STATUS:
+        return "wrong status";
+    case TALLY_LENGTH:
+        return "wrong length";
+    case TALLY_BODY:
+        return "wrong body";
+    case TALLY_HASH:
+        return "wrong hash";
+    case TALLY_ECHO:
+        return "other bytes than were sent";
+    default: {
+        const char *name = strerrorname_np(reason);
+        return name ? name : "unknown";
+    }
     }
 }
 
+const char *tally_phase_name(enum tally_phase phase)
+{
+    static const char *const names[] = {
+        [TALLY_CONNECT] = "connect",   [TALLY_WRITE] = "write",
+        [TALLY_READ] = "read",         [TALLY_PARSE] = "parse",
+        [TALLY_VALIDATE] = "validate", [TALLY_TIMEOUT] = "timeout"};
+    return names[phase];
+}
+
+const char *tally_when_name(enum tally_when when)
+{
+    static const char *const names[] = {[TALLY_OPENING] = "opening",
+                                        [TALLY_IDLE] = "idle",
+                                        [TALLY_SENT] = "sent",
+                                        [TALLY_PARTIAL] = "partial",
+                                        [TALLY_ANSWERED] = "answered"};
+    return names[when];
+}
+
+/* ---- what it means --------------------------------------------------------------- */
+
+enum tally_loss tally_loss_of(const struct tally_error *error)
+{
+    switch (error->when) {
+    case TALLY_IDLE:
+        return TALLY_HARMLESS;
+    case TALLY_SENT:
+        /* Nothing came back before the connection ended: RFC 9110 9.2.2. */
+        return error->phase == TALLY_READ || error->phase == TALLY_WRITE ? TALLY_RETRYABLE
+                                                                         : TALLY_LOST;
+    case TALLY_OPENING:
+    case TALLY_PARTIAL:
+    case TALLY_ANSWERED:
+        break;
+    }
+    return TALLY_LOST;
+}
+
+/* ---- counting -------------------------------------------------------------------- */
+
 static bool is_alike(const struct tally_error *a, const struct tally_error *b)
 {
-    return a->phase == b->phase && a->when == b->when && a->error == b->error;
+    return a->phase == b->phase && a->when == b->when && a->reason == b->reason;
 }
 
 static struct tally_error *find_error(struct tally *tally, const struct tally_error *like)
@@ -39,8 +100,10 @@ void tally_error(struct tally *tally, const struct tally_error *error)
     struct tally_error *known = find_error(tally, error);
     if (known) {
         known->count += error->count;
-        if (error->first_ns < known->first_ns)
+        if (error->first_ns < known->first_ns) {
             known->first_ns = error->first_ns;
+            memcpy(known->sample, error->sample, sizeof known->sample);
+        }
     } else if (tally->error_count < TALLY_ERRORS_MAX) {
         tally->errors[tally->error_count++] = *error;
     } else {
@@ -48,15 +111,40 @@ void tally_error(struct tally *tally, const struct tally_error *error)
     }
 }
 
-static void merge_times(struct tally *tally, const struct tally *from)
+/* ---- adding up ------------------------------------------------------------------- */
+
+static void merge_counters(struct tally *tally, const struct tally *from)
 {
-    if (from->oldest_ns > tally->oldest_ns)
-        tally->oldest_ns = from->oldest_ns;
+    tally->planned += tally_read(&from->planned);
+    tally->sent += tally_read(&from->sent);
+    tally->ok += tally_read(&from->ok);
+    tally->wrong += tally_read(&from->wrong);
+    tally->failed += tally_read(&from->failed);
+    tally->dropped += tally_read(&from->dropped);
+    tally->bytes_in += tally_read(&from->bytes_in);
+    tally->bytes_out += tally_read(&from->bytes_out);
+    tally->opened += tally_read(&from->opened);
+    tally->reused += tally_read(&from->reused);
+    tally->in_flight += tally_read(&from->in_flight);
+    tally->backlog += tally_read(&from->backlog);
+    tally->backlog_max += tally_read(&from->backlog_max);
+    for (size_t i = 0; i < TALLY_STATUS_MAX; i++)
+        tally->status[i] += tally_read(&from->status[i]);
+}
+
+static void merge_end(struct tally *tally, const struct tally *from)
+{
+    tally->censored += from->censored;
+    if (from->censored_ns < tally->censored_ns)
+        tally->censored_ns = from->censored_ns;
+    tally->unsent += from->unsent;
+    tally->in_flight_ns += from->in_flight_ns;
+    tally->unrecorded_ns += from->unrecorded_ns;
     if (from->setup_ns > tally->setup_ns)
         tally->setup_ns = from->setup_ns;
     if (from->ended_ns > tally->ended_ns)
         tally->ended_ns = from->ended_ns;
-    if (tally->began_ns == 0 || from->began_ns < tally->began_ns)
+    if (from->began_ns && (tally->began_ns == 0 || from->began_ns < tally->began_ns))
         tally->began_ns = from->began_ns;
     if (from->stall_ns > tally->stall_ns)
         tally->stall_ns = from->stall_ns;
@@ -66,18 +154,15 @@ static void merge_times(struct tally *tally, const struct tally *from)
 
 void tally_merge(struct tally *tally, const struct tally *from)
 {
+    hdr_merge(&tally->response, &from->response);
     hdr_merge(&tally->service, &from->service);
+    hdr_merge(&tally->ttfb, &from->ttfb);
     hdr_merge(&tally->refused, &from->refused);
     hdr_merge(&tally->connect, &from->connect);
-    tally->ok += from->ok;
-    for (size_t i = 0; i < TALLY_STATUS_MAX; i++)
-        tally->status[i] += from->status[i];
-    tally->bytes_in += from->bytes_in;
-    tally->bytes_out += from->bytes_out;
+    hdr_merge(&tally->lag, &from->lag);
+    merge_counters(tally, from);
     for (size_t i = 0; i < from->error_count; i++)
         tally_error(tally, &from->errors[i]);
     tally->errors_beyond += from->errors_beyond;
-    tally->unfinished += from->unfinished;
-    tally->unsent += from->unsent;
-    merge_times(tally, from);
+    merge_end(tally, from);
 }

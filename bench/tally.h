@@ -14,7 +14,11 @@
  *
  * ok are those of status[...] that are below 400 and pass what was expected of them; wrong
  * are complete answers that do not. Nothing is made up: no sample is ever added for a
- * request that was not sent.
+ * request that was not sent. An echo that came back whole counts as a status of 200.
+ *
+ * A request belongs to the measurement if it fell due (closed loop: was sent) in it; those
+ * of the warm-up are in none of the numbers, whenever they are answered. `opened` and
+ * `connect` count the connections of the set-up too.
  */
 #ifndef PREFORK_BENCH_TALLY_H
 #define PREFORK_BENCH_TALLY_H
@@ -109,8 +113,10 @@ struct tally {
     int64_t setup_ns;    /* time it took to set up the connections */
     int64_t began_ns, ended_ns; /* of the measurement, on CLOCK_MONOTONIC; 0: not begun */
     int64_t stall_ns;           /* the longest time this unit stood still */
-    struct gaps gaps;           /* times without an ok answer; merged: without any */
-    double busy; /* CPU had and waited for meanwhile, as a share of time: 0..1 */
+    double in_flight_ns;        /* the integral of in_flight over the measurement */
+    int64_t unrecorded_ns; /* ages of failed and censored ones that are in no histogram */
+    struct gaps gaps;      /* times without an ok answer; merged: without any */
+    double busy;           /* CPU had and waited for meanwhile, as a share of time: 0..1 */
 };
 
 void tally_init(struct tally *tally);
