@@ -1,10 +1,12 @@
 /*
- * holder.c - who listens on an address, as far as /proc tells.
+ * holder.c - see holder.h.
  *
  * /proc/net/tcp, tcp6, udp, udp6 and unix name a socket's inode, /proc/PID/fd shows who has
  * it open. Of a master and its workers, which all do, the master is meant: the one whose
  * parent does not hold it. Source: proc(5).
  */
+#include "net/holder.h"
+
 #include "net/listener.h"
 
 #include <dirent.h>
@@ -17,19 +19,14 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Sockets of one address looked for, and processes that hold one remembered. */
+/* Processes that hold a socket and are remembered; room for a process's name. */
 enum {
-    INODES_MAX = 1024,
-    HOLDERS_MAX = 1100
+    HOLDERS_MAX = 1100,
+    NAME_MAX_BYTES = 256
 };
 
 /* TCP_LISTEN; of a datagram socket that is bound, "closed". */
 static const char LISTEN_STATE[] = "0A", BOUND_STATE[] = "07";
-
-struct inodes {
-    size_t count;
-    unsigned long at[INODES_MAX];
-};
 
 /* The address part of a line in /proc/net/tcp: words of 32 bits in the machine's order. */
 static void hex_address(const struct pf_address *address, char *text)
@@ -55,15 +52,15 @@ static bool is_any(const char *hex)
     return hex[strspn(hex, "0")] == 0;
 }
 
-static void add(struct inodes *inodes, unsigned long inode)
+static void add(struct pf_holder_sockets *sockets, unsigned long inode)
 {
-    if (inodes->count < INODES_MAX)
-        inodes->at[inodes->count++] = inode;
+    if (sockets->count < PF_HOLDER_SOCKETS_MAX)
+        sockets->inodes[sockets->count++] = inode;
 }
 
 /* Sockets in this state on the port whose address is this one, or overlaps with it. */
 static void read_table(const char *path, const char *wanted_state, const char *wanted,
-                       unsigned port, struct inodes *inodes)
+                       unsigned port, struct pf_holder_sockets *sockets)
 {
     FILE *file = fopen(path, "re");
     char line[512];
@@ -77,13 +74,13 @@ static void read_table(const char *path, const char *wanted_state, const char *w
         if (strcmp(state, wanted_state) != 0 || local_port != port)
             continue;
         if (strcmp(local, wanted) == 0 || is_any(local) || is_any(wanted))
-            add(inodes, inode);
+            add(sockets, inode);
     }
     if (file)
         fclose(file);
 }
 
-static void find_inet(const struct pf_address *address, struct inodes *inodes)
+static void find_inet(const struct pf_address *address, struct pf_holder_sockets *sockets)
 {
     char wanted[40];
     bool is_six = address->storage.ss_family == AF_INET6, is_udp = address->datagram;
@@ -92,9 +89,9 @@ static void find_inet(const struct pf_address *address, struct inodes *inodes)
     const char *four = is_udp ? "/proc/net/udp" : "/proc/net/tcp";
     unsigned port = pf_address_port(address);
     hex_address(address, wanted);
-    read_table(is_six ? six : four, state, wanted, port, inodes);
+    read_table(is_six ? six : four, state, wanted, port, sockets);
     if (!is_six) /* a socket on [::] without V6ONLY takes IPv4 too */
-        read_table(six, state, "-", port, inodes);
+        read_table(six, state, "-", port, sockets);
 }
 
 /* One that pf_listener_file_open() made goes by the name it had first. */
@@ -105,7 +102,7 @@ static bool is_name(const char *name, const char *wanted)
            (name[len] == 0 || (*wanted == '/' && strcmp(name + len, ".new") == 0));
 }
 
-static void find_unix(const struct pf_address *address, struct inodes *inodes)
+static void find_unix(const struct pf_address *address, struct pf_holder_sockets *sockets)
 {
     char wanted[PF_ADDRESS_TEXT_MAX], line[512];
     pf_address_format(address, wanted);
@@ -117,21 +114,21 @@ static void find_unix(const struct pf_address *address, struct inodes *inodes)
         line[strcspn(line, "\n")] = 0;
         if (sscanf(line, "%*s %*s %*s %x %*s %*s %lu %n", &flags, &inode, &at) == 2 && at &&
             (flags & __SO_ACCEPTCON) && is_name(line + at, wanted + strlen("unix:")))
-            add(inodes, inode);
+            add(sockets, inode);
     }
     if (file)
         fclose(file);
 }
 
-static bool is_one_of(const struct inodes *inodes, unsigned long inode)
+static bool is_one_of(const struct pf_holder_sockets *sockets, unsigned long inode)
 {
-    for (size_t i = 0; i < inodes->count; i++)
-        if (inodes->at[i] == inode)
+    for (size_t i = 0; i < sockets->count; i++)
+        if (sockets->inodes[i] == inode)
             return true;
     return false;
 }
 
-static bool holds(long pid, const struct inodes *inodes)
+bool pf_holder_has(long pid, const struct pf_holder_sockets *sockets)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%ld/fd", pid);
@@ -144,7 +141,7 @@ static bool holds(long pid, const struct inodes *inodes)
         if (n <= 0)
             continue;
         target[n] = 0;
-        found = sscanf(target, "socket:[%lu]", &inode) == 1 && is_one_of(inodes, inode);
+        found = sscanf(target, "socket:[%lu]", &inode) == 1 && is_one_of(sockets, inode);
     }
     if (dir)
         closedir(dir);
@@ -171,13 +168,13 @@ static long read_status(long pid, char *name, size_t name_len)
     return parent;
 }
 
-static size_t find_holders(const struct inodes *inodes, long *pids)
+static size_t find_holders(const struct pf_holder_sockets *sockets, long *pids)
 {
     size_t count = 0;
     DIR *proc = opendir("/proc");
     for (struct dirent *d = proc ? readdir(proc) : NULL; d; d = readdir(proc)) {
         long pid = strtol(d->d_name, NULL, 10);
-        if (pid > 0 && count < HOLDERS_MAX && holds(pid, inodes))
+        if (pid > 0 && count < HOLDERS_MAX && pf_holder_has(pid, sockets))
             pids[count++] = pid;
     }
     if (proc)
@@ -193,22 +190,35 @@ static bool is_among(const long *pids, size_t count, long pid)
     return false;
 }
 
+void pf_holder_find(const struct pf_address *address, struct pf_holder_sockets *out)
+{
+    out->count = 0;
+    if (pf_address_is_unix(address))
+        find_unix(address, out);
+    else
+        find_inet(address, out);
+}
+
+long pf_holder_root(const struct pf_holder_sockets *sockets)
+{
+    long pids[HOLDERS_MAX];
+    char name[NAME_MAX_BYTES];
+    size_t count = sockets->count ? find_holders(sockets, pids) : 0;
+    for (size_t i = 0; i < count; i++)
+        if (count == 1 || !is_among(pids, count, read_status(pids[i], name, sizeof name)))
+            return pids[i];
+    return -ENOENT;
+}
+
 int pf_listener_holder(const struct pf_address *address, char *text, size_t len)
 {
-    struct inodes inodes = {0};
-    long pids[HOLDERS_MAX];
-    if (pf_address_is_unix(address))
-        find_unix(address, &inodes);
-    else
-        find_inet(address, &inodes);
-    size_t count = inodes.count ? find_holders(&inodes, pids) : 0;
-    for (size_t i = 0; i < count; i++) {
-        char name[256] = "?";
-        long parent = read_status(pids[i], name, sizeof name);
-        if (is_among(pids, count, parent) && count > 1)
-            continue;
-        snprintf(text, len, "%s (pid %ld)", name, pids[i]);
-        return 0;
-    }
-    return -ENOENT;
+    struct pf_holder_sockets sockets;
+    pf_holder_find(address, &sockets);
+    long pid = pf_holder_root(&sockets);
+    if (pid < 0)
+        return -ENOENT;
+    char name[NAME_MAX_BYTES] = "?";
+    (void)read_status(pid, name, sizeof name); /* it may be gone by now: "?" */
+    snprintf(text, len, "%s (pid %ld)", name, pid);
+    return 0;
 }
