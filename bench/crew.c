@@ -1,0 +1,191 @@
+#include "bench/crew.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct crew {
+    unsigned count, ready;
+    int ready_fd; /* a byte from each member; its end: no member is left */
+    int end_fd;   /* its closing tells them to end */
+    pid_t pids[CREW_MAX];
+};
+
+struct member {
+    struct crew_member me;
+    const struct crew_job *job;
+};
+
+/* ---- in a member ----------------------------------------------------------------- */
+
+void crew_say_ready(struct crew_member *me)
+{
+    /* Who would read it may have ended: then so do we, by the other pipe. */
+    if (write(me->ready_fd, "", 1) < 0)
+        return;
+}
+
+static int member_on_end(pf_loop *loop, int fd, unsigned events, void *arg)
+{
+    (void)fd, (void)events, (void)arg;
+    return pf_loop_stop(loop);
+}
+
+static int member_run(struct member *member, int end_fd)
+{
+    struct pf_loop_options options = PF_LOOP_OPTIONS_INIT;
+    options.spin_allowed = true; /* on the server's account, not on ours */
+    pf_loop *loop;
+    int err = pf_loop_new(&options, &loop);
+    if (err)
+        return err;
+    err = pf_loop_add_handler(loop, end_fd, PF_READ, member_on_end, member);
+    if (!err)
+        err = member->job->begin(member->job->arg, &member->me, loop);
+    if (!err) {
+        err = pf_loop_start(loop);
+        member->job->end(member->job->arg, &member->me, loop);
+    }
+    (void)pf_loop_close(loop, false); /* the process ends */
+    pf_loop_unref(loop);
+    return err;
+}
+
+static void member_main(const struct crew_job *job, unsigned index, const int ready[2],
+                        const int end[2], pid_t parent)
+{
+    struct member member = {.me = {index, ready[1]}, .job = job};
+    close(ready[0]);
+    close(end[1]);
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGINT, &ignore, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* the pipe is enough, if that cannot be had */
+    if (getppid() != parent)
+        _exit(0);
+    _exit(member_run(&member, end[0]) ? 1 : 0);
+}
+
+/* ---- in the program -------------------------------------------------------------- */
+
+static void close_pair(int pair[2])
+{
+    close(pair[0]);
+    close(pair[1]);
+}
+
+int crew_start(unsigned count, const struct crew_job *job, struct crew **out)
+{
+    if (count == 0 || count > CREW_MAX)
+        return -EINVAL;
+    struct crew *crew = calloc(1, sizeof *crew);
+    int ready[2], end[2];
+    if (!crew)
+        return -ENOMEM;
+    int err = -ENOMEM;
+    if (pipe2(ready, O_CLOEXEC) < 0) {
+        err = -errno;
+        goto free_crew;
+    }
+    if (pipe2(end, O_CLOEXEC) < 0) {
+        err = -errno;
+        goto close_ready;
+    }
+    crew->ready_fd = ready[0];
+    crew->end_fd = end[1];
+    pid_t parent = getpid();
+    err = 0;
+    while (crew->count < count && !err) {
+        pid_t pid = fork();
+        if (pid == 0)
+            member_main(job, crew->count, ready, end, parent);
+        else if (pid > 0)
+            crew->pids[crew->count++] = pid;
+        else
+            err = -errno;
+    }
+    close(ready[1]);
+    close(end[0]);
+    if (err) {
+        (void)crew_stop(crew); /* no member has done anything yet */
+        return err;
+    }
+    *out = crew;
+    return 0;
+
+close_ready:
+    close_pair(ready);
+free_crew:
+    free(crew);
+    return err;
+}
+
+int crew_ready(struct crew *crew, int timeout_ms)
+{
+    struct pollfd poll_fd = {.fd = crew->ready_fd, .events = POLLIN};
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t until_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000 + timeout_ms;
+    while (crew->ready < crew->count) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        int64_t left_ms = until_ms - (now.tv_sec * 1000 + now.tv_nsec / 1000000);
+        int ready = poll(&poll_fd, 1, left_ms > 0 ? (int)left_ms : 0);
+        if (ready < 0)
+            return -errno;
+        if (ready == 0)
+            break;
+        char bytes[CREW_MAX];
+        ssize_t len = read(crew->ready_fd, bytes, crew->count - crew->ready);
+        if (len < 0 && errno != EINTR)
+            return -errno;
+        if (len == 0)
+            return -ECHILD;
+        if (len > 0)
+            crew->ready += (unsigned)len;
+    }
+    return (int)crew->ready;
+}
+
+/* The pipe's end says that all have ended; what comes before is of no interest now. */
+static void wait_for_all(const struct crew *crew)
+{
+    struct pollfd poll_fd = {.fd = crew->ready_fd, .events = POLLIN};
+    char bytes[CREW_MAX];
+    for (;;) {
+        int ready = poll(&poll_fd, 1, CREW_STOP_MS);
+        if (ready == 0)
+            break;
+        if (ready < 0 && errno == EINTR)
+            continue;
+        if (ready < 0 || read(crew->ready_fd, bytes, sizeof bytes) == 0)
+            return;
+    }
+    for (unsigned i = 0; i < crew->count; i++)
+        kill(crew->pids[i], SIGKILL);
+}
+
+unsigned crew_stop(struct crew *crew)
+{
+    if (!crew)
+        return 0;
+    unsigned failed = 0;
+    close(crew->end_fd);
+    wait_for_all(crew);
+    close(crew->ready_fd);
+    for (unsigned i = 0; i < crew->count; i++) {
+        int status;
+        pid_t pid;
+        do
+            pid = waitpid(crew->pids[i], &status, 0);
+        while (pid < 0 && errno == EINTR);
+        failed += pid < 0 || status != 0;
+    }
+    free(crew);
+    return failed;
+}

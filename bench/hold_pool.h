@@ -1,0 +1,72 @@
+/*
+ * hold_pool.h - as many idle connections as asked for, on one loop, at a few bytes each.
+ *
+ *     hold_pool_new(loop, &options, counts, &pool)    opens them, at a rate
+ *     ... options.on_opened: each has been tried ...
+ *     hold_pool_free(pool)
+ *
+ * A connection that is held costs one slot of 8 bytes beyond what the kernel has for it:
+ * all are in an epoll instance of the pool's own, which the loop knows as one descriptor,
+ * and none has a handler, a timer or a buffer. Each is watched edge-triggered for all it
+ * may ever tell, so that it takes one epoll_ctl(2) in its life:
+ *
+ *     connecting --> held --> lost (the server closed it)
+ *          \--> failed
+ *
+ * At most HOLD_CONNECTING_MAX are connecting at a time. They are closed with a reset, which
+ * leaves no TIME_WAIT behind.
+ */
+#ifndef PREFORK_BENCH_HOLD_POOL_H
+#define PREFORK_BENCH_HOLD_POOL_H
+
+#include "bench/tally.h"
+#include "net/address.h"
+#include <prefork/loop.h>
+
+/* More would only fill the server's accept queue (4,096 as a rule), whose overflow costs
+ * each a second. */
+#define HOLD_CONNECTING_MAX 256
+/* Kinds of errors that are told apart. */
+#define HOLD_ERRORS_MAX 16
+
+struct hold_pool;
+
+/* What has become of them; in shared memory, the pool is the only writer. The counters are
+ * live (tally_read()); the rest can be read when the pool has ended. */
+struct hold_counts {
+    uint64_t started, held, lost, failed;
+    uint64_t bytes_in; /* that nobody had asked for */
+    struct hdr connect;
+    struct tally_error errors[HOLD_ERRORS_MAX];
+    unsigned error_count;
+    int64_t opened_ns; /* when all had been tried, on CLOCK_MONOTONIC; 0: not yet */
+};
+
+struct hold_options {
+    const struct pf_address *target;
+    const struct pf_address *sources; /* port 0, taken in turn; borrowed */
+    unsigned source_count;            /* 0: the kernel picks */
+    unsigned connections;
+    double rate;        /* opened per second; 0: as fast as it goes */
+    int64_t timeout_ns; /* of a connect */
+    pf_callback_fn *on_opened;
+    void *arg;
+};
+
+void hold_counts_init(struct hold_counts *counts);
+
+/* Descriptors of a process that can be held, if it has nothing else to do: the limit (hard,
+ * to which the soft one is raised) without the ones that it needs itself. */
+unsigned hold_descriptors(void);
+
+/* Returns 0 or -ENOMEM, -EMFILE, or what pf_loop_add_handler() answers. */
+int hold_pool_new(pf_loop *loop, const struct hold_options *options,
+                  struct hold_counts *counts, struct hold_pool **out);
+
+/* Open no more; then on_opened comes as soon as those that are connecting have. */
+void hold_pool_enough(struct hold_pool *pool);
+
+/* Close all. NULL: nothing. */
+void hold_pool_free(struct hold_pool *pool);
+
+#endif
