@@ -1,9 +1,9 @@
 /* Idle connections, held against a socket that this test listens on. */
 #include "tests/lib/test.h"
 
-#include "bench/crew.h"
 #include "bench/hold_pool.h"
 #include "bench/spread.h"
+#include "bench/squad.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -213,18 +213,18 @@ static void enough_ends_the_opening(void **state)
 struct shared {
     struct pf_address target;
     struct hold_counts counts[2];
-    struct crew_member *me; /* of each process */
+    struct squad_member *me; /* of each process */
     struct hold_pool *pool;
 };
 
 static int member_on_opened(pf_loop *loop, void *arg)
 {
     (void)loop;
-    crew_say_ready(arg);
+    squad_say_ready(arg);
     return 0;
 }
 
-static int member_begin(void *arg, struct crew_member *me, pf_loop *loop)
+static int member_begin(void *arg, struct squad_member *me, pf_loop *loop)
 {
     struct shared *shared = arg;
     static struct hold_pool *pool; /* of this process */
@@ -236,12 +236,12 @@ static int member_begin(void *arg, struct crew_member *me, pf_loop *loop)
     return hold_pool_new(loop, &options, &shared->counts[me->index], &pool);
 }
 
-static void member_end(void *arg, struct crew_member *me, pf_loop *loop)
+static void member_end(void *arg, struct squad_member *me, pf_loop *loop)
 {
     (void)arg, (void)me, (void)loop; /* the process ends, and closes them */
 }
 
-static void a_crew_holds_them_until_it_is_told_to_end(void **state)
+static void a_squad_holds_them_until_it_is_told_to_end(void **state)
 {
     (void)state;
     set_up();
@@ -253,16 +253,16 @@ static void a_crew_holds_them_until_it_is_told_to_end(void **state)
     shared->target = bench.target;
     hold_counts_init(&shared->counts[0]);
     hold_counts_init(&shared->counts[1]);
-    struct crew_job job = {member_begin, member_end, shared};
-    struct crew *crew;
-    assert_int_equal(crew_start(2, &job, &crew), 0);
-    assert_int_equal(crew_ready(crew, PF_TEST_DEADLINE_S * 1000), 2);
+    struct squad_job job = {member_begin, member_end, shared};
+    struct squad *squad;
+    assert_int_equal(squad_start(2, &job, &squad), 0);
+    assert_int_equal(squad_ready(squad, PF_TEST_DEADLINE_S * 1000), 2);
     accept_all();
     assert_int_equal(bench.accepted_count, 200);
     assert_int_equal(shared->counts[0].held + shared->counts[1].held, 200);
     struct pollfd poll_fd = {.fd = bench.accepted[0], .events = POLLIN | POLLRDHUP};
     assert_int_equal(poll(&poll_fd, 1, 0), 0);
-    assert_int_equal(crew_stop(crew), 0);
+    assert_int_equal(squad_stop(squad), 0);
     assert_int_equal(poll(&poll_fd, 1, PF_TEST_DEADLINE_S * 1000), 1);
     munmap(shared, sizeof *shared);
     for (unsigned i = 0; i < bench.accepted_count; i++)
@@ -270,22 +270,22 @@ static void a_crew_holds_them_until_it_is_told_to_end(void **state)
     close(bench.listener);
 }
 
-static int fail_to_begin(void *arg, struct crew_member *me, pf_loop *loop)
+static int fail_to_begin(void *arg, struct squad_member *me, pf_loop *loop)
 {
     (void)arg, (void)me, (void)loop;
     return -ENOMEM;
 }
 
-static void a_crew_whose_members_fail_says_so(void **state)
+static void a_squad_whose_members_fail_says_so(void **state)
 {
     (void)state;
-    struct crew_job job = {fail_to_begin, member_end, NULL};
-    struct crew *crew;
-    assert_int_equal(crew_start(3, &job, &crew), 0);
-    assert_int_equal(crew_ready(crew, PF_TEST_DEADLINE_S * 1000), -ECHILD);
-    assert_int_equal(crew_stop(crew), 3);
-    assert_int_equal(crew_start(0, &job, &crew), -EINVAL);
-    assert_int_equal(crew_stop(NULL), 0);
+    struct squad_job job = {fail_to_begin, member_end, NULL};
+    struct squad *squad;
+    assert_int_equal(squad_start(3, &job, &squad), 0);
+    assert_int_equal(squad_ready(squad, PF_TEST_DEADLINE_S * 1000), -ECHILD);
+    assert_int_equal(squad_stop(squad), 3);
+    assert_int_equal(squad_start(0, &job, &squad), -EINVAL);
+    assert_int_equal(squad_stop(NULL), 0);
 }
 
 int main(void)
@@ -296,8 +296,8 @@ int main(void)
         pf_test(those_that_the_server_closes_are_lost_with_the_reason),
         pf_test(a_refused_connect_is_a_failed_one),
         pf_test(enough_ends_the_opening),
-        pf_test(a_crew_holds_them_until_it_is_told_to_end),
-        pf_test(a_crew_whose_members_fail_says_so),
+        pf_test(a_squad_holds_them_until_it_is_told_to_end),
+        pf_test(a_squad_whose_members_fail_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

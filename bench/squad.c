@@ -1,4 +1,4 @@
-#include "bench/crew.h"
+#include "bench/squad.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,21 +10,21 @@
 #include <time.h>
 #include <unistd.h>
 
-struct crew {
+struct squad {
     unsigned count, ready;
     int ready_fd; /* a byte from each member; its end: no member is left */
     int end_fd;   /* its closing tells them to end */
-    pid_t pids[CREW_MAX];
+    pid_t pids[SQUAD_MAX];
 };
 
 struct member {
-    struct crew_member me;
-    const struct crew_job *job;
+    struct squad_member me;
+    const struct squad_job *job;
 };
 
 /* ---- in a member ----------------------------------------------------------------- */
 
-void crew_say_ready(struct crew_member *me)
+void squad_say_ready(struct squad_member *me)
 {
     /* Who would read it may have ended: then so do we, by the other pipe. */
     if (write(me->ready_fd, "", 1) < 0)
@@ -57,7 +57,7 @@ static int member_run(struct member *member, int end_fd)
     return err;
 }
 
-static void member_main(const struct crew_job *job, unsigned index, const int ready[2],
+static void member_main(const struct squad_job *job, unsigned index, const int ready[2],
                         const int end[2], pid_t parent)
 {
     struct member member = {.me = {index, ready[1]}, .job = job};
@@ -80,59 +80,59 @@ static void close_pair(int pair[2])
     close(pair[1]);
 }
 
-int crew_start(unsigned count, const struct crew_job *job, struct crew **out)
+int squad_start(unsigned count, const struct squad_job *job, struct squad **out)
 {
-    if (count == 0 || count > CREW_MAX)
+    if (count == 0 || count > SQUAD_MAX)
         return -EINVAL;
-    struct crew *crew = calloc(1, sizeof *crew);
+    struct squad *squad = calloc(1, sizeof *squad);
     int ready[2], end[2];
-    if (!crew)
+    if (!squad)
         return -ENOMEM;
     int err = -ENOMEM;
     if (pipe2(ready, O_CLOEXEC) < 0) {
         err = -errno;
-        goto free_crew;
+        goto free_squad;
     }
     if (pipe2(end, O_CLOEXEC) < 0) {
         err = -errno;
         goto close_ready;
     }
-    crew->ready_fd = ready[0];
-    crew->end_fd = end[1];
+    squad->ready_fd = ready[0];
+    squad->end_fd = end[1];
     pid_t parent = getpid();
     err = 0;
-    while (crew->count < count && !err) {
+    while (squad->count < count && !err) {
         pid_t pid = fork();
         if (pid == 0)
-            member_main(job, crew->count, ready, end, parent);
+            member_main(job, squad->count, ready, end, parent);
         else if (pid > 0)
-            crew->pids[crew->count++] = pid;
+            squad->pids[squad->count++] = pid;
         else
             err = -errno;
     }
     close(ready[1]);
     close(end[0]);
     if (err) {
-        (void)crew_stop(crew); /* no member has done anything yet */
+        (void)squad_stop(squad); /* no member has done anything yet */
         return err;
     }
-    *out = crew;
+    *out = squad;
     return 0;
 
 close_ready:
     close_pair(ready);
-free_crew:
-    free(crew);
+free_squad:
+    free(squad);
     return err;
 }
 
-int crew_ready(struct crew *crew, int timeout_ms)
+int squad_ready(struct squad *squad, int timeout_ms)
 {
-    struct pollfd poll_fd = {.fd = crew->ready_fd, .events = POLLIN};
+    struct pollfd poll_fd = {.fd = squad->ready_fd, .events = POLLIN};
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     int64_t until_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000 + timeout_ms;
-    while (crew->ready < crew->count) {
+    while (squad->ready < squad->count) {
         clock_gettime(CLOCK_MONOTONIC, &now);
         int64_t left_ms = until_ms - (now.tv_sec * 1000 + now.tv_nsec / 1000000);
         int ready = poll(&poll_fd, 1, left_ms > 0 ? (int)left_ms : 0);
@@ -140,52 +140,52 @@ int crew_ready(struct crew *crew, int timeout_ms)
             return -errno;
         if (ready == 0)
             break;
-        char bytes[CREW_MAX];
-        ssize_t len = read(crew->ready_fd, bytes, crew->count - crew->ready);
+        char bytes[SQUAD_MAX];
+        ssize_t len = read(squad->ready_fd, bytes, squad->count - squad->ready);
         if (len < 0 && errno != EINTR)
             return -errno;
         if (len == 0)
             return -ECHILD;
         if (len > 0)
-            crew->ready += (unsigned)len;
+            squad->ready += (unsigned)len;
     }
-    return (int)crew->ready;
+    return (int)squad->ready;
 }
 
 /* The pipe's end says that all have ended; what comes before is of no interest now. */
-static void wait_for_all(const struct crew *crew)
+static void wait_for_all(const struct squad *squad)
 {
-    struct pollfd poll_fd = {.fd = crew->ready_fd, .events = POLLIN};
-    char bytes[CREW_MAX];
+    struct pollfd poll_fd = {.fd = squad->ready_fd, .events = POLLIN};
+    char bytes[SQUAD_MAX];
     for (;;) {
-        int ready = poll(&poll_fd, 1, CREW_STOP_MS);
+        int ready = poll(&poll_fd, 1, SQUAD_STOP_MS);
         if (ready == 0)
             break;
         if (ready < 0 && errno == EINTR)
             continue;
-        if (ready < 0 || read(crew->ready_fd, bytes, sizeof bytes) == 0)
+        if (ready < 0 || read(squad->ready_fd, bytes, sizeof bytes) == 0)
             return;
     }
-    for (unsigned i = 0; i < crew->count; i++)
-        kill(crew->pids[i], SIGKILL);
+    for (unsigned i = 0; i < squad->count; i++)
+        kill(squad->pids[i], SIGKILL);
 }
 
-unsigned crew_stop(struct crew *crew)
+unsigned squad_stop(struct squad *squad)
 {
-    if (!crew)
+    if (!squad)
         return 0;
     unsigned failed = 0;
-    close(crew->end_fd);
-    wait_for_all(crew);
-    close(crew->ready_fd);
-    for (unsigned i = 0; i < crew->count; i++) {
+    close(squad->end_fd);
+    wait_for_all(squad);
+    close(squad->ready_fd);
+    for (unsigned i = 0; i < squad->count; i++) {
         int status;
         pid_t pid;
         do
-            pid = waitpid(crew->pids[i], &status, 0);
+            pid = waitpid(squad->pids[i], &status, 0);
         while (pid < 0 && errno == EINTR);
         failed += pid < 0 || status != 0;
     }
-    free(crew);
+    free(squad);
     return failed;
 }
