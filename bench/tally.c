@@ -164,5 +164,6 @@ void tally_merge(struct tally *tally, const struct tally *from)
     for (size_t i = 0; i < from->error_count; i++)
         tally_error(tally, &from->errors[i]);
     tally->errors_beyond += from->errors_beyond;
+    gaps_merge(&tally->gaps, &from->gaps);
     merge_end(tally, from);
 }
