@@ -433,6 +433,7 @@ int request_compile(const struct request_line *line, struct request_template *ou
         free(b.pieces);
         return b.err ? b.err : -ENOMEM;
     }
+    trim(&b);
     unsigned numbers =
         b.used[PIECE_SEQ] + b.used[PIECE_RAND] + b.used[PIECE_CONN] + b.used[PIECE_LENGTH];
     *out = (struct request_template){
