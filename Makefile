@@ -226,9 +226,10 @@ $(filter $(B)/tests/integration/%,$(TESTS)): | $(APPS) $(TEST_MODULES) $(PROGRAM
     $(EXAMPLES) $(MODULES)
 
 # What is tested of the load tool itself.
-$(filter $(B)/tests/unit/test_bench_%,$(TESTS)): TEST_EXTRA := $(BENCH_LIB)
-$(filter $(B)/tests/unit/test_bench_%,$(TESTS)): TEST_LIBS := $(BENCH_LIBS)
-$(filter $(B)/tests/unit/test_bench_%,$(TESTS)): $(BENCH_LIB)
+BENCH_TESTS := $(filter $(B)/tests/unit/test_bench_% $(B)/tests/integration/test_bench_%,$(TESTS))
+$(BENCH_TESTS): TEST_EXTRA := $(BENCH_LIB)
+$(BENCH_TESTS): TEST_LIBS := $(BENCH_LIBS)
+$(BENCH_TESTS): $(BENCH_LIB)
 
 # Calls of the kernel that a test fails, or speeds up.
 $(B)/tests/conformance/test_process: LIBS += -Wl,--wrap=fork,--wrap=clock_gettime,--wrap=sigtimedwait
