@@ -4,8 +4,12 @@
  *     status=200      the status; also 2xx, and several: status=200|304
  *     len=13          bytes of the body
  *     body=~text      the body holds this text, also across pieces
- *     hash            each body is the same as the first that came
+ *     hash            each body is the same as the first that came: by CRC-32
  *     hash=9a3f12cd   its CRC-32 is this (hexadecimal)
+ *
+ * A comma belongs to a text if a backslash stands before it, and so does a backslash. With
+ * no status given it must be below 400. What a body must be is not asked of an answer that
+ * has none by its nature: to HEAD, and 304.
  *
  * A check goes along with the pieces of a body as they come, and keeps none of them.
  */
@@ -38,16 +42,20 @@ struct expect_check {
     bool found;
 };
 
-/* Returns 0, or -EINVAL with a phrase in `why`. */
+/* Returns 0, or -EINVAL with a phrase in `why` that says what is wrong and what would be
+ * right; *out is then untouched. */
 int expect_parse(const char *text, struct expect *out, char *why, size_t why_len);
 
+/* For each answer: begin, body for each piece of it, end. */
 void expect_begin(struct expect_check *check);
 void expect_body(const struct expect *expect, struct expect_check *check, const char *bytes,
                  size_t len);
 
 /*
- * Judge a complete answer: 0, or the TALLY_ reason (tally.h) why it is wrong. `first` is
- * where a unit keeps the hash that the others are compared with, as -1 before the first.
+ * Judge a complete answer: 0, or the TALLY_ reason (tally.h) why it is wrong, the status
+ * before all else. `first` is where a unit keeps the hash that the others are compared
+ * with, as -1 before the first answer that is right otherwise; one for each request of a
+ * mix.
  */
 int expect_end(const struct expect *expect, const struct expect_check *check,
                unsigned status, bool head, int64_t *first);
