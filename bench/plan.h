@@ -87,6 +87,10 @@ struct plan {
     enum plan_close close;
     bool nodelay;
     int rcvbuf, sndbuf; /* bytes; 0: the kernel's */
+
+    const unsigned *cpus;    /* unit i runs on cpus[i % cpu_count]; borrowed */
+    unsigned cpu_count;      /* 0: wherever the kernel puts it */
+    const char *stages_text; /* as given, or NULL */
 };
 
 /* The rate of all stages together: requests divided by time. 0 if closed. */

@@ -21,6 +21,10 @@
 #define RESULT_SCHEMA  "prefork-bench/1"
 #define RESULT_UNKNOWN INT64_C(-1)
 
+/* No number of a result is larger, so that sums of several do not overflow: in ns this is
+ * 36 years. What is "without limit" is this. */
+#define RESULT_MOST (INT64_C(1) << 60)
+
 /* Texts are owned by the result, allocated; NULL: unknown. */
 struct result_environment {
     char *kernel, *cpu, *governor, *clocksource;
@@ -56,6 +60,7 @@ struct result_validity {
     double *loop_busy;                                   /* of each unit, 0..1; owned */
     unsigned loops;
     uint64_t backlog_max;
+    int64_t stall_ns;   /* the longest time that one of them stood still; or unknown */
     double littles_law; /* in flight on average / (rate * mean response); NAN: unknown */
 };
 

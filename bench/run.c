@@ -1,95 +1,163 @@
-#include "bench/run.h"
+#include "bench/run_internal.h"
 
-#include "bench/client.h"
 #include <errno.h>
-#include <inttypes.h>
-#include <prefork/loop.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-struct run {
-    const struct plan *plan;
-    pf_loop *loop; /* the main thread's */
-    struct client **clients;
-    pthread_t *threads;
-    unsigned started, ready, done; /* threads */
-    bool interrupted;
-    unsigned seconds; /* of progress shown */
-    uint64_t answers; /* by then */
-};
+/* From the order to go until it is time: enough for all units to have read it. */
+#define GO_NS (2 * PF_MILLISECOND)
 
-static pf_callback_fn run_on_ready, run_on_done, run_on_second;
+static pf_callback_fn run_on_begun, run_on_second;
+static pf_signal_fn run_on_interrupt;
+static pf_io_fn run_on_word;
 
-/* A message between loops that is lost would leave the run waiting for ever. */
-static void post(pf_loop *loop, pf_callback_fn *fn, void *arg)
+static int64_t now_ns(void)
 {
-    int err = pf_loop_add_callback(loop, fn, arg);
-    if (err == 0 || err == -ESTALE) /* closed: that client has ended anyway */
-        return;
-    fprintf(stderr, "prefork-bench: cannot wake a thread: %s\n", strerror(-err));
-    _exit(PF_EXIT_SOFTWARE);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * PF_SECOND + now.tv_nsec;
 }
 
-static void post_to_all(struct run *run, pf_callback_fn *fn)
+static void stop(struct run *run)
 {
-    for (unsigned i = 0; i < run->plan->threads; i++)
-        post(client_loop(run->clients[i]), fn, run->clients[i]);
+    if (!run->stopping)
+        run_crew_order(run, UNIT_STOP);
+    run->stopping = true;
 }
 
-static void client_says_ready(void *arg)
+/* ---- rows ------------------------------------------------------------------------ */
+
+static void add_row(struct run *run, int64_t now)
 {
-    struct run *run = arg;
-    post(run->loop, run_on_ready, run);
+    run_sum_live(run);
+    const struct tally *sum = run->sum;
+    struct series_sample sample = {
+        .t_ns = now - run->began_ns,
+        .planned = sum->planned,
+        .sent = sum->sent,
+        .ok = sum->ok,
+        .err = sum->failed + sum->wrong,
+        .in_flight = sum->in_flight,
+        .backlog = sum->backlog,
+        .hdr = run_main_hdr(run, sum),
+    };
+    struct result_row *row = series_add(&run->series, &sample);
+    const struct run_watcher *watcher = run->watcher;
+    if (watcher && watcher->sample)
+        watcher->sample(watcher->arg, row);
+    if (watcher && watcher->row && watcher->row(watcher->arg, row))
+        stop(run);
 }
 
-static void client_says_done(void *arg)
+static const struct result_row *last_row(const struct run *run)
 {
-    struct run *run = arg;
-    post(run->loop, run_on_done, run);
+    return &run->series.rows[run->series.count - 1];
 }
 
-static int run_on_ready(pf_loop *loop, void *arg)
-{
-    struct run *run = arg;
-    if (++run->ready < run->plan->threads || run->interrupted)
-        return 0;
-    uint64_t connected = 0;
-    for (unsigned i = 0; i < run->plan->threads; i++)
-        connected += client_tally(run->clients[i])->connect.count;
-    if (connected == 0) {
-        post_to_all(run, client_on_stop);
-        return 0;
-    }
-    post_to_all(run, client_on_go);
-    if (!isatty(STDERR_FILENO))
-        return 0;
-    return pf_loop_call_later(loop, PF_SECOND, run_on_second, run, NULL);
-}
-
-static int run_on_done(pf_loop *loop, void *arg)
-{
-    struct run *run = arg;
-    if (++run->done == run->plan->threads)
-        return pf_loop_stop(loop);
-    return 0;
-}
-
+/* A second of the measurement is over. The last one's row is made at the end: it holds what
+ * is answered behind it. */
 static int run_on_second(pf_loop *loop, void *arg)
 {
     struct run *run = arg;
-    uint64_t answers = 0, failures = 0;
-    for (unsigned i = 0; i < run->plan->threads; i++) {
-        answers += client_answers(run->clients[i]);
-        failures += client_failures(run->clients[i]);
+    int64_t now = now_ns();
+    run->seconds = (now - run->began_ns) / PF_SECOND + 1;
+    if (run->plan->duration_ns && run->seconds * PF_SECOND > run->plan->duration_ns)
+        run->seconds = run->plan->duration_ns / PF_SECOND + 1;
+    int64_t duration = run->plan->duration_ns;
+    if (!duration || now - run->began_ns < duration) {
+        add_row(run, now);
+        run_progress_show(run, last_row(run), run->sum->failed);
     }
-    fprintf(stderr, "%4us  %" PRIu64 "/s  %" PRIu64 " failed\n", ++run->seconds,
-            answers - run->answers, failures);
-    run->answers = answers;
-    return pf_loop_call_later(loop, PF_SECOND, run_on_second, run, NULL);
+    int64_t next = run->seconds * PF_SECOND;
+    if ((duration && next >= duration) || run->stopping)
+        return 0;
+    return pf_loop_call_at(loop, run->began_ns + next, run_on_second, run, NULL);
+}
+
+/* ---- begin ----------------------------------------------------------------------- */
+
+static int run_on_begun(pf_loop *loop, void *arg)
+{
+    struct run *run = arg;
+    const struct run_watcher *watcher = run->watcher;
+    if (run->stopping)
+        return 0;
+    run->begun = true;
+    if (watcher && watcher->begin) {
+        run->error = watcher->begin(watcher->arg, loop, run->began_ns);
+        if (run->error)
+            stop(run);
+    }
+    int64_t duration = run->plan->duration_ns;
+    if (duration && duration <= PF_SECOND)
+        return 0;
+    return pf_loop_call_at(loop, run->began_ns + PF_SECOND, run_on_second, run, NULL);
+}
+
+static int go(struct run *run)
+{
+    uint64_t connected = 0;
+    for (unsigned i = 0; i < run->plan->threads; i++)
+        connected += tally_read(&run->shared->tallies[i].opened);
+    if (connected == 0 || run->interrupted) {
+        run->stopping = false;
+        stop(run);
+        return 0;
+    }
+    int64_t at = now_ns() + GO_NS;
+    __atomic_store_n(&run->shared->go_ns, at, __ATOMIC_RELEASE);
+    run->went = true;
+    run->began_ns = at + run->plan->warmup_ns;
+    run_crew_order(run, UNIT_GO);
+    return pf_loop_call_at(run->loop, run->began_ns, run_on_begun, run, NULL);
+}
+
+/* ---- what units say, and others -------------------------------------------------- */
+
+static int end_of_units(struct run *run, unsigned count)
+{
+    run->ended += count;
+    return run->ended == run->plan->threads ? pf_loop_stop(run->loop) : 0;
+}
+
+/* The pipe has ended: with the process, or, here, never. */
+static int process_gone(struct run_process *process)
+{
+    struct run *run = process->run;
+    unsigned missing = process->count - process->ended;
+    process->gone = true;
+    if (missing > 0) {
+        fprintf(stderr,
+                "prefork-bench: process %ld of the load has ended too early: what it had "
+                "under way is lost\n",
+                (long)process->pid);
+        run->died = true;
+        stop(run);
+    }
+    int err = end_of_units(run, missing);
+    return err ? err : PF_DONE;
+}
+
+static int run_on_word(pf_loop *loop, int fd, unsigned events, void *arg)
+{
+    (void)loop;
+    (void)events;
+    struct run_process *process = arg;
+    struct run *run = process->run;
+    char word;
+    ssize_t n = read(fd, &word, 1);
+    if (n < 0)
+        return errno == EINTR ? 0 : -errno;
+    if (n == 0)
+        return process_gone(process);
+    if (word == RUN_READY)
+        return ++run->ready == run->plan->threads ? go(run) : 0;
+    process->ended++;
+    return end_of_units(run, 1);
 }
 
 /* A second one ends the program: by then it is not taken any more. */
@@ -98,99 +166,74 @@ static int run_on_interrupt(pf_loop *loop, int signo, void *arg)
     (void)loop, (void)signo;
     struct run *run = arg;
     run->interrupted = true;
-    post_to_all(run, client_on_stop);
+    stop(run);
     return PF_DONE;
 }
 
-static void *run_thread(void *arg)
-{
-    int err = client_run(arg);
-    if (err) {
-        fprintf(stderr, "prefork-bench: the loop of a thread failed: %s\n", strerror(-err));
-        _exit(PF_EXIT_SOFTWARE);
-    }
-    return NULL;
-}
+/* ---- all of it ------------------------------------------------------------------- */
 
-/* A fair part of `whole` for thread `index` of `threads`. */
-static uint64_t part(uint64_t whole, unsigned index, unsigned threads)
+static int make_loop(struct run *run)
 {
-    return whole / threads + (index < whole % threads);
-}
-
-static int make_clients(struct run *run)
-{
-    const struct plan *plan = run->plan;
-    for (unsigned i = 0; i < plan->threads; i++) {
-        struct client_share share = {
-            .plan = plan,
-            .connections = (unsigned)part(plan->connections, i, plan->threads),
-            .requests = part(plan->requests, i, plan->threads),
-            .on_ready = client_says_ready,
-            .on_done = client_says_done,
-            .arg = run,
-        };
-        int err = client_new(&share, &run->clients[i]);
-        if (err)
-            return err;
-    }
-    return 0;
-}
-
-static int start_threads(struct run *run)
-{
-    /* Only the main thread takes signals; the others inherit the mask. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int err = 0;
-    while (run->started < run->plan->threads && !err) {
-        unsigned i = run->started;
-        err = -pthread_create(&run->threads[i], NULL, run_thread, run->clients[i]);
-        run->started += err == 0;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return err;
-}
-
-static void add_up(const struct run *run, struct run_result *result)
-{
-    tally_init(&result->tally);
-    for (unsigned i = 0; i < run->plan->threads; i++)
-        tally_merge(&result->tally, client_tally(run->clients[i]));
-    result->interrupted = run->interrupted;
-}
-
-int run_plan(const struct plan *plan, struct run_result *result)
-{
-    struct run run = {.plan = plan};
     struct pf_loop_options options = PF_LOOP_OPTIONS_INIT;
-    int err = pf_loop_new(&options, &run.loop);
-    if (err)
-        return err;
-    run.clients = calloc(plan->threads, sizeof(struct client *));
-    run.threads = calloc(plan->threads, sizeof(pthread_t));
-    err = run.clients && run.threads ? make_clients(&run) : -ENOMEM;
-    if (err)
-        goto out;
-    err = pf_loop_add_signal(run.loop, SIGINT, run_on_interrupt, &run);
-    if (!err)
-        err = start_threads(&run);
-    if (!err)
-        err = pf_loop_start(run.loop);
-    if (err)
-        post_to_all(&run, client_on_stop);
-    for (unsigned i = 0; i < run.started; i++)
-        pthread_join(run.threads[i], NULL);
-    if (!err)
-        add_up(&run, result);
+    options.error_policy = PF_ERROR_STOP;
+    int err = pf_loop_new(&options, &run->loop);
+    for (unsigned i = 0; i < run->plan->procs && !err; i++)
+        err = pf_loop_add_handler(run->loop, run->processes[i].says[0], PF_READ,
+                                  run_on_word, &run->processes[i]);
+    return err ? err : pf_loop_add_signal(run->loop, SIGINT, run_on_interrupt, run);
+}
 
-out:
-    for (unsigned i = 0; run.clients && i < plan->threads; i++)
-        client_free(run.clients[i]);
-    free(run.clients);
-    free(run.threads);
-    pf_loop_close(run.loop, false);
-    pf_loop_unref(run.loop);
+static int coordinate(struct run *run)
+{
+    const struct run_watcher *watcher = run->watcher;
+    int err = watcher && watcher->before ? watcher->before(watcher->arg) : 0;
+    if (!err)
+        err = run_crew_fork(run);
+    if (!err)
+        err = make_loop(run);
+    if (!err)
+        err = run_crew_start(run);
+    if (!err)
+        err = pf_loop_start(run->loop);
+    if (run->begun) {
+        int64_t now = now_ns();
+        if (!err && now > run->began_ns + run->series.last_ns)
+            add_row(run, now);
+        if (watcher && watcher->end)
+            watcher->end(watcher->arg, run->loop);
+    }
+    run_crew_join(run);
     return err;
+}
+
+static int status_of(const struct run *run)
+{
+    if (run->error)
+        return run->error;
+    if (run->died)
+        return -ECHILD;
+    return run->interrupted ? -EINTR : 0;
+}
+
+int run_plan(const struct plan *plan, const struct run_watcher *watcher,
+             enum run_progress progress, struct result *result)
+{
+    struct run run = {
+        .plan = plan, .watcher = watcher, .progress = progress, .result = result};
+    run.sum = malloc(sizeof *run.sum);
+    int err = run.sum ? series_init(&run.series) : -ENOMEM;
+    if (!err)
+        err = run_crew_make(&run);
+    if (!err)
+        err = coordinate(&run);
+    if (!err)
+        err = run_fill_result(&run);
+    run_crew_free(&run);
+    if (run.loop) {
+        (void)pf_loop_close(run.loop, false); /* ours and not running: cannot fail */
+        pf_loop_unref(run.loop);
+    }
+    series_fini(&run.series);
+    free(run.sum);
+    return err ? err : status_of(&run);
 }

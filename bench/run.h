@@ -18,10 +18,11 @@
 
 /* What a mode does beside the load. Each function may be NULL. On the main thread. */
 struct run_watcher {
-    /* The units exist and no loop does: fork here, if something is to be forked. */
+    /* No loop and no thread exists yet: fork here, if something is to be forked. A negative
+     * errno ends the run with it. */
     int (*before)(void *arg);
     /* The measurement began, at began_ns on CLOCK_MONOTONIC: `loop` is the coordinator's;
-     * add timers, subprocesses, handlers to it. */
+     * add timers, subprocesses, handlers to it. A negative errno ends the run with it. */
     int (*begin)(void *arg, pf_loop *loop, int64_t began_ns);
     /* A row is complete. True: stop early; the run is not failed by it. */
     bool (*row)(void *arg, const struct result_row *row);
@@ -44,7 +45,8 @@ enum run_progress {
  * run early; a second one kills the program.
  *
  * Returns 0, also if nothing could be reached (totals.opened is 0 then), -EINTR after
- * SIGINT (the result holds what there was), or -ENOMEM, -EMFILE, -EAGAIN (threads,
+ * SIGINT (the result holds what there was), -ECHILD if a process of the load was killed
+ * (the same; it is said on standard error), or -ENOMEM, -EMFILE, -EAGAIN (threads,
  * processes) with no result.
  */
 int run_plan(const struct plan *plan, const struct run_watcher *watcher,

@@ -1,0 +1,94 @@
+/*
+ * run_internal.h - the inside of a run, in four files:
+ *
+ *     run.c           the coordinator: begin, rows, stop, end
+ *     run_crew.c      the processes and threads that carry the units
+ *     run_progress.c  the line on standard error each second
+ *     run_result.c    from tallies to the result
+ *
+ * Who talks to whom: the coordinator writes orders into a pipe of each unit (unit.h), and
+ * reads what units have to say from one pipe per process, whose end also says that the
+ * process has gone. Numbers lie in memory that all share.
+ */
+#ifndef PREFORK_BENCH_RUN_INTERNAL_H
+#define PREFORK_BENCH_RUN_INTERNAL_H
+
+#include "bench/run.h"
+#include "bench/series.h"
+#include "bench/unit.h"
+#include <pthread.h>
+#include <sys/types.h>
+
+/* What a unit says. */
+#define RUN_READY 'r'
+#define RUN_ENDED 'd'
+
+struct run_shared {
+    int64_t go_ns;
+    struct tally tallies[]; /* one for each unit */
+};
+
+struct run_unit {
+    struct unit *unit; /* in the process that carries it */
+    int orders[2];     /* a pipe to it */
+    struct run_process *process;
+    pthread_t thread;
+};
+
+struct run_process {
+    struct run *run;
+    unsigned first, count; /* units */
+    int says[2];           /* a pipe from it */
+    pid_t pid;             /* 0: it is this one */
+    bool gone;
+    unsigned ended; /* units */
+};
+
+struct run {
+    const struct plan *plan;
+    const struct run_watcher *watcher;
+    enum run_progress progress;
+    struct result *result;
+    pf_loop *loop;
+    struct run_shared *shared;
+    size_t shared_size;
+    struct run_unit *units;
+    struct run_process *processes;
+    unsigned started; /* threads of this process */
+    unsigned ready, ended;
+    bool went, begun, interrupted, stopping, died;
+    int error; /* of the watcher */
+    int64_t began_ns;
+    int64_t seconds; /* rows by the clock so far */
+    struct series series;
+    struct tally *sum;
+};
+
+/* ---- run_crew.c */
+
+/* Pipes and memory, then processes and, with one process, threads. The coordinator's loop
+ * must not exist before run_crew_fork(). Each returns 0 or a negative errno. */
+int run_crew_make(struct run *run);
+int run_crew_fork(struct run *run);
+int run_crew_start(struct run *run);
+void run_crew_order(struct run *run, char order);
+/* All have ended, or are told to: wait for them. */
+void run_crew_join(struct run *run);
+void run_crew_free(struct run *run);
+
+/* ---- run_progress.c */
+
+/* failed: of all so far. */
+void run_progress_show(const struct run *run, const struct result_row *row,
+                       uint64_t failed);
+
+/* ---- run_result.c */
+
+/* Add up the live counters, and the histogram that rows are made of. */
+void run_sum_live(struct run *run);
+/* The histogram that rows are made of. */
+const struct hdr *run_main_hdr(const struct run *run, const struct tally *tally);
+/* All is over: fill in the result. Returns 0 or -ENOMEM. */
+int run_fill_result(struct run *run);
+
+#endif
