@@ -1,0 +1,194 @@
+/*
+ * reload.c - does a server lose anything while a command runs again and again? The verdict
+ * is what came of the requests:
+ *
+ *     LOST       refused, cut in the middle of an answer, timed out: exit 4
+ *     retryable  asked, and closed without a byte: a client may ask again
+ *     harmless   an idle connection was closed
+ *     blackout   the longest time without an ok answer, over all units (gaps.h)
+ *
+ * and the p99 of a second in which the command ran beside that of one in which it did not:
+ * of either kind the median second's, since percentiles do not add up.
+ */
+#include "bench/cli.h"
+
+#include "bench/command.h"
+#include "bench/reload_seconds.h"
+#include "bench/steady.h"
+#include "bench/watch.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct reload_config {
+    const char *command;
+    int64_t every_ns;
+};
+
+static const struct pf_option options[] = {
+    {.name = "cmd",
+     .type = PF_OPTION_STRING,
+     .at = offsetof(struct reload_config, command),
+     .argument = "COMMAND",
+     .help = "run this again and again: 'kill -HUP $(cat pid)'"},
+    {.name = "every",
+     .type = PF_OPTION_DURATION,
+     .at = offsetof(struct reload_config, every_ns),
+     .min = 10 * PF_MILLISECOND,
+     .max = 3600 * PF_SECOND,
+     .argument = "TIME",
+     .help = "how often (2s)"},
+    {0},
+};
+
+struct reload {
+    struct reload_config config;
+    struct result *result;
+    struct command *command;
+    int64_t began_ns;
+    unsigned runs, failed;
+};
+
+static command_event_fn reload_on_command;
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * PF_SECOND + now.tv_nsec;
+}
+
+static void mark(const struct reload *reload, const char *text)
+{
+    struct result *result = reload->result;
+    if (result->mark_count == RESULT_MARKS_MAX)
+        return;
+    struct result_mark *mark = &result->marks[result->mark_count++];
+    mark->t_ns = now_ns() - reload->began_ns;
+    snprintf(mark->text, sizeof mark->text, "%s", text);
+}
+
+/* Ends are marked as well: a command may take seconds. */
+static void reload_on_command(const struct command_event *event, void *arg)
+{
+    struct reload *reload = arg;
+    char text[64];
+    if (!event->ended) {
+        reload->runs++;
+        snprintf(text, sizeof text, RELOAD_MARK_BEGIN "%u", event->number);
+        mark(reload, text);
+        return;
+    }
+    if (event->status == 0) {
+        snprintf(text, sizeof text, RELOAD_MARK_END "%u", event->number);
+        mark(reload, text);
+        return;
+    }
+    snprintf(text, sizeof text, RELOAD_MARK_END "%u: %s %d", event->number,
+             event->status > 0 ? "exit" : "signal",
+             event->status > 0 ? event->status : -event->status);
+    mark(reload, text);
+    if (reload->failed++ == 0)
+        fprintf(stderr, "prefork-bench: --cmd %s: %s %d: %s\n", reload->config.command,
+                event->status > 0 ? "exit status" : "ended by signal",
+                event->status > 0 ? event->status : -event->status,
+                event->output[0] ? event->output : "it said nothing");
+}
+
+static int reload_begin(void *arg, pf_loop *loop, int64_t began_ns)
+{
+    struct reload *reload = arg;
+    struct command_options command = {.text = reload->config.command,
+                                      .every_ns = reload->config.every_ns,
+                                      .on_event = reload_on_command,
+                                      .arg = reload};
+    reload->began_ns = began_ns;
+    return command_start(loop, &command, &reload->command);
+}
+
+static void reload_end(void *arg, pf_loop *loop)
+{
+    (void)loop;
+    struct reload *reload = arg;
+    command_stop(reload->command);
+    reload->command = NULL;
+}
+
+static int fill_in(const struct reload *reload)
+{
+    struct result *result = reload->result;
+    struct result_reload *out = calloc(1, sizeof *out);
+    if (!out)
+        return -ENOMEM;
+    for (size_t i = 0; i < result->error_count; i++) {
+        const struct tally_error *error = &result->errors[i];
+        switch (tally_loss_of(error)) {
+        case TALLY_HARMLESS:
+            out->harmless += error->count;
+            break;
+        case TALLY_RETRYABLE:
+            out->retryable += error->count;
+            break;
+        case TALLY_LOST:
+            break; /* result_lost() */
+        }
+    }
+    out->lost = result_lost(result);
+    out->commands = reload->runs;
+    out->commands_failed = reload->failed;
+    out->blackout_ns = result->totals.gap_ns > 0 ? result->totals.gap_ns : RESULT_UNKNOWN;
+    reload_seconds(result, &out->p99_quiet_ns, &out->p99_reload_ns);
+    result->reload = out;
+    return 0;
+}
+
+static int measure(struct reload *reload, struct cli *cli)
+{
+    struct result *result = reload->result;
+    struct watch watch;
+    struct run_watcher mine = {.begin = reload_begin, .end = reload_end, .arg = reload};
+    watch_join(&watch, &cli->watcher, &mine, &cli->watcher);
+    steady_unless_open(&cli->plan);
+    int err = run_plan(&cli->plan, &cli->watcher, cli->progress, result);
+    bool interrupted = err == -EINTR;
+    if (interrupted || !err)
+        err = fill_in(reload);
+    if (err) {
+        (void)cli_fail("%s", strerror(-err));
+        return EXIT_INVALID;
+    }
+    if (interrupted)
+        result->exit_code = EXIT_INTERRUPTED;
+    else if (result->reload->lost > 0)
+        result->exit_code = EXIT_LOST;
+    return cli_finish(cli, result);
+}
+
+static int reload_main(const struct mode *mode, int argc, char **argv)
+{
+    struct reload reload = {.config = {.every_ns = 2 * PF_SECOND}};
+    struct cli cli;
+    int status = cli_parse(mode, argc, argv, options, &reload.config, &cli);
+    if (status >= 0)
+        return status;
+    reload.result = result_new();
+    if (!reload.config.command)
+        status =
+            cli_fail("reload needs --cmd COMMAND, such as --cmd 'kill -HUP $(cat pid)'");
+    else if (!reload.result)
+        status = cli_fail("out of memory");
+    else
+        status = measure(&reload, &cli);
+    result_free(reload.result);
+    cli_free(&cli);
+    return status;
+}
+
+const struct mode mode_reload = {
+    .name = "reload",
+    .usage = "--cmd COMMAND [options] URL",
+    .help = "load, while a command runs again and again: what was lost, and for how long",
+    .main = reload_main,
+};
