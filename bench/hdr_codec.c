@@ -16,8 +16,7 @@
 #define COUNT_LEN_MAX       9
 #define ENCODED_MAX         (HEAD_LEN + HDR_SLOTS * COUNT_LEN_MAX)
 
-/* ---- base64, RFC 4648 section 4 -------------------------------------------------------
- */
+/* ---- base64, RFC 4648 section 4 ------------------------------------------------------ */
 
 static const char letters[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -72,8 +71,7 @@ static long base64_decode(const char *text, size_t len, unsigned char *bytes)
     return count;
 }
 
-/* ---- numbers --------------------------------------------------------------------------
- */
+/* ---- numbers ------------------------------------------------------------------------- */
 
 static unsigned char *put_number(unsigned char *to, uint64_t number, int len)
 {
@@ -122,8 +120,7 @@ static size_t get_count(const unsigned char *from, size_t len, int64_t *count)
     return 0;
 }
 
-/* ---- the histogram --------------------------------------------------------------------
- */
+/* ---- the histogram ------------------------------------------------------------------- */
 
 static unsigned slots_used(const struct hdr *hdr)
 {
@@ -186,8 +183,7 @@ int hdr_encode(const struct hdr *hdr, char **out)
     return 0;
 }
 
-/* ---- and back -------------------------------------------------------------------------
- */
+/* ---- and back ------------------------------------------------------------------------ */
 
 static int refuse(char *why, size_t why_len, const char *phrase)
 {

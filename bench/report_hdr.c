@@ -4,7 +4,7 @@
 #include "bench/report.h"
 
 #include "bench/hdr_codec.h"
-#include "bench/kind.h"
+#include "bench/latency.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -16,8 +16,7 @@
 /* Rows of the table for each halving of what is left to 100 %. */
 #define TICKS 5
 
-/* ---- the log --------------------------------------------------------------------------
- */
+/* ---- the log ------------------------------------------------------------------------- */
 
 /* Seconds since the epoch when the run began; 0 if it is not known. */
 static time_t began_at(const struct result *result)
@@ -57,7 +56,7 @@ int report_hlog(const struct result *result, FILE *to)
         int err = hdr_encode(hdr, &text);
         if (err)
             return err;
-        fprintf(to, "Tag=%s,0.000,%.3f,%.3f,%s\n", kind_name((enum result_kind)kind),
+        fprintf(to, "Tag=%s,0.000,%.3f,%.3f,%s\n", latency_name((enum result_kind)kind),
                 elapsed > 0 ? (double)elapsed / 1e9 : 0, (double)hdr->max / NS_PER_MS,
                 text);
         free(text);
@@ -65,8 +64,7 @@ int report_hlog(const struct result *result, FILE *to)
     return ferror(to) ? -EIO : 0;
 }
 
-/* ---- the table ------------------------------------------------------------------------
- */
+/* ---- the table ----------------------------------------------------------------------- */
 
 static void write_row(const struct hdr *hdr, unsigned slot, double percent, uint64_t seen,
                       FILE *to)
@@ -103,16 +101,6 @@ static void write_rows(const struct hdr *hdr, FILE *to)
     write_row(hdr, last, 100, hdr->count, to);
 }
 
-static double deviation(const struct hdr *hdr)
-{
-    double mean = (double)hdr->sum / (double)hdr->count, squares = 0;
-    for (unsigned slot = 0; slot < HDR_SLOTS; slot++) {
-        double middle = (double)hdr_slot_low(slot) + (double)hdr_slot_width(slot) / 2;
-        squares += (middle - mean) * (middle - mean) * (double)hdr->slots[slot];
-    }
-    return sqrt(squares / (double)hdr->count);
-}
-
 int report_hgrm(const struct result *result, FILE *to)
 {
     const struct hdr *hdr = result_main_latency(result)->hdr;
@@ -122,7 +110,7 @@ int report_hgrm(const struct result *result, FILE *to)
         write_rows(hdr, to);
         fprintf(to, "#[Mean    = %12.3f, StdDeviation   = %12.3f]\n",
                 (double)hdr->sum / (double)hdr->count / NS_PER_MS,
-                deviation(hdr) / NS_PER_MS);
+                latency_deviation(hdr) / NS_PER_MS);
         fprintf(to, "#[Max     = %12.3f, Total count    = %12" PRIu64 "]\n",
                 (double)hdr->max / NS_PER_MS, hdr->count);
         fprintf(to, "#[Buckets = %12d, SubBuckets     = %12d]\n", HDR_BUCKETS,

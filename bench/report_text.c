@@ -109,8 +109,7 @@ const char *text_plain(const struct text *text)
     return text->style->colour ? "\033[0m" : "";
 }
 
-/* ---- the head -------------------------------------------------------------------------
- */
+/* ---- the head ------------------------------------------------------------------------ */
 
 static bool is_open(const struct result *result)
 {
@@ -219,8 +218,7 @@ static void print_rate(struct text *text)
     text_end(text);
 }
 
-/* ---- the end --------------------------------------------------------------------------
- */
+/* ---- the end ------------------------------------------------------------------------- */
 
 static void print_slos(struct text *text)
 {

@@ -150,8 +150,7 @@ static void print_adversaries(struct text *text)
     }
 }
 
-/* ---- several runs ---------------------------------------------------------------------
- */
+/* ---- several runs -------------------------------------------------------------------- */
 
 static void print_side_of_runs(struct text *text, char side, unsigned count)
 {

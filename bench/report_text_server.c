@@ -73,8 +73,7 @@ static void print_listen(struct text *text)
         text_end(text);
 }
 
-/* ---- workers --------------------------------------------------------------------------
- */
+/* ---- workers ------------------------------------------------------------------------- */
 
 static int by_value(const void *a, const void *b)
 {

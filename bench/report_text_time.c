@@ -83,8 +83,7 @@ void text_latency(struct text *text)
     print_times(text, "connect", RESULT_CONNECT, remark);
 }
 
-/* ---- over time ------------------------------------------------------------------------
- */
+/* ---- over time ----------------------------------------------------------------------- */
 
 /* A row of bars: each is of one row of the series, or of several: the lowest of them, or
  * the highest, since it is the extremes that are looked for. */

@@ -90,8 +90,7 @@ void result_free(struct result *result)
     free(result);
 }
 
-/* ---- the environment ------------------------------------------------------------------
- */
+/* ---- the environment ----------------------------------------------------------------- */
 
 /* The first line of a file without its end; false if it cannot be read. */
 static bool read_line(const char *path, char *line)
@@ -228,7 +227,7 @@ int result_set_environment(struct result *result, int argc, char *const argv[])
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         environment->nofile =
-            limit.rlim_cur > INT64_MAX ? INT64_MAX : (int64_t)limit.rlim_cur;
+            limit.rlim_cur > RESULT_MOST ? RESULT_MOST : (int64_t)limit.rlim_cur;
     read_numbers("/proc/sys/net/ipv4/ip_local_port_range", &environment->port_low,
                  &environment->port_high);
     read_numbers("/proc/sys/net/core/somaxconn", &environment->somaxconn, NULL);
@@ -237,8 +236,7 @@ int result_set_environment(struct result *result, int argc, char *const argv[])
     return copy_argv(result, argc, argv);
 }
 
-/* ---- what follows from the rest -------------------------------------------------------
- */
+/* ---- what follows from the rest ------------------------------------------------------ */
 
 const struct result_latency *result_main_latency(const struct result *result)
 {

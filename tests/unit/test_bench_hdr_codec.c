@@ -74,8 +74,7 @@ static void ends_and_sum_are_as_near_as_slots_tell(void **state)
     assert_int_equal(b.clamped, 0);
 }
 
-/* ---- bytes ----------------------------------------------------------------------------
- */
+/* ---- bytes --------------------------------------------------------------------------- */
 
 static const char letters[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -103,8 +102,10 @@ static char *base64(const unsigned char *bytes, size_t len)
     size_t at = 0;
     for (size_t bits = 0; bits < len * 8; bits += 6) {
         unsigned value = 0;
-        for (size_t bit = bits; bit < bits + 6; bit++)
-            value = value << 1 | (bit < len * 8 ? bytes[bit / 8] >> (7 - bit % 8) & 1u : 0);
+        for (size_t bit = bits; bit < bits + 6; bit++) {
+            unsigned byte = bit < len * 8 ? bytes[bit / 8] : 0;
+            value = value << 1 | (byte >> (7 - bit % 8) & 1);
+        }
         text[at++] = letters[value];
     }
     while (at % 4)
@@ -148,8 +149,7 @@ static void bytes_are_those_of_the_published_format(void **state)
     assert_memory_equal(encoded, expected, sizeof expected);
 }
 
-/* ---- what is none ---------------------------------------------------------------------
- */
+/* ---- what is none -------------------------------------------------------------------- */
 
 /* The text of these bytes behind a head that is right, but for one byte: `at`, `value`. */
 static char *encode_bytes(const unsigned char *counts, size_t len, size_t at,
