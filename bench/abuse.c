@@ -1,0 +1,213 @@
+/*
+ * abuse.c - what do well-behaved clients notice while others do their worst? An honest open
+ * loop runs beside adversaries (adversary.h) in a process of their own; the verdict, the
+ * latencies and the errors are the honest ones'. Of the adversaries it is told how many the
+ * server cut off, and after how long.
+ *
+ * Only against this machine: a server of somebody else's is refused, whatever the reason.
+ * On loopback each kind comes from an address of its own, so that a server's limits by
+ * client tell them from the honest ones.
+ */
+#include "bench/cli.h"
+
+#include "bench/adversary.h"
+#include "bench/hold_pool.h"
+#include "bench/local.h"
+#include "bench/spread.h"
+#include "bench/squad.h"
+#include "bench/steady.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* How long the adversaries have to take their places before the honest ones come. A server
+ * that does not even accept them all has the rest queueing. */
+#define ABUSE_READY_MS 10000
+
+static pf_option_parse_fn parse_mix;
+
+static const struct pf_option options[] = {
+    {.name = "mix",
+     .type = PF_OPTION_CUSTOM,
+     .parse = parse_mix,
+     .at = 0,
+     .argument = "KIND:N,...",
+     .help = "slowloris, slowread, slowpost, halfopen, idle, garbage; reset:200/s"},
+    {0},
+};
+
+/* What the adversaries' process shares with this one. */
+struct abuse {
+    struct adversary_mix mix;
+    struct pf_address target, sources[ADVERSARY_KINDS];
+    bool spread;
+    const char *authority, *path;
+    struct adversary_counts counts;
+};
+
+static int parse_mix(const char *value, void *field, char *why, size_t why_len)
+{
+    return adversary_parse(value, field, why, why_len);
+}
+
+/* ---- in the adversaries' process ------------------------------------------------- */
+
+static int member_on_ready(pf_loop *loop, void *arg)
+{
+    (void)loop;
+    squad_say_ready(arg);
+    return 0;
+}
+
+static struct adversaries *members; /* of that process */
+
+static int member_begin(void *arg, struct squad_member *me, pf_loop *loop)
+{
+    struct abuse *abuse = arg;
+    struct adversary_options wanted = {
+        .target = &abuse->target,
+        .sources = abuse->spread ? abuse->sources : NULL,
+        .authority = abuse->authority,
+        .path = abuse->path,
+        .mix = abuse->mix,
+        .on_ready = member_on_ready,
+        .arg = me,
+    };
+    (void)hold_descriptors(); /* raises the limit */
+    return adversaries_new(loop, &wanted, &abuse->counts, &members);
+}
+
+static void member_end(void *arg, struct squad_member *me, pf_loop *loop)
+{
+    (void)arg, (void)me, (void)loop;
+    adversaries_free(members);
+}
+
+/* ---- here ------------------------------------------------------------------------ */
+
+static int refuse_what_cannot_be(const struct abuse *abuse, const struct cli *cli)
+{
+    char text[PF_ADDRESS_TEXT_MAX];
+    const struct pf_address *foreign = NULL;
+    if (!local_is_ours(&cli->plan.target))
+        foreign = &cli->plan.target;
+    else if (cli->url_b && !local_is_ours(&cli->target_b))
+        foreign = &cli->target_b;
+    if (foreign)
+        return cli_fail("%s: %s is not an address of this machine; abuse is only for a "
+                        "server of your own, on loopback or an interface here",
+                        cli->plan.url, pf_address_format(foreign, text));
+    unsigned wanted = adversary_descriptors(&abuse->mix), most = hold_descriptors();
+    if (wanted == 0)
+        return cli_fail("abuse needs --mix KIND:N,... such as --mix slowloris:500,idle:1k");
+    if (wanted > most)
+        return cli_fail("--mix: %u connections, and a process may have %u; take fewer, or "
+                        "raise the hard limit (ulimit -n)",
+                        wanted, most);
+    return -1;
+}
+
+/* Shared, for what comes back in it. NULL without memory. */
+static struct abuse *make_shared(const struct adversary_mix *mix)
+{
+    struct abuse *abuse = mmap(NULL, sizeof *abuse, PROT_READ | PROT_WRITE,
+                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (abuse == MAP_FAILED)
+        return NULL;
+    abuse->mix = *mix;
+    adversary_counts_init(&abuse->counts);
+    return abuse;
+}
+
+static int fill_in(const struct abuse *abuse, struct result *result)
+{
+    result->adversaries = calloc(ADVERSARY_KINDS, sizeof *result->adversaries);
+    if (!result->adversaries)
+        return -ENOMEM;
+    const struct adversary_counts *counts = &abuse->counts;
+    for (unsigned kind = 0; kind < ADVERSARY_KINDS; kind++) {
+        if (abuse->mix.count[kind] == 0)
+            continue;
+        struct result_adversary *out = &result->adversaries[result->adversary_count++];
+        snprintf(out->kind, sizeof out->kind, "%s", adversary_name(kind));
+        out->asked = abuse->mix.count[kind];
+        out->opened = tally_read(&counts->opened[kind]);
+        out->cut = tally_read(&counts->cut[kind]);
+        out->open = tally_read(&counts->open[kind]);
+        const struct hdr *after = &counts->cut_after[kind];
+        out->cut_p50_ns = after->count ? hdr_percentile(after, 50 * HDR_PERCENT) : -1;
+        out->cut_max_ns = after->count ? after->max : -1;
+    }
+    return 0;
+}
+
+/* The result holds what the honest ones saw. Returns what run_plan() does. */
+static int run_beside(struct abuse *abuse, struct cli *cli, struct result *result)
+{
+    struct squad_job job = {member_begin, member_end, abuse};
+    struct squad *squad;
+    int err = squad_start(1, &job, &squad);
+    if (err)
+        return err;
+    int ready = squad_ready(squad, ABUSE_READY_MS);
+    if (ready < 0)
+        err = ready;
+    else
+        err = run_plan(&cli->plan, &cli->watcher, cli->progress, result);
+    int filled = fill_in(abuse, result);
+    unsigned failed = squad_stop(squad);
+    if (!err && failed > 0)
+        fprintf(stderr, "prefork-bench: the adversaries' process failed: what is told of "
+                        "them is not complete\n");
+    return err ? err : filled;
+}
+
+static int measure(struct abuse *abuse, struct cli *cli, struct result *result)
+{
+    abuse->target = cli->plan.target;
+    abuse->authority = cli->url.authority;
+    abuse->path = cli->url.path;
+    abuse->spread = spread_is_loopback(&abuse->target);
+    for (unsigned kind = 0; kind < ADVERSARY_KINDS; kind++)
+        spread_source(kind, &abuse->sources[kind]);
+    steady_unless_open(&cli->plan);
+    int err = run_beside(abuse, cli, result);
+    if (err == -EINTR) {
+        result->exit_code = EXIT_INTERRUPTED;
+    } else if (err) {
+        (void)cli_fail("%s", strerror(-err));
+        return EXIT_INVALID;
+    }
+    return cli_finish(cli, result);
+}
+
+static int abuse_main(const struct mode *mode, int argc, char **argv)
+{
+    struct adversary_mix mix = {0};
+    struct cli cli;
+    int status = cli_parse(mode, argc, argv, options, &mix, &cli);
+    if (status >= 0)
+        return status;
+    struct abuse *abuse = make_shared(&mix);
+    struct result *result = result_new();
+    if (!abuse || !result)
+        status = cli_fail("out of memory");
+    else
+        status = refuse_what_cannot_be(abuse, &cli);
+    if (status < 0)
+        status = measure(abuse, &cli, result);
+    result_free(result);
+    if (abuse)
+        munmap(abuse, sizeof *abuse);
+    cli_free(&cli);
+    return status;
+}
+
+const struct mode mode_abuse = {
+    .name = "abuse",
+    .usage = "--mix KIND:N,... [options] URL",
+    .help = "slow and broken clients beside honest ones, who are the judges",
+    .main = abuse_main,
+};
