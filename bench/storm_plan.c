@@ -1,0 +1,73 @@
+#include "bench/storm_plan.h"
+
+#include "bench/figure.h"
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+
+static bool may_reuse(const struct storm_wish *wish)
+{
+    return wish->ports.reuse == 1 || (wish->ports.reuse == 2 && wish->loopback);
+}
+
+/* Source addresses that the rate needs: for ever, or, if that is less, for this run, which
+ * may be over before the first port would be needed again. */
+static double sources_needed(const struct storm_wish *wish)
+{
+    double ports = spread_ports_each(&wish->ports);
+    double rest = may_reuse(wish) ? SPREAD_REUSE_S : SPREAD_TIME_WAIT_S;
+    double seconds = (double)wish->duration_ns / 1e9;
+    if (seconds > 0 && seconds < rest)
+        rest = seconds;
+    double needed = ceil(wish->rate * rest / ports);
+    return needed < 1 ? 1 : needed;
+}
+
+static void describe(const struct storm_wish *wish, struct storm_plan *plan)
+{
+    char ports[FIGURE_MAX], rate[FIGURE_MAX];
+    unsigned sources = plan->sources ? plan->sources : wish->source_count;
+    if (sources == 0)
+        sources = 1;
+    if (wish->close != PLAN_CLOSE_FIN || !wish->tcp) {
+        snprintf(plan->text, sizeof plan->text, "no port stays in TIME_WAIT here: %s",
+                 !wish->tcp                      ? "a unix socket has none"
+                 : wish->close == PLAN_CLOSE_RST ? "--close rst"
+                                                 : "the server closes first");
+        return;
+    }
+    snprintf(plan->text, sizeof plan->text,
+             "%u source%s x %s ports, each in TIME_WAIT for %d s%s: at most %s/s", sources,
+             sources == 1 ? "" : "s", figure_groups(spread_ports_each(&wish->ports), ports),
+             may_reuse(wish) ? SPREAD_REUSE_S : SPREAD_TIME_WAIT_S,
+             may_reuse(wish) ? " (tcp_tw_reuse)" : "",
+             figure_rate(spread_rate_most(&wish->ports, sources, wish->loopback), rate));
+}
+
+int storm_plan_make(const struct storm_wish *wish, struct storm_plan *out, char *why,
+                    size_t why_len)
+{
+    struct storm_plan plan = {.sources = 0};
+    double needed = sources_needed(wish);
+    unsigned have = wish->source_count ? wish->source_count : 1;
+    if (wish->tcp && wish->close == PLAN_CLOSE_FIN) {
+        bool spreads = wish->loopback && wish->source_count == 0;
+        if (wish->rate <= 0) {
+            plan.sources = spreads ? STORM_SOURCES : 0;
+        } else if (needed > have && (!spreads || needed > SPREAD_SOURCES_MAX)) {
+            snprintf(why, why_len,
+                     "%u source address%s can make %.0f connections a second, because each "
+                     "port rests for %d s; --close rst, --src with %.0f addresses, or "
+                     "sysctl net.ipv4.tcp_tw_reuse=1",
+                     have, have == 1 ? "" : "es",
+                     spread_rate_most(&wish->ports, have, wish->loopback),
+                     may_reuse(wish) ? SPREAD_REUSE_S : SPREAD_TIME_WAIT_S, needed);
+            return -EADDRNOTAVAIL;
+        } else if (needed > have) {
+            plan.sources = (unsigned)needed;
+        }
+    }
+    describe(wish, &plan);
+    *out = plan;
+    return 0;
+}
