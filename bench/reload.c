@@ -148,10 +148,11 @@ static int measure(struct reload *reload, struct cli *cli)
 {
     struct result *result = reload->result;
     struct watch watch;
-    struct run_watcher mine = {.begin = reload_begin, .end = reload_end, .arg = reload};
-    watch_join(&watch, &cli->watcher, &mine, &cli->watcher);
+    struct run_watcher mine = {.begin = reload_begin, .end = reload_end, .arg = reload},
+                       both;
+    watch_join(&watch, &cli->watcher, &mine, &both);
     steady_unless_open(&cli->plan);
-    int err = run_plan(&cli->plan, &cli->watcher, cli->progress, result);
+    int err = run_plan(&cli->plan, &both, cli->progress, result);
     bool interrupted = err == -EINTR;
     if (interrupted || !err)
         err = fill_in(reload);

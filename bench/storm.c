@@ -67,15 +67,26 @@ static int plan_ports(struct cli *cli, struct pf_address **sources)
     return -1;
 }
 
+/* Who closes first? --close server takes a request that says it is the last. */
+static bool asks_server_to_close(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--close=server") == 0 ||
+            (strcmp(argv[i], "--close") == 0 && i + 1 < argc &&
+             strcmp(argv[i + 1], "server") == 0))
+            return true;
+    return false;
+}
+
 static int storm_main(const struct mode *mode, int argc, char **argv)
 {
     /* As if the user had said it: the requests are written accordingly. */
-    static char one_request[] = "--reqs-per-conn=1";
+    static char one_request[] = "--reqs-per-conn=1", last_request[] = "--no-keepalive";
     char **args = calloc((size_t)argc + 2, sizeof *args);
     if (!args)
         return cli_fail("out of memory");
     args[0] = argv[0];
-    args[1] = one_request;
+    args[1] = asks_server_to_close(argc, argv) ? last_request : one_request;
     for (int i = 1; i < argc; i++)
         args[i + 1] = argv[i];
     struct cli cli;

@@ -52,6 +52,15 @@ static void both_sample(void *arg, struct result_row *row)
         watch->second.sample(watch->second.arg, row);
 }
 
+static bool both_judge(void *arg, struct result *so_far)
+{
+    struct watch *watch = arg;
+    bool stop = watch->first.judge && watch->first.judge(watch->first.arg, so_far);
+    if (watch->second.judge && watch->second.judge(watch->second.arg, so_far))
+        stop = true;
+    return stop;
+}
+
 void watch_join(struct watch *watch, const struct run_watcher *first,
                 const struct run_watcher *second, struct run_watcher *out)
 {
@@ -63,6 +72,7 @@ void watch_join(struct watch *watch, const struct run_watcher *first,
         .row = both_row,
         .end = both_end,
         .sample = both_sample,
+        .judge = first->judge || second->judge ? both_judge : NULL, /* it costs */
         .arg = watch,
     };
 }
