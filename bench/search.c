@@ -1,0 +1,309 @@
+/*
+ * search.c - the highest rate at which a server holds its goals, with the curve that leads
+ * there. search_policy.h says which rate comes next; here a trial is run and judged:
+ *
+ *     an open loop at the rate, --settle excluded, for --trial (or --confirm); given up
+ *     when its backlog grows three rows running; then --rest
+ *
+ * It passes if all goals hold, 99 % of what was planned was answered, and the measurement
+ * is not INVALID. One that is SUSPECT may pass: a generator that was late can only have
+ * made the latencies worse.
+ *
+ * The report is the last trial's, with all trials in result->search.
+ */
+#include "bench/cli.h"
+
+#include "bench/figure.h"
+#include "bench/search_policy.h"
+#include "bench/slo.h"
+#include "bench/steady.h"
+#include "bench/verdict.h"
+#include "bench/watch.h"
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct search_config {
+    int64_t probe_ns, trial_ns, confirm_ns, settle_ns, rest_ns;
+};
+
+#define DURATION_OF(field)                                                                 \
+    .type = PF_OPTION_DURATION, .at = offsetof(struct search_config, field)
+
+static const struct pf_option options[] = {
+    {.name = "probe",
+     DURATION_OF(probe_ns),
+     .min = 10 * PF_MILLISECOND,
+     .max = 3600 * PF_SECOND,
+     .argument = "TIME",
+     .help = "closed loop at first, for a rate to begin from (3s)"},
+    {.name = "trial",
+     DURATION_OF(trial_ns),
+     .min = 10 * PF_MILLISECOND,
+     .max = 3600 * PF_SECOND,
+     .argument = "TIME",
+     .help = "of each rate that is tried (5s)"},
+    {.name = "confirm",
+     DURATION_OF(confirm_ns),
+     .min = 10 * PF_MILLISECOND,
+     .max = 3600 * PF_SECOND,
+     .argument = "TIME",
+     .help = "of each of the two trials of the answer (15s)"},
+    {.name = "settle",
+     DURATION_OF(settle_ns),
+     .max = 3600 * PF_SECOND,
+     .argument = "TIME",
+     .help = "at the begin of each, not counted (1s)"},
+    {.name = "rest",
+     DURATION_OF(rest_ns),
+     .max = 3600 * PF_SECOND,
+     .argument = "TIME",
+     .help = "between them (1s)"},
+    {0},
+};
+
+struct search {
+    struct search_config config;
+    struct cli *cli;
+    struct search_policy policy;
+    struct result_search *found; /* until it is the result's */
+    struct result *result;       /* of the last trial; NULL: none yet */
+    /* of the trial at hand */
+    struct search_backlog backlog;
+    bool backlog_grew;
+};
+
+/* ---- one trial ------------------------------------------------------------------- */
+
+static bool search_row(void *arg, const struct result_row *row)
+{
+    struct search *search = arg;
+    search->backlog_grew =
+        search_backlog_grows(&search->backlog, row->backlog, search->policy.rate);
+    return search->backlog_grew;
+}
+
+/* Run what the plan says, and make its result the last one. Returns what run_plan() does.
+ */
+static int run_once(struct search *search, int64_t settle_ns, int64_t duration_ns)
+{
+    struct cli *cli = search->cli;
+    struct result *result = result_new();
+    struct watch watch;
+    struct run_watcher mine = {.row = search_row, .arg = search}, both;
+    if (!result)
+        return -ENOMEM;
+    cli->plan.warmup_ns = settle_ns;
+    cli->plan.duration_ns = duration_ns;
+    cli->plan.requests = 0;
+    if (search->policy.phase == SEARCH_PROBE)
+        steady_close(&cli->plan);
+    else
+        steady_set(&cli->plan, search->policy.rate);
+    search->backlog = (struct search_backlog){0};
+    search->backlog_grew = false;
+    watch_join(&watch, &cli->watcher, &mine, &both);
+    int err = run_plan(&cli->plan, &both, RUN_SILENT, result);
+    if (err && err != -EINTR) {
+        result_free(result);
+        return err;
+    }
+    result_free(search->result);
+    search->result = result;
+    return err;
+}
+
+/* Fill in what goals and verdict need; cli_finish() does it again for the last one. */
+static void judge(struct search *search)
+{
+    struct result *result = search->result;
+    const struct cli *cli = search->cli;
+    struct verdict_facts facts = {.stall_ns = result->validity.stall_ns};
+    memcpy(result->slos, cli->slos, sizeof result->slos);
+    result->slo_count = cli->slo_count;
+    if (cli->server)
+        server_side_end(cli->server, &result->server);
+    (void)slo_judge(result);
+    verdict_give(result, &facts);
+}
+
+static bool has_passed(const struct search *search, struct result_trial *trial)
+{
+    const struct result *result = search->result;
+    struct search_outcome outcome = {.planned = result->totals.planned,
+                                     .ok = result->totals.ok,
+                                     .backlog_grew = search->backlog_grew};
+    char missed[96];
+    for (size_t i = 0; i < result->slo_count && !outcome.slo; i++) {
+        const struct result_slo *slo = &result->slos[i];
+        if (slo->pass)
+            continue;
+        snprintf(missed, sizeof missed, "%s (was %s)", slo->expr, slo->actual_text);
+        outcome.slo = missed;
+    }
+    if (result->validity.verdict == RESULT_INVALID)
+        outcome.invalid = result->validity.reason_count ? result->validity.reasons[0]
+                                                        : "the measurement is invalid";
+    return search_judge(&outcome, trial->why, sizeof trial->why);
+}
+
+static void tell(const struct search *search, const struct result_trial *trial)
+{
+    char rate[FIGURE_MAX], achieved[FIGURE_MAX], p99[FIGURE_MAX];
+    if (search->cli->progress == RUN_SILENT)
+        return;
+    fprintf(stderr, "%-8s %10s/s  %10s/s ok  p99 %8s  %s%s%s\n",
+            search_phase_name(search->policy.phase), figure_rate(trial->rate, rate),
+            figure_rate(trial->achieved, achieved), figure_time(trial->p99_ns, p99),
+            trial->pass ? "pass" : "FAIL", trial->why[0] ? ": " : "", trial->why);
+}
+
+static void take_down(struct search *search)
+{
+    const struct result *result = search->result;
+    struct result_trial *trial = &search->found->trials[search->found->trial_count++];
+    const struct result_latency *latency = result_main_latency(result);
+    const struct hdr *hdr = latency ? latency->hdr : NULL;
+    bool any = hdr && hdr->count > 0;
+    *trial = (struct result_trial){
+        .rate = search->policy.rate,
+        .achieved = result_rate(result),
+        .p50_ns = any ? hdr_percentile(hdr, 50 * HDR_PERCENT) : RESULT_UNKNOWN,
+        .p99_ns = any ? hdr_percentile(hdr, 99 * HDR_PERCENT) : RESULT_UNKNOWN,
+        .confirm = search->policy.phase == SEARCH_CONFIRM,
+    };
+    trial->pass = has_passed(search, trial);
+    tell(search, trial);
+    search_tried(&search->policy, trial->pass);
+}
+
+/* ---- all of them ----------------------------------------------------------------- */
+
+static volatile sig_atomic_t interrupted; /* between two trials */
+
+static void on_interrupt(int signo)
+{
+    (void)signo;
+    interrupted = 1;
+}
+
+static int rest(const struct search *search)
+{
+    struct timespec time = {search->config.rest_ns / PF_SECOND,
+                            search->config.rest_ns % PF_SECOND};
+    nanosleep(&time, NULL); /* cut short by the signal */
+    return interrupted ? -EINTR : 0;
+}
+
+static int probe(struct search *search)
+{
+    char rate[FIGURE_MAX];
+    int err = run_once(search, search->config.settle_ns, search->config.probe_ns);
+    if (err)
+        return err;
+    double reached = result_rate(search->result);
+    if (search->cli->progress != RUN_SILENT)
+        fprintf(stderr, "probe    closed loop: %s/s\n", figure_rate(reached, rate));
+    judge(search);
+    search_probed(&search->policy, reached);
+    return 0;
+}
+
+static int try_next(struct search *search)
+{
+    const struct search_config *config = &search->config;
+    bool confirm = search->policy.phase == SEARCH_CONFIRM;
+    int err = rest(search);
+    if (!err)
+        err = run_once(search, config->settle_ns,
+                       confirm ? config->confirm_ns : config->trial_ns);
+    if (err)
+        return err;
+    judge(search);
+    take_down(search);
+    return 0;
+}
+
+/* Returns 0, -EINTR, or what run_plan() answers. */
+static int search_all(struct search *search)
+{
+    struct sigaction action = {.sa_handler = on_interrupt}, before;
+    sigaction(SIGINT, &action, &before);
+    search_begin(&search->policy);
+    int err = probe(search);
+    while (!err && search->policy.phase != SEARCH_DONE)
+        err = try_next(search);
+    sigaction(SIGINT, &before, NULL);
+    /* What was not confirmed is no answer. */
+    bool done = search->policy.phase == SEARCH_DONE;
+    search->found->pass_max = done ? search->policy.pass_max : (double)NAN;
+    search->found->fail_min = search->policy.fail_min;
+    return err;
+}
+
+static int finish(struct search *search, int err)
+{
+    struct result *result = search->result;
+    result->search = search->found;
+    search->found = NULL;
+    if (err == -EINTR) {
+        result->exit_code = EXIT_INTERRUPTED;
+    } else if (isnan(result->search->pass_max) && result->search->trial_count > 0) {
+        result->exit_code = EXIT_SLO;
+        snprintf(result->exit_why, sizeof result->exit_why, "no rate held the SLO");
+    }
+    return cli_finish(search->cli, result);
+}
+
+static int measure(struct search *search)
+{
+    search->found = calloc(1, sizeof *search->found);
+    if (search->found)
+        search->found->trials = calloc(SEARCH_TRIALS_MAX, sizeof *search->found->trials);
+    int status = EXIT_INVALID;
+    if (!search->found || !search->found->trials) {
+        (void)cli_fail("out of memory");
+    } else {
+        int err = search_all(search);
+        if (search->result && (!err || err == -EINTR))
+            status = finish(search, err);
+        else
+            (void)cli_fail("%s", strerror(-err));
+    }
+    if (search->found)
+        free(search->found->trials);
+    free(search->found);
+    result_free(search->result);
+    return status;
+}
+
+static int search_main(const struct mode *mode, int argc, char **argv)
+{
+    struct cli cli;
+    struct search search = {.config = {.probe_ns = 3 * PF_SECOND,
+                                       .trial_ns = 5 * PF_SECOND,
+                                       .confirm_ns = 15 * PF_SECOND,
+                                       .settle_ns = PF_SECOND,
+                                       .rest_ns = PF_SECOND},
+                            .cli = &cli};
+    int status = cli_parse(mode, argc, argv, options, &search.config, &cli);
+    if (status >= 0)
+        return status;
+    if (cli.slo_count == 0)
+        status = cli_fail("search needs --slo GOALS, such as --slo 'p99<5ms,err<0.1%%'");
+    else
+        status = measure(&search);
+    cli_free(&cli);
+    return status;
+}
+
+const struct mode mode_search = {
+    .name = "search",
+    .usage = "--slo GOALS [options] URL",
+    .help = "the highest rate that holds its goals, and the curve",
+    .main = search_main,
+};
