@@ -38,6 +38,7 @@ struct mode {
     const char *name, *usage;                                    /* "[options] URL" */
     const char *help;                                            /* one line */
     int (*main)(const struct mode *mode, int argc, char **argv); /* argv[0]: the name */
+    bool no_keepalive; /* as if --no-keepalive had been given */
 };
 
 extern const struct mode mode_run, mode_search, mode_storm, mode_hold, mode_abuse,
@@ -54,8 +55,10 @@ struct cli {
     struct expect expect;
     struct pf_address *sources; /* owned; the plan borrows it */
     struct server_side *server; /* owned; of --server */
-    struct pf_address target_b; /* of --vs */
-    const char *url_b;          /* NULL without it */
+    const char *url_b;          /* of --vs; NULL without it */
+    struct plan plan_b;
+    struct requests *requests_b;  /* owned; plan_b borrows it */
+    struct server_side *server_b; /* owned */
     struct result_slo slos[RESULT_SLOS_MAX];
     size_t slo_count;
     bool abort_on_slo;
@@ -76,9 +79,13 @@ int cli_parse(const struct mode *mode, int argc, char **argv, const struct pf_op
               void *more_config, struct cli *out);
 
 /*
- * The end of every run: environment, server's numbers, SLOs and verdict into the result,
- * the summary to standard output, the files that were asked for. Returns the exit status,
- * which is in result->exit_code too.
+ * The end of every run: environment and server's numbers, if they are not there yet, SLOs
+ * and verdict into the result, the summary to standard output, the files that were asked
+ * for. Returns the exit status, which is in result->exit_code too.
+ *
+ * An exit_code that a mode has set before (interrupted; its own verdict) stays. Else the
+ * first of these that applies: nothing succeeded 2, not a valid measurement 3, requests
+ * lost, never sent or answered wrongly 4, a goal missed 99.
  */
 int cli_finish(struct cli *cli, struct result *result);
 void cli_free(struct cli *cli);

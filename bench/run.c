@@ -51,6 +51,9 @@ static void add_row(struct run *run, int64_t now)
         watcher->sample(watcher->arg, row);
     if (watcher && watcher->row && watcher->row(watcher->arg, row))
         stop(run);
+    if (run->so_far && run_fill_so_far(run, sample.t_ns, run->so_far) == 0 &&
+        watcher->judge(watcher->arg, run->so_far))
+        stop(run);
 }
 
 static const struct result_row *last_row(const struct run *run)
@@ -221,7 +224,10 @@ int run_plan(const struct plan *plan, const struct run_watcher *watcher,
     struct run run = {
         .plan = plan, .watcher = watcher, .progress = progress, .result = result};
     run.sum = malloc(sizeof *run.sum);
-    int err = run.sum ? series_init(&run.series) : -ENOMEM;
+    if (watcher && watcher->judge)
+        run.so_far = result_new();
+    bool full = run.sum && (run.so_far || !watcher || !watcher->judge);
+    int err = full ? series_init(&run.series) : -ENOMEM;
     if (!err)
         err = run_crew_make(&run);
     if (!err)
@@ -235,5 +241,6 @@ int run_plan(const struct plan *plan, const struct run_watcher *watcher,
     }
     series_fini(&run.series);
     free(run.sum);
+    result_free(run.so_far);
     return err ? err : status_of(&run);
 }

@@ -30,6 +30,9 @@ struct run_watcher {
     void (*end)(void *arg, pf_loop *loop);
     /* Fill in result_row.server_cpu_ns and server_rss. */
     void (*sample)(void *arg, struct result_row *row);
+    /* Each second: totals, latencies and errors so far, in a result that is only lent.
+     * True: stop early. Costs a merge of all histograms. */
+    bool (*judge)(void *arg, struct result *so_far);
     void *arg;
 };
 

@@ -62,6 +62,7 @@ struct run {
     int64_t seconds; /* rows by the clock so far */
     struct series series;
     struct tally *sum;
+    struct result *so_far; /* for the watcher's judge; NULL without one */
 };
 
 /* ---- run_crew.c */
@@ -88,6 +89,8 @@ void run_progress_show(const struct run *run, const struct result_row *row,
 void run_sum_live(struct run *run);
 /* The histogram that rows are made of. */
 const struct hdr *run_main_hdr(const struct run *run, const struct tally *tally);
+/* Fill in what is known at `elapsed_ns`: totals and latencies. Returns 0 or -ENOMEM. */
+int run_fill_so_far(struct run *run, int64_t elapsed_ns, struct result *result);
 /* All is over: fill in the result. Returns 0 or -ENOMEM. */
 int run_fill_result(struct run *run);
 

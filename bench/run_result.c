@@ -194,6 +194,16 @@ static int fill_rows(struct run *run, struct result *result)
     return 0;
 }
 
+int run_fill_so_far(struct run *run, int64_t elapsed_ns, struct result *result)
+{
+    tally_init(run->sum);
+    for (unsigned i = 0; i < run->plan->threads; i++)
+        tally_merge_live(run->sum, &run->shared->tallies[i]);
+    fill_totals(run->sum, &result->totals);
+    result->totals.elapsed_ns = elapsed_ns;
+    return fill_latencies(run, result);
+}
+
 int run_fill_result(struct run *run)
 {
     struct result *result = run->result;

@@ -152,7 +152,7 @@ static void merge_end(struct tally *tally, const struct tally *from)
         tally->busy = from->busy;
 }
 
-void tally_merge(struct tally *tally, const struct tally *from)
+void tally_merge_live(struct tally *tally, const struct tally *from)
 {
     hdr_merge(&tally->response, &from->response);
     hdr_merge(&tally->service, &from->service);
@@ -161,6 +161,11 @@ void tally_merge(struct tally *tally, const struct tally *from)
     hdr_merge(&tally->connect, &from->connect);
     hdr_merge(&tally->lag, &from->lag);
     merge_counters(tally, from);
+}
+
+void tally_merge(struct tally *tally, const struct tally *from)
+{
+    tally_merge_live(tally, from);
     for (size_t i = 0; i < from->error_count; i++)
         tally_error(tally, &from->errors[i]);
     tally->errors_beyond += from->errors_beyond;

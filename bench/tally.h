@@ -144,4 +144,8 @@ void tally_error(struct tally *tally, const struct tally_error *error);
 /* Add all of `from`; busy is the busiest one's. */
 void tally_merge(struct tally *tally, const struct tally *from);
 
+/* The same while the unit of `from` still runs: only what is live, histograms and counters.
+ */
+void tally_merge_live(struct tally *tally, const struct tally *from);
+
 #endif

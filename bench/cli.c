@@ -1,0 +1,681 @@
+/*
+ * cli.c - from the options to the plan: what they mean together, what is looked up and read
+ * for them, and what contradicts.
+ */
+#include "bench/cli_internal.h"
+
+#include "bench/slo.h"
+#include "bench/sources.h"
+#include "bench/stages.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <langinfo.h>
+#include <math.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+/* Descriptors beside the connections: standard ones, files, and of each thread a poller, a
+ * waker and its pipes. */
+#define FDS_BESIDE     32
+#define FDS_PER_THREAD 8
+/* --overflow connect: so many times the connections that were asked for. */
+#define GROWTH_MOST 16
+#define PHRASE_MAX  256
+
+static const char echo_payload[] = "The same again, please, all 48 bytes of this.\r\n";
+
+int cli_fail(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("prefork-bench: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return EXIT_USAGE;
+}
+
+/* Each step below returns 0 or EXIT_USAGE, after it has said why. */
+
+/* ---- the command line ------------------------------------------------------------ */
+
+static void print_help(const struct mode *mode, const struct pf_option *more)
+{
+    printf("usage: prefork-bench %s%s%s\n\n%s\n", mode == &mode_run ? "[run] " : mode->name,
+           mode == &mode_run ? "" : " ", mode->usage, mode->help);
+    if (more) {
+        putchar('\n');
+        pf_options_help(more, stdout);
+    }
+    for (int i = 0; i < CLI_SECTIONS; i++) {
+        printf("\n%s\n", cli_sections[i].title);
+        pf_options_help(cli_sections[i].table, stdout);
+    }
+    puts("\nExit status: 0 done; 1 wrong usage; 2 nothing succeeded; 3 not a valid\n"
+         "measurement; 4 requests lost, or answers wrong; 99 a goal missed; 130 "
+         "interrupted.");
+}
+
+/* Options may follow the URL, as wrk allows. */
+static int parse_options(int argc, char **argv, const struct pf_option *more,
+                         void *more_config, struct cli_config *config, const char **url)
+{
+    struct pf_option_set sets[CLI_SECTIONS + 2] = {{0}};
+    int count = 0;
+    if (more)
+        sets[count++] = (struct pf_option_set){more, more_config};
+    for (int i = 0; i < CLI_SECTIONS; i++)
+        sets[count++] = (struct pf_option_set){cli_sections[i].table, config};
+    char error[PF_OPTION_ERROR_MAX];
+    *url = NULL;
+    int at = 0;
+    for (;;) {
+        /* What stands at `at` was dealt with, like the program's name. */
+        int used = pf_options_parse_sets(sets, argc - at, argv + at, error);
+        if (used < 0)
+            return cli_fail("%s", error);
+        at += used;
+        if (at >= argc)
+            return 0;
+        if (*url)
+            return cli_fail("%s: one URL is enough; %s came before", argv[at], *url);
+        *url = argv[at];
+    }
+}
+
+static bool is_token_char(char c)
+{
+    return c > ' ' && c <= '~' && !strchr("()<>@,;:\\\"/[]?={}", c); /* RFC 9110 5.6.2 */
+}
+
+static int check_header(const char *header)
+{
+    size_t name_len = 0;
+    while (is_token_char(header[name_len]))
+        name_len++;
+    if (name_len == 0 || header[name_len] != ':')
+        return cli_fail("-H '%s': must be 'Name: value'", header);
+    if (strpbrk(header, "\r\n"))
+        return cli_fail("-H '%.*s: ...': must be one line", (int)name_len, header);
+    return 0;
+}
+
+/* Options that need an open loop. */
+static int check_open(const struct cli_config *config)
+{
+    if (config->rate > 0 || config->stages)
+        return 0;
+    const char *what = config->arrival     ? "--arrival"
+                       : config->burst > 1 ? "--burst"
+                       : config->overflow  ? "--overflow"
+                       : config->pace      ? "--pace"
+                                           : NULL;
+    return what ? cli_fail("%s: needs a rate: give -R or --stages", what) : 0;
+}
+
+static int check_config(const struct cli_config *config)
+{
+    if (config->script)
+        return cli_fail(
+            "-s %s: scripts are not run; a mix of requests is described in a file "
+            "for --requests (see --help)",
+            config->script);
+    if (config->count && (config->duration_ns || config->stages))
+        return cli_fail("%s and -n: give one of them, a duration or a number of requests",
+                        config->stages ? "--stages" : "-d");
+    if (config->stages && config->duration_ns)
+        return cli_fail("-d and --stages: give one of them; stages have their own times");
+    if (config->threads > config->connections)
+        return cli_fail("-t %" PRId64 ": more threads than connections; give at least -c "
+                        "%" PRId64,
+                        config->threads, config->threads);
+    if (config->procs > config->threads)
+        return cli_fail("--procs %" PRId64
+                        ": more processes than threads; give at least -t "
+                        "%" PRId64,
+                        config->procs, config->procs);
+    if (config->think_ns && (config->rate > 0 || config->stages))
+        return cli_fail("--think and a rate: give one of them; with a rate nobody waits");
+    if (config->only4 && config->only6)
+        return cli_fail("-4 and -6: give one of them");
+    if (config->requests && (config->body || config->method))
+        return cli_fail(
+            "--requests and %s: give one of them; the file has methods and bodies",
+            config->body ? "-b" : "-m");
+    if (config->vs && config->repeat == 1)
+        return cli_fail(
+            "--vs: needs --repeat, at least 3, to tell a difference from chance");
+    int err = check_open(config);
+    for (size_t i = 0; i < config->headers.count && !err; i++)
+        err = check_header(config->headers.values[i]);
+    return err;
+}
+
+/* ---- addresses ------------------------------------------------------------------- */
+
+static bool answers(const struct pf_address *address, int64_t timeout_ns)
+{
+    int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    /* It bounds connect(2) too. */
+    struct timeval limit = {.tv_sec = timeout_ns / PF_SECOND,
+                            .tv_usec = timeout_ns % PF_SECOND / PF_MICROSECOND};
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    bool ok = connect(fd, (const struct sockaddr *)&address->storage, address->len) == 0;
+    close(fd);
+    return ok;
+}
+
+/* Drop those of the wrong family. Returns how many are left. */
+static int filter(struct pf_address *found, int count, int family)
+{
+    int kept = 0;
+    for (int i = 0; i < count; i++)
+        if (family == AF_UNSPEC || found[i].storage.ss_family == family)
+            found[kept++] = found[i];
+    return kept;
+}
+
+/* The first of the name's addresses that answers, tried in turn; the last is taken unasked,
+ * so that a literal costs the server no extra connection. `what` names it in errors. */
+static int find_target(const struct cli_config *config, const char *address,
+                       const char *what, struct pf_address *out)
+{
+    struct pf_address found[PF_ADDRESSES_MAX];
+    char why[PHRASE_MAX];
+    int family = config->only4 ? AF_INET : config->only6 ? AF_INET6 : AF_UNSPEC;
+    int count = pf_address_parse(address, found, why, sizeof why);
+    if (count < 0)
+        return cli_fail("%s: %s", what, why);
+    count = filter(found, count, family);
+    if (count == 0)
+        return cli_fail("%s: has no address of IPv%d; leave out -%d", what,
+                        config->only4 ? 4 : 6, config->only4 ? 4 : 6);
+    int i = 0;
+    while (i < count - 1 && !answers(&found[i], config->timeout_ns))
+        i++;
+    if (found[i].datagram)
+        return cli_fail("%s: must be a TCP or unix address", what);
+    if (!pf_address_is_unix(&found[i]) && pf_address_port(&found[i]) == 0)
+        return cli_fail("%s: the port must be 1 to 65535", what);
+    *out = found[i];
+    return 0;
+}
+
+static int read_url(const char *text, struct url *url)
+{
+    char why[PHRASE_MAX];
+    return url_parse(text, url, why, sizeof why) == 0 ? 0 : cli_fail("%s: %s", text, why);
+}
+
+static int find_targets(const struct cli_config *config, const char *text, struct cli *out,
+                        struct url *other)
+{
+    if (!text)
+        return cli_fail("which server? give a URL such as http://127.0.0.1:8888/");
+    int err = read_url(text, &out->url);
+    if (err)
+        return err;
+    out->plan.protocol = out->url.protocol;
+    err =
+        config->connect_to
+            ? find_target(config, config->connect_to, config->connect_to, &out->plan.target)
+            : find_target(config, out->url.address, text, &out->plan.target);
+    if (err || !config->vs)
+        return err;
+    err = read_url(config->vs, other);
+    if (err)
+        return err;
+    if (other->protocol != out->url.protocol)
+        return cli_fail("--vs %s: must be of the same scheme as %s", config->vs, text);
+    out->url_b = config->vs;
+    return find_target(config, other->address, config->vs, &out->plan_b.target);
+}
+
+static int find_sources(const struct cli_config *config, struct cli *out)
+{
+    char why[PHRASE_MAX];
+    int count = sources_parse(config->src, &out->plan.target, out->plan.connections_max,
+                              &out->sources, why, sizeof why);
+    if (count == -ENOMEM)
+        return cli_fail("out of memory");
+    if (count < 0)
+        return cli_fail("--src %s", why);
+    out->plan.sources = out->sources;
+    out->plan.source_count = (unsigned)count;
+    return 0;
+}
+
+/* ---- what is asked --------------------------------------------------------------- */
+
+/* All of a file, to be freed; NULL after saying why. */
+static char *read_file(const char *path, size_t *len)
+{
+    struct stat about;
+    char *bytes = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &about) != 0) {
+        (void)cli_fail("-b @%s: %s", path, strerror(errno));
+    } else if (!S_ISREG(about.st_mode) || about.st_size > REQUESTS_BODY_MAX) {
+        (void)cli_fail("-b @%s: must be a file of at most %d bytes", path,
+                       REQUESTS_BODY_MAX);
+    } else if (!(bytes = malloc((size_t)about.st_size + 1))) {
+        (void)cli_fail("out of memory");
+    } else if (read(fd, bytes, (size_t)about.st_size) != about.st_size) {
+        (void)cli_fail("-b @%s: cannot be read whole", path);
+        free(bytes);
+        bytes = NULL;
+    } else {
+        *len = (size_t)about.st_size;
+    }
+    if (fd >= 0)
+        close(fd);
+    return bytes;
+}
+
+static int make_one(const struct request_line *line, bool raw, struct requests **out)
+{
+    char why[PHRASE_MAX];
+    int err = raw ? requests_raw(line->body ? line->body : echo_payload,
+                                 line->body ? line->body_len : sizeof echo_payload - 1, out)
+                  : requests_one(line, out, why, sizeof why);
+    if (err == -ENOMEM)
+        return cli_fail("out of memory");
+    return err ? cli_fail("%s", raw ? "-b: must not be empty" : why) : 0;
+}
+
+static int read_mix(const struct cli_config *config, const struct request_line *line,
+                    struct requests **out)
+{
+    char why[PHRASE_MAX] = "";
+    int err = requests_read(config->requests, line, out, why, sizeof why);
+    if (err == 0)
+        return 0;
+    return cli_fail("--requests %s", why[0] ? why : strerror(-err));
+}
+
+static int make_requests(const struct cli_config *config, const struct url *url,
+                         const char *text, struct requests **out)
+{
+    bool raw = url->protocol == PLAN_ECHO;
+    struct request_line line = {
+        .method = config->method ? config->method
+                  : config->body ? "POST"
+                                 : "GET",
+        .target = url->path,
+        .authority = url->authority,
+        .headers = config->headers.values,
+        .header_count = config->headers.count,
+        .close = config->no_keepalive,
+    };
+    if (raw && (config->requests || config->method || config->headers.count ||
+                config->expect || config->no_keepalive))
+        return cli_fail("%s: no HTTP is spoken there; only -b says what is sent", text);
+    char *file = NULL;
+    if (config->body && config->body[0] == '@') {
+        line.body = file = read_file(config->body + 1, &line.body_len);
+        if (!file)
+            return EXIT_USAGE;
+    } else if (config->body) {
+        line.body = config->body;
+        line.body_len = strlen(config->body);
+    }
+    int err = config->requests ? read_mix(config, &line, out) : make_one(&line, raw, out);
+    free(file);
+    return err;
+}
+
+/* ---- when it is asked ------------------------------------------------------------ */
+
+static int make_schedule(const struct cli_config *config, struct plan *plan)
+{
+    char why[PHRASE_MAX];
+    plan->warmup_ns = config->warmup_ns;
+    plan->requests = (uint64_t)config->count;
+    if (!config->count)
+        plan->duration_ns = config->duration_ns ? config->duration_ns : 10 * PF_SECOND;
+    if (config->rate <= 0 && !config->stages)
+        return 0;
+    plan->load = PLAN_OPEN;
+    int count = 1;
+    if (config->stages) {
+        count = stages_parse(config->stages, plan->stages, why, sizeof why);
+        if (count < 0)
+            return cli_fail("--stages %s", why);
+        if (config->rate > 0)
+            plan->stages[0].from = config->rate;
+        plan->duration_ns = stages_duration(plan->stages, (unsigned)count);
+        plan->stages_text = config->stages;
+    } else {
+        /* By number: the stage is long enough for them even if they come at random. */
+        int64_t long_ns = STAGES_MOST / 2;
+        if (config->count && (double)config->count / config->rate * 4e9 < 1e17)
+            long_ns =
+                (int64_t)((double)config->count / config->rate * 4e9) + 10 * PF_SECOND;
+        plan->stages[0] = (struct plan_stage){
+            .duration_ns = config->count ? long_ns : plan->duration_ns,
+            .from = config->rate,
+            .to = config->rate,
+        };
+    }
+    if (plan->warmup_ns) {
+        count = stages_warm_up(plan->stages, (unsigned)count, plan->warmup_ns);
+        if (count < 0)
+            return cli_fail("--stages %s: one less, for --warmup takes one",
+                            config->stages);
+    }
+    plan->stage_count = (unsigned)count;
+    return 0;
+}
+
+/* ---- the machine ----------------------------------------------------------------- */
+
+/* "4-7,9" into plan->cpus, allocated. */
+static int read_cpus(const char *text, struct plan *plan)
+{
+    cpu_set_t allowed;
+    unsigned *cpus = calloc(CPU_SETSIZE, sizeof *cpus), count = 0;
+    if (!cpus)
+        return cli_fail("out of memory");
+    plan->cpus = cpus;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        CPU_ZERO(&allowed);
+    for (const char *at = text;; at++) {
+        char *end;
+        unsigned long first = strtoul(at, &end, 10), last = first;
+        bool ok = end != at && *at >= '0' && *at <= '9';
+        if (ok && *end == '-') {
+            at = end + 1;
+            last = strtoul(at, &end, 10);
+            ok = end != at && *at >= '0' && *at <= '9';
+        }
+        if (!ok || last < first || last >= CPU_SETSIZE || (*end && *end != ','))
+            return cli_fail("--cpus %s: must be a list such as 4-7,9", text);
+        for (; first <= last && count < CPU_SETSIZE; first++) {
+            if (!CPU_ISSET(first, &allowed))
+                return cli_fail("--cpus %s: this program may not run on CPU %lu", text,
+                                first);
+            cpus[count++] = (unsigned)first;
+        }
+        if (*end == '\0')
+            break;
+        at = end;
+    }
+    plan->cpu_count = count;
+    return 0;
+}
+
+/* Descriptors as many as there may be; refuse what they cannot be enough for. */
+static int make_room(const struct cli_config *config, struct plan *plan)
+{
+    struct rlimit limit;
+    plan->connections_max = plan->connections;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 0; /* then connecting will tell */
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* raising the soft limit is always allowed */
+    int64_t beside = config->threads * FDS_PER_THREAD + FDS_BESIDE;
+    int64_t each = (config->connections + config->procs - 1) / config->procs;
+    if ((rlim_t)(each + beside) > limit.rlim_cur)
+        return cli_fail("-c %" PRId64
+                        ": only %llu descriptors are allowed to a process; raise "
+                        "`ulimit -n`, spread them with --procs, or ask for fewer",
+                        config->connections, (unsigned long long)limit.rlim_cur);
+    if (plan->overflow != PLAN_CONNECT)
+        return 0;
+    int64_t most = config->connections * GROWTH_MOST;
+    int64_t room = ((int64_t)limit.rlim_cur - beside) * config->procs;
+    if (limit.rlim_cur > (rlim_t)most || room > most)
+        room = most;
+    plan->connections_max =
+        (unsigned)(room < CLI_CONNECTIONS_MAX ? room : CLI_CONNECTIONS_MAX);
+    return 0;
+}
+
+static int set_machine(const struct cli_config *config, struct plan *plan)
+{
+    if (config->nice && setpriority(PRIO_PROCESS, 0, (int)config->nice) != 0)
+        return cli_fail("--nice %" PRId64 ": %s", config->nice, strerror(errno));
+    int err = config->cpus ? read_cpus(config->cpus, plan) : 0;
+    return err ? err : make_room(config, plan);
+}
+
+/* ---- what it must come to -------------------------------------------------------- */
+
+static int read_goals(const struct cli_config *config, struct cli *out)
+{
+    char why[PHRASE_MAX];
+    for (size_t i = 0; i < config->slos.count; i++) {
+        int count = slo_parse(config->slos.values[i], out->slos + out->slo_count,
+                              RESULT_SLOS_MAX - out->slo_count, why, sizeof why);
+        if (count < 0)
+            return cli_fail("--slo %s: %s", config->slos.values[i], why);
+        out->slo_count += (size_t)count;
+    }
+    if (config->abort_on_slo && out->slo_count == 0)
+        return cli_fail("--abort-on-slo: needs --slo");
+    if (!config->expect)
+        return 0;
+    if (expect_parse(config->expect, &out->expect, why, sizeof why) != 0)
+        return cli_fail("--expect %s: %s", config->expect, why);
+    out->plan.expect = &out->expect;
+    return 0;
+}
+
+/* ---- the server's side ----------------------------------------------------------- */
+
+static int on_begin(void *arg, pf_loop *loop, int64_t began_ns)
+{
+    (void)loop;
+    (void)began_ns;
+    server_side_begin(((struct cli *)arg)->server);
+    return 0;
+}
+
+static void on_sample(void *arg, struct result_row *row)
+{
+    server_side_sample(((struct cli *)arg)->server, row);
+}
+
+/* A goal that is missed ends the run. */
+static bool on_judge(void *arg, struct result *so_far)
+{
+    const struct cli *cli = arg;
+    memcpy(so_far->slos, cli->slos, sizeof so_far->slos);
+    so_far->slo_count = cli->slo_count;
+    (void)slo_judge(so_far);
+    for (size_t i = 0; i < so_far->slo_count; i++)
+        if (!so_far->slos[i].pass && !isnan(so_far->slos[i].actual))
+            return true;
+    return false;
+}
+
+static int watch_server(const struct cli_config *config, struct cli *out)
+{
+    char why[PHRASE_MAX] = "";
+    int err =
+        server_side_open(config->server, &out->plan.target, &out->server, why, sizeof why);
+    if (err)
+        return cli_fail("--server %s: %s", config->server, why[0] ? why : strerror(-err));
+    out->watcher = (struct run_watcher){
+        .begin = on_begin,
+        .sample = on_sample,
+        .judge = config->abort_on_slo ? on_judge : NULL,
+        .arg = out,
+    };
+    return 0;
+}
+
+/* ---- all of it ------------------------------------------------------------------- */
+
+static void set_style(const struct cli_config *config, struct cli *out)
+{
+    const char *no_colour = getenv("NO_COLOR");
+    out->style = (struct report_style){
+        .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
+        .quiet = config->quiet,
+        .plain = config->plain,
+        .colour = isatty(STDOUT_FILENO) && !config->plain && !(no_colour && *no_colour),
+    };
+    out->progress = config->quiet                               ? RUN_SILENT
+                    : config->tui && isatty(STDERR_FILENO) != 0 ? RUN_SCREEN
+                                                                : RUN_LINES;
+}
+
+static void set_output(const struct cli_config *config, struct cli *out)
+{
+    out->json = config->json;
+    out->csv = config->csv;
+    out->html = config->html;
+    out->hlog = config->hlog;
+    out->hgrm = config->hgrm;
+    out->events = config->events;
+    out->baseline = config->baseline;
+    out->repeat = (unsigned)config->repeat;
+    out->abort_on_slo = config->abort_on_slo;
+}
+
+/* Better to know before the run than behind it. */
+static int check_file(const char *option, const char *path, int flags)
+{
+    if (!path || strcmp(path, "-") == 0)
+        return 0;
+    int fd = open(path, flags | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return cli_fail("%s %s: %s", option, path, strerror(errno));
+    close(fd);
+    return 0;
+}
+
+static int check_files(const struct cli *cli)
+{
+    int write = O_WRONLY | O_CREAT;
+    int err = check_file("--json", cli->json, write);
+    err = err ? err : check_file("--csv", cli->csv, write);
+    err = err ? err : check_file("--html", cli->html, write);
+    err = err ? err : check_file("--hlog", cli->hlog, write);
+    err = err ? err : check_file("--hgrm", cli->hgrm, write);
+    err = err ? err : check_file("--events", cli->events, write);
+    return err ? err : check_file("--baseline", cli->baseline, O_RDONLY);
+}
+
+/* The other side differs in whom it asks, and in nothing else. */
+static void make_other(struct cli *out)
+{
+    struct pf_address target = out->plan_b.target;
+    out->plan_b = out->plan;
+    out->plan_b.target = target;
+    out->plan_b.url = out->url_b;
+    out->plan_b.requests_set = out->requests_b;
+}
+
+static void set_plan(const struct cli_config *config, struct plan *plan)
+{
+    static const enum plan_close closes[] = {PLAN_CLOSE_FIN, PLAN_CLOSE_RST,
+                                             PLAN_CLOSE_SERVER};
+    static const enum plan_overflow overflows[] = {PLAN_QUEUE, PLAN_DROP, PLAN_CONNECT};
+    plan->arrival = config->arrival ? PLAN_POISSON : PLAN_CONST;
+    plan->overflow = overflows[config->overflow];
+    plan->burst = (unsigned)config->burst;
+    plan->spin = config->pace == 1;
+    plan->seed = (uint64_t)config->seed;
+    plan->connections = (unsigned)config->connections;
+    plan->threads = (unsigned)config->threads;
+    plan->procs = (unsigned)config->procs;
+    plan->pipeline = (unsigned)config->pipeline;
+    plan->reqs_per_conn = config->no_keepalive ? 1 : (uint64_t)config->reqs_per_conn;
+    plan->think_ns = config->think_ns;
+    plan->ramp_ns = config->ramp_ns;
+    plan->timeout_ns = config->timeout_ns;
+    plan->drain_ns = config->drain_ns;
+    plan->close = closes[config->close];
+    plan->nodelay = config->nodelay;
+    plan->rcvbuf = (int)config->rcvbuf;
+    plan->sndbuf = (int)config->sndbuf;
+}
+
+static int make_cli(const struct cli_config *config, const char *url, struct cli *out)
+{
+    int err = check_config(config);
+    if (err)
+        return err;
+    out->plan.url = url;
+    set_plan(config, &out->plan);
+    set_output(config, out);
+    set_style(config, out);
+    struct url other;
+    err = find_targets(config, url, out, &other);
+    if (!err)
+        err = make_schedule(config, &out->plan);
+    if (!err)
+        err = set_machine(config, &out->plan);
+    if (!err)
+        err = make_requests(config, &out->url, url, &out->requests);
+    out->plan.requests_set = out->requests;
+    if (!err && out->url_b)
+        err = make_requests(config, &other, out->url_b, &out->requests_b);
+    if (!err)
+        err = find_sources(config, out);
+    if (!err)
+        err = read_goals(config, out);
+    if (!err)
+        err = check_files(out);
+    if (!err)
+        err = watch_server(config, out);
+    if (!err && out->url_b)
+        make_other(out);
+    return err;
+}
+
+int cli_parse(const struct mode *mode, int argc, char **argv, const struct pf_option *more,
+              void *more_config, struct cli *out)
+{
+    struct cli_config config = cli_defaults;
+    const char *url;
+    memset(out, 0, sizeof *out);
+    out->mode = mode;
+    out->argc = argc;
+    out->argv = argv;
+    out->plan.mode = mode->name;
+    config.no_keepalive = mode->no_keepalive;
+    int err = parse_options(argc, argv, more, more_config, &config, &url);
+    if (err)
+        return err;
+    if (config.help) {
+        print_help(mode, more);
+        return EXIT_RUN_OK;
+    }
+    if (config.version || config.wrk_version) {
+        printf("prefork-bench %s\n", pf_version());
+        return EXIT_RUN_OK;
+    }
+    err = make_cli(&config, url, out);
+    if (err) {
+        cli_free(out);
+        return err;
+    }
+    return -1;
+}
+
+void cli_free(struct cli *cli)
+{
+    requests_free(cli->requests);
+    requests_free(cli->requests_b);
+    free(cli->sources);
+    free((void *)(uintptr_t)cli->plan.cpus);
+    server_side_close(cli->server);
+    server_side_close(cli->server_b);
+    cli->requests = cli->requests_b = NULL;
+    cli->sources = NULL;
+    cli->plan.cpus = NULL;
+    cli->server = cli->server_b = NULL;
+}

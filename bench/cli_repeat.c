@@ -1,0 +1,101 @@
+/*
+ * cli_repeat.c - one run, or several: the unit of statistics is the run.
+ *
+ * Two servers take turns, A B B A A B ..., so that what drifts meanwhile, a clock rate or
+ * a neighbour, falls on both.
+ */
+#include "bench/cli_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static int run_once(struct cli *cli, const struct plan *plan, struct result *result)
+{
+    int err = result_set_environment(result, cli->argc, cli->argv);
+    if (err)
+        return err;
+    err = run_plan(plan, &cli->watcher, cli->progress, result);
+    if (err == 0 || err == -EINTR || err == -ECHILD)
+        server_side_end(cli->server, &result->server);
+    return err;
+}
+
+static struct result_run line_of(const struct result *result, char side)
+{
+    const struct hdr *hdr = result_main_latency(result)->hdr;
+    return (struct result_run){
+        .side = side,
+        .rate_ok = result_rate(result),
+        .p50_ns = hdr_percentile(hdr, 50 * HDR_PERCENT),
+        .p99_ns = hdr_percentile(hdr, 99 * HDR_PERCENT),
+        .max_ns = hdr->count ? hdr->max : 0,
+        .mean_ns = hdr_mean(hdr),
+        .cpu_ns_per_req = result_cpu_per_request(result),
+        .verdict = result->validity.verdict,
+    };
+}
+
+/* The n-th of A B B A A B B A ... */
+static char side_of(const struct cli *cli, unsigned n)
+{
+    return cli->url_b && (n + 1) / 2 % 2 == 1 ? 'B' : 'A';
+}
+
+/* One run into a result of its own; *out is freed and replaced by it. */
+static int run_side(struct cli *cli, char side, struct result **out)
+{
+    struct cli other = *cli;
+    struct result *result = result_new();
+    if (!result)
+        return -ENOMEM;
+    if (side == 'B')
+        other.server = cli->server_b;
+    other.watcher.arg = &other;
+    int err = run_once(&other, side == 'B' ? &cli->plan_b : &cli->plan, result);
+    if (err == 0)
+        cli_judge(cli, result);
+    result_free(*out);
+    *out = result;
+    return err;
+}
+
+static int run_all(struct cli *cli, struct result_run *runs, unsigned count,
+                   struct result **last)
+{
+    struct result *other = NULL;
+    unsigned done = 0;
+    int err = 0;
+    while (done < count && !err) {
+        char side = side_of(cli, done);
+        struct result **into = side == 'A' ? last : &other;
+        err = run_side(cli, side, into);
+        if (err)
+            break;
+        runs[done++] = line_of(*into, side);
+        if (cli->progress != RUN_SILENT)
+            fprintf(stderr, "run %u of %u: %c  %.0f/s\n", done, count, side,
+                    runs[done - 1].rate_ok);
+    }
+    result_free(other);
+    if (*last) {
+        (*last)->runs = runs;
+        (*last)->run_count = done;
+    }
+    return err;
+}
+
+int cli_run(struct cli *cli, struct result **result)
+{
+    unsigned count = cli->repeat * (cli->url_b ? 2 : 1);
+    if (count == 1) {
+        *result = result_new();
+        return *result ? run_once(cli, &cli->plan, *result) : -ENOMEM;
+    }
+    *result = NULL;
+    struct result_run *runs = calloc(count, sizeof *runs);
+    int err = runs ? run_all(cli, runs, count, result) : -ENOMEM;
+    if (!*result)
+        free(runs);
+    return err;
+}
