@@ -238,7 +238,7 @@ static int find_targets(const struct cli_config *config, const char *text, struc
     if (other->protocol != out->url.protocol)
         return cli_fail("--vs %s: must be of the same scheme as %s", config->vs, text);
     out->url_b = config->vs;
-    return find_target(config, other->address, config->vs, &out->plan_b.target);
+    return find_target(config, other->address, config->vs, &out->target_b);
 }
 
 static int find_sources(const struct cli_config *config, struct cli *out)
@@ -571,9 +571,8 @@ static int check_files(const struct cli *cli)
 /* The other side differs in whom it asks, and in nothing else. */
 static void make_other(struct cli *out)
 {
-    struct pf_address target = out->plan_b.target;
     out->plan_b = out->plan;
-    out->plan_b.target = target;
+    out->plan_b.target = out->target_b;
     out->plan_b.url = out->url_b;
     out->plan_b.requests_set = out->requests_b;
 }

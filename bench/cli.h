@@ -56,6 +56,7 @@ struct cli {
     struct pf_address *sources; /* owned; the plan borrows it */
     struct server_side *server; /* owned; of --server */
     const char *url_b;          /* of --vs; NULL without it */
+    struct pf_address target_b; /* of --vs */
     struct plan plan_b;
     struct requests *requests_b;  /* owned; plan_b borrows it */
     struct server_side *server_b; /* owned */
