@@ -2,16 +2,20 @@
  * slo.h - what a run must reach: `p99<5ms,err<0.1%,rate>=49k,cpu<60us,fair>0.95`.
  *
  *     min p50 p99 p99.9 max mean   of the response time (closed loop: of service); any pN
- *     service.p99 connect.max ttfb.p50   of another one
+ *     service.p99 connect.max      of another one: response service ttfb connect error lag
+ *                                  probe
  *     err      failed or wrong requests, a share of those sent: 0.1%, or 0.001
  *     lost     requests lost (tally.h), a number
- *     rate     ok per second
+ *     rate     ok per second, with k or m: 49k
  *     cpu      the server's CPU time per request
- *     rss      the server's memory, with k, m, g
+ *     rss      the server's memory, with k, m, g (powers of 1024)
  *     fair     Jain's index over its workers
  *     lag      p99 of the generator's own delay
  *
- * Operators: < <= > >=.
+ * Operators: < <= > >=. Times have a unit: ns us ms s m h. Blanks are passed over.
+ *
+ * Where requests were censored, a time may be a lower bound only: then it cannot pass < or
+ * <=, and is written as ">=3.00ms".
  */
 #ifndef PREFORK_BENCH_SLO_H
 #define PREFORK_BENCH_SLO_H
@@ -19,12 +23,13 @@
 #include "bench/result.h"
 
 /* Parse into goals of result->slos (expr set, nothing judged). Returns how many, or -EINVAL
- * with a phrase in `why` that names the part and what would be right. */
+ * with a phrase in `why` that names the part and what would be right; out is then
+ * untouched. */
 int slo_parse(const char *text, struct result_slo *out, size_t max, char *why,
               size_t why_len);
 
 /* Judge each of result->slos by the rest of the result; an actual value that is not known
- * fails. Returns how many failed. */
+ * fails, and so does an expr (of a document) that is none. Returns how many failed. */
 unsigned slo_judge(struct result *result);
 
 #endif
