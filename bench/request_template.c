@@ -1,256 +1,11 @@
 /* request_template.c - see request_template.h. */
 #include "bench/request_template.h"
-#include "bench/url.h"
+#include "bench/request_check.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-
-/* In a message, at most so much of what is wrong. */
-#define SHOWN_MAX 40
-
-/* ---- placeholders ------------------------------------------------------------------ */
-
-static const char *const placeholders[PIECE_KINDS] = {
-    [PIECE_SEQ] = "{seq}", [PIECE_RAND] = "{rand}", [PIECE_CONN] = "{conn}"};
-
-struct token {
-    enum request_piece_kind kind;
-    const char *bytes;
-    size_t len;
-};
-
-/* "{word}": its length, or 0. */
-static size_t word_in_braces(const char *at, const char *end)
-{
-    const char *p = at + 1;
-    while (p < end && ((*p >= 'a' && *p <= 'z') || *p == '_'))
-        p++;
-    return p > at + 1 && p < end && *p == '}' ? (size_t)(p - at) + 1 : 0;
-}
-
-/* Take one token from *at. Returns 1, 0 at the end, or -EINVAL: the token is no
- * placeholder. */
-static int next_token(const char **at, const char *end, struct token *out)
-{
-    if (*at == end)
-        return 0;
-    *out = (struct token){PIECE_TEXT, *at, 1};
-    if (**at != '{') {
-        const char *brace = memchr(*at, '{', (size_t)(end - *at));
-        out->len = (size_t)((brace ? brace : end) - *at);
-        *at += out->len;
-        return 1;
-    }
-    if (end - *at >= 2 && (*at)[1] == '{') {
-        *at += 2;
-        return 1;
-    }
-    size_t len = word_in_braces(*at, end);
-    if (len == 0) {
-        *at += 1;
-        return 1;
-    }
-    out->len = len;
-    *at += len;
-    for (unsigned kind = 0; kind < PIECE_KINDS; kind++) {
-        const char *known = placeholders[kind];
-        if (known && strlen(known) == len && memcmp(known, out->bytes, len) == 0) {
-            out->kind = (enum request_piece_kind)kind;
-            return 1;
-        }
-    }
-    return -EINVAL;
-}
-
-static int measure(const char *text, size_t len, bool verbatim, struct request_measure *out,
-                   char *why, size_t why_len)
-{
-    *out = (struct request_measure){0};
-    if (verbatim) {
-        out->fixed = len;
-        return 0;
-    }
-    struct token token;
-    int got;
-    for (const char *at = text; (got = next_token(&at, text + len, &token)) > 0;) {
-        if (token.kind == PIECE_TEXT)
-            out->fixed += token.len;
-        else
-            out->counts[token.kind]++;
-    }
-    if (got == 0)
-        return 0;
-    snprintf(why, why_len,
-             "knows no %.*s; there are {seq}, {rand} and {conn}, and {{ is a brace",
-             (int)(token.len < SHOWN_MAX ? token.len : SHOWN_MAX), token.bytes);
-    return -EINVAL;
-}
-
-static bool has_placeholders(const struct request_measure *of)
-{
-    return of->counts[PIECE_SEQ] || of->counts[PIECE_RAND] || of->counts[PIECE_CONN];
-}
-
-/* ---- what is accepted -------------------------------------------------------------- */
-
-/* A character of a name: RFC 9110 section 5.6.2. */
-static bool is_token_char(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c && strchr("!#$%&'*+-.^_`|~", c));
-}
-
-static size_t token_len(const char *text)
-{
-    size_t len = 0;
-    while (is_token_char(text[len]))
-        len++;
-    return len;
-}
-
-/* A value of a field: RFC 9110 section 5.5. */
-static bool is_value(const char *text)
-{
-    for (; *text; text++)
-        if (((unsigned char)*text < ' ' && *text != '\t') || *text == 0x7f)
-            return false;
-    return true;
-}
-
-size_t request_field_name(const char *field)
-{
-    size_t len = token_len(field);
-    return len && field[len] == ':' && is_value(field + len) ? len : 0;
-}
-
-static const char *value_of(const char *field)
-{
-    field += token_len(field) + 1;
-    return field + strspn(field, " \t");
-}
-
-static size_t value_len(const char *field)
-{
-    const char *value = value_of(field);
-    size_t len = strlen(value);
-    while (len && (value[len - 1] == ' ' || value[len - 1] == '\t'))
-        len--;
-    return len;
-}
-
-static bool is_named(const char *field, const char *name)
-{
-    size_t len = strlen(name);
-    return strncasecmp(field, name, len) == 0 && field[len] == ':';
-}
-
-static int refuse(char *why, size_t why_len, const char *what)
-{
-    snprintf(why, why_len, "%s", what);
-    return -EINVAL;
-}
-
-static int check_method(const char *method, char *why, size_t why_len)
-{
-    size_t len = method ? token_len(method) : 0;
-    if (len == 0 || method[len] || len > SHOWN_MAX)
-        return refuse(why, why_len, "has no valid method; one is GET");
-    if (strcmp(method, "CONNECT") == 0)
-        return refuse(why, why_len, "has a method that makes a tunnel; use another");
-    return 0;
-}
-
-static int check_target(const char *method, const char *target, char *why, size_t why_len)
-{
-    if (!target ||
-        (*target != '/' && !(strcmp(target, "*") == 0 && strcmp(method, "OPTIONS") == 0)))
-        return refuse(why, why_len, "has a target that does not begin with /");
-    size_t len = strlen(target);
-    if (len >= URL_PATH_MAX)
-        return refuse(why, why_len, "has too long a target");
-    for (size_t i = 0; i < len; i++)
-        if (target[i] < '!' || target[i] > '~')
-            return refuse(why, why_len,
-                          "has a target with blanks, controls or bytes beyond ASCII; "
-                          "percent-encode them");
-    if (strchr(target, '#'))
-        return refuse(why, why_len, "has a target with a fragment, which is never sent");
-    return 0;
-}
-
-static int check_field(const char *field, char *why, size_t why_len)
-{
-    size_t len = token_len(field);
-    if (len == 0 || field[len] != ':') {
-        int shown = (int)strcspn(field, "\r\n");
-        snprintf(why, why_len, "has the header '%.*s', which must be 'Name: value'",
-                 shown < SHOWN_MAX ? shown : SHOWN_MAX, is_value(field) ? field : "...");
-        return -EINVAL;
-    }
-    if (is_value(field + len))
-        return 0;
-    snprintf(why, why_len,
-             "has the header '%.*s: ...', which must be one line without control "
-             "characters",
-             (int)(len < SHOWN_MAX ? len : SHOWN_MAX), field);
-    return -EINVAL;
-}
-
-/* Fields that say where a body ends would contradict ours, or are the same. */
-static int check_framing(const char *field, const struct request_line *line,
-                         const struct request_measure *body, char *why, size_t why_len)
-{
-    if (is_named(field, "Transfer-Encoding"))
-        return refuse(
-            why, why_len,
-            "has Transfer-Encoding, but bodies go with their length; leave it out");
-    if (!is_named(field, "Content-Length"))
-        return 0;
-    char length[REQUESTS_NUMBER_MAX + 1];
-    snprintf(length, sizeof length, "%zu", line->body ? body->fixed : 0);
-    if (!has_placeholders(body) && value_len(field) == strlen(length) &&
-        memcmp(value_of(field), length, strlen(length)) == 0)
-        return 0;
-    return refuse(why, why_len,
-                  "has a Content-Length that is not the body's; leave it out, it is added");
-}
-
-static int check_fields(const struct request_line *line, const struct request_measure *body,
-                        char *why, size_t why_len)
-{
-    unsigned hosts = 0;
-    if (line->header_count > REQUESTS_FIELDS_MAX)
-        return refuse(why, why_len, "has too many header fields; at most 128");
-    for (size_t i = 0; i < line->header_count; i++) {
-        int err = check_field(line->headers[i], why, why_len);
-        if (!err)
-            err = check_framing(line->headers[i], line, body, why, why_len);
-        if (err)
-            return err;
-        hosts += is_named(line->headers[i], "Host");
-    }
-    return hosts > 1 ? refuse(why, why_len, "has more than one Host; give one") : 0;
-}
-
-static int check(const struct request_line *line, struct request_measure *body, char *why,
-                 size_t why_len)
-{
-    int err = check_method(line->method, why, why_len);
-    if (!err)
-        err = check_target(line->method, line->target, why, why_len);
-    if (!err && line->body_len > REQUESTS_BODY_MAX)
-        err = refuse(why, why_len, "has a body beyond 64 MiB");
-    if (!err && line->body)
-        err = measure(line->body, line->body_len, line->verbatim, body, why, why_len);
-    if (!err)
-        err = check_fields(line, body, why, why_len);
-    if (!err && line->authority && !is_value(line->authority))
-        err = refuse(why, why_len, "has an authority with control characters");
-    return err;
-}
 
 /* ---- putting it together ----------------------------------------------------------- */
 
@@ -260,7 +15,7 @@ struct builder {
     size_t len, room, run; /* run: where the text since the last placeholder begins */
     struct request_piece *pieces;
     size_t piece_count;
-    unsigned used[PIECE_KINDS], placeholders;
+    unsigned used[PLACEHOLDER_KINDS], placeholders;
     int err;
     char *why;
     size_t why_len;
@@ -312,27 +67,35 @@ static void add_piece(struct builder *b, struct request_piece piece)
 static void end_run(struct builder *b)
 {
     if (b->len > b->run)
-        add_piece(b, (struct request_piece){PIECE_TEXT, b->run, b->len - b->run});
+        add_piece(b, (struct request_piece){PLACEHOLDER_TEXT, b->run, b->len - b->run});
     b->run = b->len;
 }
 
-static void put_piece(struct builder *b, enum request_piece_kind kind)
+static int too_many(const struct builder *b)
+{
+    snprintf(b->why, b->why_len, "has too many placeholders; at most %d",
+             REQUESTS_PLACEHOLDERS_MAX);
+    return -EINVAL;
+}
+
+static void put_piece(struct builder *b, enum placeholder kind)
 {
     end_run(b);
-    if (!b->err && kind != PIECE_LENGTH && b->placeholders++ == REQUESTS_PLACEHOLDERS_MAX)
-        b->err = refuse(b->why, b->why_len, "has too many placeholders; at most 1024");
+    if (!b->err && kind != PLACEHOLDER_LENGTH &&
+        b->placeholders++ == REQUESTS_PLACEHOLDERS_MAX)
+        b->err = too_many(b);
     add_piece(b, (struct request_piece){kind, 0, 0});
 }
 
 static void put_template(struct builder *b, const char *text, size_t len)
 {
     /* It also says what is wrong with it. */
-    struct request_measure unused;
+    struct placeholder_measure unused;
     if (!b->err)
-        b->err = measure(text, len, false, &unused, b->why, b->why_len);
-    struct token token;
-    for (const char *at = text; !b->err && next_token(&at, text + len, &token) > 0;) {
-        if (token.kind == PIECE_TEXT)
+        b->err = placeholder_measure(text, len, false, &unused, b->why, b->why_len);
+    struct placeholder_token token;
+    for (const char *at = text; !b->err && placeholder_next(&at, text + len, &token) > 0;) {
+        if (token.kind == PLACEHOLDER_TEXT)
             put(b, token.bytes, token.len);
         else
             put_piece(b, token.kind);
@@ -350,7 +113,7 @@ static void put_fields(struct builder *b, const struct request_line *line)
 {
     bool host = false;
     for (size_t i = 0; i < line->header_count; i++)
-        host = host || is_named(line->headers[i], "Host");
+        host = host || request_field_is(line->headers[i], "Host");
     if (!host) {
         put_string(b, "Host: ");
         put_string(b, line->authority ? line->authority : "");
@@ -358,23 +121,23 @@ static void put_fields(struct builder *b, const struct request_line *line)
     }
     for (size_t i = 0; i < line->header_count; i++) {
         const char *field = line->headers[i];
-        if (is_named(field, "Content-Length") ||
-            (line->close && is_named(field, "Connection")))
+        if (request_field_is(field, "Content-Length") ||
+            (line->close && request_field_is(field, "Connection")))
             continue;
-        put(b, field, token_len(field));
+        put(b, field, request_token_len(field));
         put_string(b, ": ");
-        put_template(b, value_of(field), value_len(field));
+        put_template(b, request_field_value(field), request_field_value_len(field));
         put_string(b, "\r\n");
     }
     if (line->close)
         put_string(b, "Connection: close\r\n");
 }
 
-static void put_length(struct builder *b, const struct request_measure *body)
+static void put_length(struct builder *b, const struct placeholder_measure *body)
 {
     put_string(b, "Content-Length: ");
-    if (has_placeholders(body)) {
-        put_piece(b, PIECE_LENGTH);
+    if (placeholder_measure_varies(body)) {
+        put_piece(b, PLACEHOLDER_LENGTH);
     } else {
         char length[REQUESTS_NUMBER_MAX + 1];
         snprintf(length, sizeof length, "%zu", body->fixed);
@@ -384,7 +147,7 @@ static void put_length(struct builder *b, const struct request_measure *body)
 }
 
 static void put_request(struct builder *b, const struct request_line *line,
-                        const struct request_measure *body)
+                        const struct placeholder_measure *body)
 {
     put_string(b, line->method);
     put_string(b, " ");
@@ -421,8 +184,8 @@ static void trim(struct builder *b)
 int request_compile(const struct request_line *line, struct request_template *out,
                     char *why, size_t why_len)
 {
-    struct request_measure body = {0};
-    int err = check(line, &body, why, why_len);
+    struct placeholder_measure body;
+    int err = request_check(line, &body, why, why_len);
     if (err)
         return err;
     struct builder b = {.why = why, .why_len = why_len};
@@ -434,8 +197,8 @@ int request_compile(const struct request_line *line, struct request_template *ou
         return b.err ? b.err : -ENOMEM;
     }
     trim(&b);
-    unsigned numbers =
-        b.used[PIECE_SEQ] + b.used[PIECE_RAND] + b.used[PIECE_CONN] + b.used[PIECE_LENGTH];
+    unsigned numbers = b.used[PLACEHOLDER_SEQ] + b.used[PLACEHOLDER_RAND] +
+                       b.used[PLACEHOLDER_CONN] + b.used[PLACEHOLDER_LENGTH];
     *out = (struct request_template){
         .request = {.name = name,
                     .weight = 1,
@@ -499,11 +262,11 @@ static void set_decimal(struct decimal *decimal, uint64_t number)
     memmove(decimal->text, p, decimal->len);
 }
 
-static size_t body_length(const struct request_measure *body,
-                          const struct decimal decimals[PIECE_KINDS])
+static size_t body_length(const struct placeholder_measure *body,
+                          const struct decimal decimals[PLACEHOLDER_KINDS])
 {
     size_t len = body->fixed;
-    for (unsigned kind = PIECE_SEQ; kind <= PIECE_CONN; kind++)
+    for (unsigned kind = PLACEHOLDER_SEQ; kind <= PLACEHOLDER_CONN; kind++)
         len += (size_t)body->counts[kind] * decimals[kind].len;
     return len;
 }
@@ -516,24 +279,24 @@ size_t request_write(const struct request *request, const struct request_numbers
         return request->len;
     }
     const struct request_template *template = (const struct request_template *)request;
-    const uint64_t values[PIECE_KINDS] = {[PIECE_SEQ] = numbers->seq,
-                                          [PIECE_RAND] = numbers->rand,
-                                          [PIECE_CONN] = numbers->conn};
-    struct decimal decimals[PIECE_KINDS];
-    for (unsigned kind = PIECE_SEQ; kind <= PIECE_CONN; kind++)
+    const uint64_t values[PLACEHOLDER_KINDS] = {[PLACEHOLDER_SEQ] = numbers->seq,
+                                                [PLACEHOLDER_RAND] = numbers->rand,
+                                                [PLACEHOLDER_CONN] = numbers->conn};
+    struct decimal decimals[PLACEHOLDER_KINDS];
+    for (unsigned kind = PLACEHOLDER_SEQ; kind <= PLACEHOLDER_CONN; kind++)
         if (template->used[kind])
             set_decimal(&decimals[kind], values[kind]);
         else
             decimals[kind].len = 0;
-    if (template->used[PIECE_LENGTH])
-        set_decimal(&decimals[PIECE_LENGTH], body_length(&template->body, decimals));
+    if (template->used[PLACEHOLDER_LENGTH])
+        set_decimal(&decimals[PLACEHOLDER_LENGTH], body_length(&template->body, decimals));
 
     char *end = to;
     for (size_t i = 0; i < template->piece_count; i++) {
         const struct request_piece *piece = &template->pieces[i];
         const char *bytes = template->text + piece->at;
         size_t len = piece->len;
-        if (piece->kind != PIECE_TEXT) {
+        if (piece->kind != PLACEHOLDER_TEXT) {
             bytes = decimals[piece->kind].text;
             len = decimals[piece->kind].len;
         }

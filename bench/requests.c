@@ -1,6 +1,7 @@
 /* requests.c - see requests.h: the mix as a whole, and the file that describes one. What a
  * single request is made of is request_template.c's. */
 #include "bench/requests.h"
+#include "bench/request_check.h"
 #include "bench/request_template.h"
 
 #include <errno.h>

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 /* More runs of a side than that are refused: the exact test counts all rankings. At 40 of
- * each that takes some 40 ms. */
+ * each that takes some 10 ms. */
 #define STATS_RUNS_MAX 40
 
 /* The median; sorts values[0..n). NAN of none. */

@@ -1,0 +1,84 @@
+/* placeholder.c - see placeholder.h. */
+#include "bench/placeholder.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* In a message, at most so much of what is wrong. */
+#define SHOWN_MAX 40
+
+static const char *const placeholders[PLACEHOLDER_KINDS] = {[PLACEHOLDER_SEQ] = "{seq}",
+                                                            [PLACEHOLDER_RAND] = "{rand}",
+                                                            [PLACEHOLDER_CONN] = "{conn}"};
+
+/* "{word}": its length, or 0. */
+static size_t word_in_braces(const char *at, const char *end)
+{
+    const char *p = at + 1;
+    while (p < end && ((*p >= 'a' && *p <= 'z') || *p == '_'))
+        p++;
+    return p > at + 1 && p < end && *p == '}' ? (size_t)(p - at) + 1 : 0;
+}
+
+int placeholder_next(const char **at, const char *end, struct placeholder_token *out)
+{
+    if (*at == end)
+        return 0;
+    *out = (struct placeholder_token){PLACEHOLDER_TEXT, *at, 1};
+    if (**at != '{') {
+        const char *brace = memchr(*at, '{', (size_t)(end - *at));
+        out->len = (size_t)((brace ? brace : end) - *at);
+        *at += out->len;
+        return 1;
+    }
+    if (end - *at >= 2 && (*at)[1] == '{') {
+        *at += 2;
+        return 1;
+    }
+    size_t len = word_in_braces(*at, end);
+    if (len == 0) {
+        *at += 1;
+        return 1;
+    }
+    out->len = len;
+    *at += len;
+    for (unsigned kind = 0; kind < PLACEHOLDER_KINDS; kind++) {
+        const char *known = placeholders[kind];
+        if (known && strlen(known) == len && memcmp(known, out->bytes, len) == 0) {
+            out->kind = (enum placeholder)kind;
+            return 1;
+        }
+    }
+    return -EINVAL;
+}
+
+int placeholder_measure(const char *text, size_t len, bool verbatim,
+                        struct placeholder_measure *out, char *why, size_t why_len)
+{
+    *out = (struct placeholder_measure){0};
+    if (verbatim) {
+        out->fixed = len;
+        return 0;
+    }
+    struct placeholder_token token;
+    int got;
+    for (const char *at = text; (got = placeholder_next(&at, text + len, &token)) > 0;) {
+        if (token.kind == PLACEHOLDER_TEXT)
+            out->fixed += token.len;
+        else
+            out->counts[token.kind]++;
+    }
+    if (got == 0)
+        return 0;
+    snprintf(why, why_len,
+             "knows no %.*s; there are {seq}, {rand} and {conn}, and {{ is a brace",
+             (int)(token.len < SHOWN_MAX ? token.len : SHOWN_MAX), token.bytes);
+    return -EINVAL;
+}
+
+bool placeholder_measure_varies(const struct placeholder_measure *of)
+{
+    return of->counts[PLACEHOLDER_SEQ] || of->counts[PLACEHOLDER_RAND] ||
+           of->counts[PLACEHOLDER_CONN];
+}
