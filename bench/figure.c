@@ -45,9 +45,9 @@ char *figure_time(int64_t ns, char *text)
     return ns < 0 ? unknown(text) : in_units((double)ns, times, text);
 }
 
-char *figure_span(int64_t ns, char *text)
+/* Take noughts away from behind the point, and the point with them. */
+static char *strip(char *text)
 {
-    figure_time(ns, text);
     char *point = strchr(text, '.');
     if (!point)
         return text;
@@ -58,6 +58,16 @@ char *figure_span(int64_t ns, char *text)
         last--;
     memmove(last, end, strlen(end) + 1);
     return text;
+}
+
+char *figure_span(int64_t ns, char *text)
+{
+    return strip(figure_time(ns, text));
+}
+
+char *figure_brief(double number, char *text)
+{
+    return strip(number < 1000 ? figure_decimal(number, text) : figure_count(number, text));
 }
 
 char *figure_bytes(double bytes, char *text)

@@ -16,6 +16,7 @@ char *figure_time(int64_t ns, char *text); /* "1.90ms": in a table, with all dig
 char *figure_span(int64_t ns, char *text); /* "10s", "1.5s": without noughts at its end */
 char *figure_bytes(double bytes, char *text);     /* "61.2 MB" */
 char *figure_count(double number, char *text);    /* "48.1k"; below 1000 as it is */
+char *figure_brief(double number, char *text);    /* "20k", "1.5M": no noughts */
 char *figure_groups(uint64_t number, char *text); /* "499,998" */
 char *figure_rate(double per_second, char *text); /* "49,998", below 100 "12.5" */
 
