@@ -41,6 +41,7 @@
 struct hold_config {
     int64_t connections, procs;
     double rate, probe;
+    bool ask;
 };
 
 static const struct pf_option options[] = {
@@ -64,6 +65,11 @@ static const struct pf_option options[] = {
      .at = offsetof(struct hold_config, probe),
      .argument = "RATE",
      .help = "requests a second meanwhile, on connections of their own (100/s)"},
+    {.name = "ask",
+     .type = PF_OPTION_FLAG,
+     .at = offsetof(struct hold_config, ask),
+     .help = "ask once on each, so that it is idle between requests; else it never says a "
+             "word"},
     {.name = "procs",
      .type = PF_OPTION_INT,
      .at = offsetof(struct hold_config, procs),
@@ -88,6 +94,7 @@ struct hold {
     unsigned source_count;
     unsigned procs;
     int64_t timeout_ns;
+    const struct request *request; /* to be asked once; NULL: none */
     struct share shares[];
 };
 
@@ -132,6 +139,8 @@ static int member_begin(void *arg, struct squad_member *me, pf_loop *loop)
                                                        hold->procs, me->index),
         .rate = hold->config.rate / hold->procs,
         .timeout_ns = hold->timeout_ns,
+        .request = hold->request ? hold->request->bytes : NULL,
+        .request_len = hold->request ? hold->request->len : 0,
         .on_opened = member_on_opened,
     };
     member.share->user_before = footprint_user();
@@ -392,6 +401,7 @@ static int make_shared(const struct hold_config *config, const struct cli *cli,
     hold->target = cli->plan.target;
     hold->procs = plan->procs;
     hold->timeout_ns = cli->plan.timeout_ns;
+    hold->request = config->ask ? requests_at(cli->requests, 0) : NULL;
     for (unsigned i = 0; i < plan->procs; i++)
         hold_counts_init(&hold->shares[i].counts);
     int err = take_sources(hold, plan->sources, cli);
@@ -440,7 +450,9 @@ static int hold_main(const struct mode *mode, int argc, char **argv)
     };
     struct hold_plan plan;
     spread_read(&wish.ports);
-    if (hold_plan_make(&wish, &plan, why, sizeof why)) {
+    if (config.ask && !requests_at(cli.requests, 0)->fixed) {
+        status = cli_fail("--ask: the request must be without placeholders");
+    } else if (hold_plan_make(&wish, &plan, why, sizeof why)) {
         (void)cli_fail("-c %" PRId64 ": %s", config.connections, why);
         status = EXIT_INVALID;
     } else {

@@ -21,11 +21,11 @@ static int plan_sources(const struct hold_wish *wish, struct hold_plan *plan, ch
                  wish->source_count, spread_ports_each(&wish->ports), needed);
         return -EADDRNOTAVAIL;
     }
-    if (needed == 1 && plan->procs == 1)
-        return 0;
     if (wish->loopback) {
+        unsigned wanted = spread_sources_fast(&wish->ports, wish->connections);
         /* As many for each process, so that none has more connections than ports. */
-        plan->sources = (needed + plan->procs - 1) / plan->procs * plan->procs;
+        if (wanted > 1 || plan->procs > 1)
+            plan->sources = (wanted + plan->procs - 1) / plan->procs * plan->procs;
         return 0;
     }
     if (needed == 1)

@@ -249,7 +249,7 @@ static void lose(struct hold_pool *pool, int fd, int reason)
     tally_count(&pool->counts->lost, 1);
 }
 
-/* Nothing was asked: whatever it says is thrown away. */
+/* Whatever it says is thrown away. */
 static void read_from(struct hold_pool *pool, int fd)
 {
     char bytes[DISCARD_MAX];
@@ -263,6 +263,16 @@ static void read_from(struct hold_pool *pool, int fd)
         lose(pool, fd, 0);
     else if (errno != EAGAIN)
         lose(pool, fd, errno);
+}
+
+/* A request that does not fit into an empty socket will not fit later. */
+static bool ask(const struct hold_pool *pool, int fd)
+{
+    const struct hold_options *options = &pool->options;
+    if (!options->request)
+        return true;
+    ssize_t sent = send(fd, options->request, options->request_len, MSG_NOSIGNAL);
+    return sent >= 0 && (size_t)sent == options->request_len;
 }
 
 static void connection_on_event(struct hold_pool *pool, int fd, uint32_t events)
@@ -283,6 +293,10 @@ static void connection_on_event(struct hold_pool *pool, int fd, uint32_t events)
         leave_connecting(pool, fd);
         slot->state = SLOT_HELD;
         tally_count(&pool->counts->held, 1);
+        if (!ask(pool, fd)) {
+            lose(pool, fd, errno);
+            return;
+        }
     }
     if (slot->state == SLOT_HELD && (events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)))
         read_from(pool, fd);

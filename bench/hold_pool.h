@@ -35,7 +35,7 @@ struct hold_pool;
  * live (tally_read()); the rest can be read when the pool has ended. */
 struct hold_counts {
     uint64_t started, held, lost, failed;
-    uint64_t bytes_in; /* that nobody had asked for */
+    uint64_t bytes_in; /* answers, if they were asked; else, what nobody had asked for */
     struct hdr connect;
     struct tally_error errors[HOLD_ERRORS_MAX];
     unsigned error_count;
@@ -47,8 +47,10 @@ struct hold_options {
     const struct pf_address *sources; /* port 0, taken in turn; borrowed */
     unsigned source_count;            /* 0: the kernel picks */
     unsigned connections;
-    double rate;        /* opened per second; 0: as fast as it goes */
-    int64_t timeout_ns; /* of a connect */
+    double rate;         /* opened per second; 0: as fast as it goes */
+    int64_t timeout_ns;  /* of a connect */
+    const char *request; /* sent once on each when it is connected; NULL: they are silent */
+    size_t request_len;
     pf_callback_fn *on_opened;
     void *arg;
 };

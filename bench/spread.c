@@ -54,11 +54,21 @@ bool spread_is_loopback(const struct pf_address *target)
     return ntohl(in.sin_addr.s_addr) >> 24 == 127;
 }
 
-unsigned spread_sources_for(const struct spread_ports *ports, uint64_t connections)
+static unsigned sources_of(uint64_t connections, uint64_t each)
 {
-    uint64_t each = spread_ports_each(ports);
     uint64_t sources = (connections + each - 1) / each;
     return sources ? (unsigned)sources : 1;
+}
+
+unsigned spread_sources_for(const struct spread_ports *ports, uint64_t connections)
+{
+    return sources_of(connections, spread_ports_each(ports));
+}
+
+unsigned spread_sources_fast(const struct spread_ports *ports, uint64_t connections)
+{
+    unsigned half = spread_ports_each(ports) / 2;
+    return sources_of(connections, half ? half : 1);
 }
 
 void spread_source(unsigned n, struct pf_address *out)

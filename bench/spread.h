@@ -40,6 +40,11 @@ bool spread_is_loopback(const struct pf_address *target);
 /* Source addresses that so many connections at once need; at least 1. */
 unsigned spread_sources_for(const struct spread_ports *ports, uint64_t connections);
 
+/* How many they should have, where addresses cost nothing: connect(2) looks for a free port
+ * among every second one first, and when those are all taken each call looks through them
+ * in vain, which takes milliseconds. Source: __inet_hash_connect() of Linux. */
+unsigned spread_sources_fast(const struct spread_ports *ports, uint64_t connections);
+
 /* The n-th source address on loopback, port 0. n below SPREAD_SOURCES_MAX. */
 void spread_source(unsigned n, struct pf_address *out);
 

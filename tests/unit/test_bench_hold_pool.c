@@ -182,6 +182,36 @@ static void those_that_the_server_closes_are_lost_with_the_reason(void **state)
     tear_down();
 }
 
+static bool all_have_been_answered(void)
+{
+    return bench.counts.bytes_in == 20 * 6;
+}
+
+static void each_asks_once_if_told_so(void **state)
+{
+    (void)state;
+    set_up();
+    struct hold_options options = {.target = &bench.target,
+                                   .connections = 20,
+                                   .timeout_ns = PF_TEST_DEADLINE_S * PF_SECOND,
+                                   .request = "hello",
+                                   .request_len = 5,
+                                   .on_opened = bench_on_opened,
+                                   .arg = &bench};
+    assert_int_equal(hold_pool_new(bench.loop, &options, &bench.counts, &bench.pool), 0);
+    turn_until(is_opened);
+    accept_all();
+    for (unsigned i = 0; i < 20; i++) {
+        char text[16] = "";
+        assert_int_equal(recv(bench.accepted[i], text, sizeof text, 0), 5);
+        assert_string_equal(text, "hello");
+        assert_int_equal(send(bench.accepted[i], "answer", 6, MSG_NOSIGNAL), 6);
+    }
+    turn_until(all_have_been_answered);
+    assert_int_equal(bench.counts.held, 20);
+    tear_down();
+}
+
 static void a_refused_connect_is_a_failed_one(void **state)
 {
     (void)state;
@@ -294,6 +324,7 @@ int main(void)
         pf_test(all_are_opened_and_stay),
         pf_test(they_come_from_the_sources_in_turn),
         pf_test(those_that_the_server_closes_are_lost_with_the_reason),
+        pf_test(each_asks_once_if_told_so),
         pf_test(a_refused_connect_is_a_failed_one),
         pf_test(enough_ends_the_opening),
         pf_test(a_squad_holds_them_until_it_is_told_to_end),

@@ -15,10 +15,13 @@ static void sources_are_as_many_as_their_ports_ask_for(void **state)
     (void)state;
     static const struct {
         uint64_t connections;
-        unsigned sources;
-    } rows[] = {{0, 1}, {1, 1}, {28232, 1}, {28233, 2}, {100000, 4}, {1000000, 36}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        unsigned sources, fast;
+    } rows[] = {{0, 1, 1},     {1, 1, 1},     {14116, 1, 1},  {14117, 1, 2},
+                {28232, 1, 2}, {28233, 2, 3}, {100000, 4, 8}, {1000000, 36, 71}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_int_equal(spread_sources_for(&kernel, rows[i].connections), rows[i].sources);
+        assert_int_equal(spread_sources_fast(&kernel, rows[i].connections), rows[i].fast);
+    }
 }
 
 static void a_rate_has_a_limit_when_ports_rest(void **state)
