@@ -11,6 +11,7 @@
 
 #include "bench/crew.h"
 #include "bench/ctl.h"
+#include "bench/local.h"
 #include "bench/netstat.h"
 #include "bench/proc_tree.h"
 #include "net/holder.h"
@@ -19,8 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 struct server_side {
     bool wanted;   /* anything at all */
@@ -139,20 +138,6 @@ static int64_t switches(const struct server_side *side)
 
 /* ---- open, close ----------------------------------------------------------------- */
 
-/* bind(2) takes only an address of this machine. */
-static bool is_local(const struct pf_address *target)
-{
-    struct pf_address address = *target;
-    if (pf_address_is_unix(&address))
-        return true;
-    pf_address_set_port(&address, 0);
-    int fd = socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&address.storage, address.len) == 0;
-    if (fd >= 0)
-        close(fd);
-    return bound;
-}
-
 static int open_pid(struct server_side *side, const char *text, char *why, size_t why_len)
 {
     char *end;
@@ -197,7 +182,7 @@ static int open_spec(struct server_side *side, const char *spec, char *why, size
     if (strcmp(spec, "none") == 0)
         return 0;
     side->wanted = true;
-    side->is_local = is_local(&side->target);
+    side->is_local = local_is_ours(&side->target);
     if (side->is_local)
         pf_holder_find(&side->target, &side->sockets);
     if (strncmp(spec, pid, strlen(pid)) == 0)
