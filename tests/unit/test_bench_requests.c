@@ -540,7 +540,7 @@ static size_t scramble(unsigned *seed, char *text, size_t room)
     for (int n = rand_r(seed) % 6; n > 0; n--) {
         const char *part = parts[(size_t)rand_r(seed) % (sizeof parts / sizeof parts[0])];
         if (len + strlen(part) < room)
-            len += (size_t)sprintf(text + len, "%s", part);
+            len += (size_t)snprintf(text + len, room - len, "%s", part);
     }
     text[len] = 0;
     return len;
@@ -589,7 +589,8 @@ static void no_mix_does_harm(void **state)
         for (int n = rand_r(&seed) % 8; n > 0; n--) {
             static const char *const starts[] = {
                 "1 GET /", " = ", " @ ", " A: ", "#", "1 ", ""};
-            len += (size_t)sprintf(mix + len, "%s", starts[(size_t)rand_r(&seed) % 7]);
+            len += (size_t)snprintf(mix + len, sizeof mix - len, "%s",
+                                    starts[(size_t)rand_r(&seed) % 7]);
             if (rand_r(&seed) % 3 == 0)
                 len += scramble(&seed, mix + len, 100);
             mix[len++] = rand_r(&seed) % 50 ? '\n' : '\0';

@@ -165,7 +165,8 @@ static void a_closed_loop_is_judged_by_its_service_time(void **state)
 {
     (void)state;
     struct result *result = make_result();
-    strcpy(result->plan.load, "clo");
+    free(result->plan.load);
+    result->plan.load = strdup("closed");
     struct result_slo slo;
     judge_one(result, "max<=2.048ms", &slo);
     assert_true(slo.pass);
@@ -190,7 +191,7 @@ static void what_is_unknown_fails(void **state)
         assert_string_equal(slo.actual_text, "unknown");
     }
     /* As it may stand in a document. */
-    strcpy(result->slos[0].expr, "nonsense");
+    snprintf(result->slos[0].expr, sizeof result->slos[0].expr, "nonsense");
     result->slo_count = 1;
     assert_int_equal(slo_judge(result), 1);
     result_free(result);
