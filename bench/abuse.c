@@ -13,6 +13,7 @@
 #include "bench/adversary.h"
 #include "bench/hold_pool.h"
 #include "bench/local.h"
+#include "bench/mode.h"
 #include "bench/spread.h"
 #include "bench/squad.h"
 #include "bench/steady.h"
@@ -90,15 +91,10 @@ static void member_end(void *arg, struct squad_member *me, pf_loop *loop)
 static int refuse_what_cannot_be(const struct abuse *abuse, const struct cli *cli)
 {
     char text[PF_ADDRESS_TEXT_MAX];
-    const struct pf_address *foreign = NULL;
     if (!local_is_ours(&cli->plan.target))
-        foreign = &cli->plan.target;
-    else if (cli->url_b && !local_is_ours(&cli->target_b))
-        foreign = &cli->target_b;
-    if (foreign)
         return cli_fail("%s: %s is not an address of this machine; abuse is only for a "
                         "server of your own, on loopback or an interface here",
-                        cli->plan.url, pf_address_format(foreign, text));
+                        cli->plan.url, pf_address_format(&cli->plan.target, text));
     unsigned wanted = adversary_descriptors(&abuse->mix), most = hold_descriptors();
     if (wanted == 0)
         return cli_fail("abuse needs --mix KIND:N,... such as --mix slowloris:500,idle:1k");
@@ -174,13 +170,7 @@ static int measure(struct abuse *abuse, struct cli *cli, struct result *result)
         spread_source(kind, &abuse->sources[kind]);
     steady_unless_open(&cli->plan);
     int err = run_beside(abuse, cli, result);
-    if (err == -EINTR) {
-        result->exit_code = EXIT_INTERRUPTED;
-    } else if (err) {
-        (void)cli_fail("%s", strerror(-err));
-        return EXIT_INVALID;
-    }
-    return cli_finish(cli, result);
+    return mode_end(cli, result, err, EXIT_RUN_OK, NULL);
 }
 
 static int abuse_main(const struct mode *mode, int argc, char **argv)
@@ -191,13 +181,17 @@ static int abuse_main(const struct mode *mode, int argc, char **argv)
     if (status >= 0)
         return status;
     struct abuse *abuse = make_shared(&mix);
-    struct result *result = result_new();
-    if (!abuse || !result)
+    struct result *result = NULL;
+    if (!abuse)
         status = cli_fail("out of memory");
-    else
-        status = refuse_what_cannot_be(abuse, &cli);
     if (status < 0)
-        status = measure(abuse, &cli, result);
+        status = mode_refuse_repeat(&cli);
+    if (status < 0)
+        status = refuse_what_cannot_be(abuse, &cli);
+    if (status < 0) {
+        result = mode_result(&cli);
+        status = result ? measure(abuse, &cli, result) : EXIT_INVALID;
+    }
     result_free(result);
     if (abuse)
         munmap(abuse, sizeof *abuse);

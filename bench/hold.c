@@ -19,6 +19,7 @@
 #include "bench/hold_plan.h"
 #include "bench/hold_pool.h"
 #include "bench/local.h"
+#include "bench/mode.h"
 #include "bench/quantity.h"
 #include "bench/squad.h"
 #include "bench/steady.h"
@@ -283,22 +284,20 @@ static int fill_in(const struct probe *probe, int64_t server_after)
 
 /* Of what stands in the result: none held is nothing reached, fewer than asked for is a
  * loss, unless it was for want of descriptors or ports here. */
-static void judge(struct result *result)
+static enum exit_status judge(const struct result *result)
 {
     const struct result_hold *hold = result->hold;
     if (hold->held == hold->asked)
-        return;
-    bool ours = false;
+        return EXIT_RUN_OK;
+    if (hold->held == 0 && hold->lost == 0)
+        return EXIT_NO_SUCCESS;
     for (size_t i = 0; i < result->error_count; i++) {
         int reason = result->errors[i].reason;
-        ours |= reason == EMFILE || reason == ENFILE || reason == EADDRNOTAVAIL ||
-                reason == ENOMEM || reason == ENOBUFS;
+        if (reason == EMFILE || reason == ENFILE || reason == EADDRNOTAVAIL ||
+            reason == ENOMEM || reason == ENOBUFS)
+            return EXIT_INVALID;
     }
-    result->exit_code = hold->held == 0 && hold->lost == 0 ? EXIT_NO_SUCCESS
-                        : ours                             ? EXIT_INVALID
-                                                           : EXIT_LOST;
-    snprintf(result->exit_why, sizeof result->exit_why,
-             "%" PRIu64 " of %" PRIu64 " connections are held", hold->held, hold->asked);
+    return EXIT_LOST;
 }
 
 /* ---- all of it ------------------------------------------------------------------- */
@@ -355,17 +354,18 @@ static int hold_and_probe(struct probe *probe, struct cli *cli)
 
 static int measure(struct probe *probe, struct cli *cli)
 {
+    struct result *result = probe->result;
+    char why[128] = "";
     int err = hold_and_probe(probe, cli);
-    if (err && (err != -EINTR || !probe->result->hold)) {
-        (void)cli_fail("%s", err == -ECHILD ? "a process that held connections has ended"
-                                            : strerror(-err));
+    if (!result->hold) { /* it never came so far */
+        (void)cli_fail("cannot run: %s", err == -ECHILD ? "a process that was to hold "
+                                                          "connections has ended"
+                                                        : strerror(-err));
         return EXIT_INVALID;
     }
-    if (err == -EINTR)
-        probe->result->exit_code = EXIT_INTERRUPTED;
-    else
-        judge(probe->result);
-    return cli_finish(cli, probe->result);
+    snprintf(why, sizeof why, "%" PRIu64 " of %" PRIu64 " connections are held",
+             result->hold->held, result->hold->asked);
+    return mode_end(cli, result, err, judge(result), why);
 }
 
 /* Sources of our own, or the user's. Returns 0 or -ENOMEM. */
@@ -415,14 +415,14 @@ static int make_shared(const struct hold_config *config, const struct cli *cli,
 static int hold_with(const struct hold_config *config, struct cli *cli,
                      const struct hold_plan *plan)
 {
-    struct probe probe = {.result = result_new()};
-    int err = probe.result ? make_shared(config, cli, plan, &probe.hold) : -ENOMEM;
-    int status;
-    if (err)
-        status = cli_fail("%s", strerror(-err));
-    else
+    struct probe probe = {.result = mode_result(cli)};
+    int status = EXIT_INVALID;
+    if (!probe.result)
+        return status;
+    if (make_shared(config, cli, plan, &probe.hold)) {
+        (void)cli_fail("out of memory");
+    } else {
         status = measure(&probe, cli);
-    if (!err) {
         if (plan->sources > 0)
             free((void *)(uintptr_t)probe.hold->sources); /* made by take_sources() */
         munmap(probe.hold, size_of(plan->procs));
@@ -450,14 +450,15 @@ static int hold_main(const struct mode *mode, int argc, char **argv)
     };
     struct hold_plan plan;
     spread_read(&wish.ports);
-    if (config.ask && !requests_at(cli.requests, 0)->fixed) {
+    status = mode_refuse_repeat(&cli);
+    if (status < 0 && config.ask && !requests_at(cli.requests, 0)->fixed)
         status = cli_fail("--ask: the request must be without placeholders");
-    } else if (hold_plan_make(&wish, &plan, why, sizeof why)) {
+    if (status < 0 && hold_plan_make(&wish, &plan, why, sizeof why)) {
         (void)cli_fail("-c %" PRId64 ": %s", config.connections, why);
         status = EXIT_INVALID;
-    } else {
-        status = hold_with(&config, &cli, &plan);
     }
+    if (status < 0)
+        status = hold_with(&config, &cli, &plan);
     cli_free(&cli);
     return status;
 }

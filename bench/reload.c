@@ -13,10 +13,12 @@
 #include "bench/cli.h"
 
 #include "bench/command.h"
+#include "bench/mode.h"
 #include "bench/reload_seconds.h"
 #include "bench/steady.h"
 #include "bench/watch.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,23 +150,20 @@ static int measure(struct reload *reload, struct cli *cli)
 {
     struct result *result = reload->result;
     struct watch watch;
-    struct run_watcher mine = {.begin = reload_begin, .end = reload_end, .arg = reload},
-                       both;
+    struct run_watcher mine = {.begin = reload_begin, .end = reload_end, .arg = reload};
+    struct run_watcher both;
     watch_join(&watch, &cli->watcher, &mine, &both);
     steady_unless_open(&cli->plan);
     int err = run_plan(&cli->plan, &both, cli->progress, result);
-    bool interrupted = err == -EINTR;
-    if (interrupted || !err)
-        err = fill_in(reload);
-    if (err) {
-        (void)cli_fail("%s", strerror(-err));
-        return EXIT_INVALID;
-    }
-    if (interrupted)
-        result->exit_code = EXIT_INTERRUPTED;
-    else if (result->reload->lost > 0)
-        result->exit_code = EXIT_LOST;
-    return cli_finish(cli, result);
+    if (err && err != -EINTR)
+        return mode_end(cli, result, err, EXIT_RUN_OK, NULL);
+    if (fill_in(reload))
+        return mode_end(cli, result, -ENOMEM, EXIT_RUN_OK, NULL);
+    char why[64];
+    uint64_t lost = result->reload->lost;
+    snprintf(why, sizeof why, "%" PRIu64 " lost", lost);
+    bool served = result->totals.ok > 0;
+    return mode_end(cli, result, err, lost && served ? EXIT_LOST : EXIT_RUN_OK, why);
 }
 
 static int reload_main(const struct mode *mode, int argc, char **argv)
@@ -174,15 +173,15 @@ static int reload_main(const struct mode *mode, int argc, char **argv)
     int status = cli_parse(mode, argc, argv, options, &reload.config, &cli);
     if (status >= 0)
         return status;
-    reload.result = result_new();
-    if (!reload.config.command)
+    status = mode_refuse_repeat(&cli);
+    if (status < 0 && !reload.config.command)
         status =
             cli_fail("reload needs --cmd COMMAND, such as --cmd 'kill -HUP $(cat pid)'");
-    else if (!reload.result)
-        status = cli_fail("out of memory");
-    else
-        status = measure(&reload, &cli);
-    result_free(reload.result);
+    if (status < 0) {
+        reload.result = mode_result(&cli);
+        status = reload.result ? measure(&reload, &cli) : EXIT_INVALID;
+        result_free(reload.result);
+    }
     cli_free(&cli);
     return status;
 }

@@ -11,13 +11,12 @@
  *
  * The report is the last trial's, with all trials in result->search.
  */
-#include "bench/cli.h"
+#include "bench/cli_internal.h"
 
 #include "bench/figure.h"
+#include "bench/mode.h"
 #include "bench/search_policy.h"
-#include "bench/slo.h"
 #include "bench/steady.h"
-#include "bench/verdict.h"
 #include "bench/watch.h"
 #include <errno.h>
 #include <math.h>
@@ -92,7 +91,7 @@ static bool search_row(void *arg, const struct result_row *row)
 static int run_once(struct search *search, int64_t settle_ns, int64_t duration_ns)
 {
     struct cli *cli = search->cli;
-    struct result *result = result_new();
+    struct result *result = mode_result(cli);
     struct watch watch;
     struct run_watcher mine = {.row = search_row, .arg = search}, both;
     if (!result)
@@ -112,23 +111,11 @@ static int run_once(struct search *search, int64_t settle_ns, int64_t duration_n
         result_free(result);
         return err;
     }
+    server_side_end(cli->server, &result->server);
+    cli_judge(cli, result);
     result_free(search->result);
     search->result = result;
     return err;
-}
-
-/* Fill in what goals and verdict need; cli_finish() does it again for the last one. */
-static void judge(struct search *search)
-{
-    struct result *result = search->result;
-    const struct cli *cli = search->cli;
-    struct verdict_facts facts = {.stall_ns = result->validity.stall_ns};
-    memcpy(result->slos, cli->slos, sizeof result->slos);
-    result->slo_count = cli->slo_count;
-    if (cli->server)
-        server_side_end(cli->server, &result->server);
-    (void)slo_judge(result);
-    verdict_give(result, &facts);
 }
 
 static bool has_passed(const struct search *search, struct result_trial *trial)
@@ -208,7 +195,6 @@ static int probe(struct search *search)
     double reached = result_rate(search->result);
     if (search->cli->progress != RUN_SILENT)
         fprintf(stderr, "probe    closed loop: %s/s\n", figure_rate(reached, rate));
-    judge(search);
     search_probed(&search->policy, reached);
     return 0;
 }
@@ -223,7 +209,6 @@ static int try_next(struct search *search)
                        confirm ? config->confirm_ns : config->trial_ns);
     if (err)
         return err;
-    judge(search);
     take_down(search);
     return 0;
 }
@@ -250,13 +235,9 @@ static int finish(struct search *search, int err)
     struct result *result = search->result;
     result->search = search->found;
     search->found = NULL;
-    if (err == -EINTR) {
-        result->exit_code = EXIT_INTERRUPTED;
-    } else if (isnan(result->search->pass_max) && result->search->trial_count > 0) {
-        result->exit_code = EXIT_SLO;
-        snprintf(result->exit_why, sizeof result->exit_why, "no rate held the SLO");
-    }
-    return cli_finish(search->cli, result);
+    bool none = isnan(result->search->pass_max) && result->search->trial_count > 0;
+    return mode_end(search->cli, result, err, none ? EXIT_SLO : EXIT_RUN_OK,
+                    "no rate held the SLO");
 }
 
 static int measure(struct search *search)
@@ -272,7 +253,7 @@ static int measure(struct search *search)
         if (search->result && (!err || err == -EINTR))
             status = finish(search, err);
         else
-            (void)cli_fail("%s", strerror(-err));
+            (void)cli_fail("cannot run: %s", strerror(-err));
     }
     if (search->found)
         free(search->found->trials);
@@ -293,9 +274,10 @@ static int search_main(const struct mode *mode, int argc, char **argv)
     int status = cli_parse(mode, argc, argv, options, &search.config, &cli);
     if (status >= 0)
         return status;
-    if (cli.slo_count == 0)
+    status = mode_refuse_repeat(&cli);
+    if (status < 0 && cli.slo_count == 0)
         status = cli_fail("search needs --slo GOALS, such as --slo 'p99<5ms,err<0.1%%'");
-    else
+    if (status < 0)
         status = measure(&search);
     cli_free(&cli);
     return status;

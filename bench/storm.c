@@ -7,28 +7,21 @@
  * steps of a second), and, of the whole network namespace, repeated SYNs and connections
  * that the listening sockets dropped.
  */
-#include "bench/cli.h"
+#include "bench/cli_internal.h"
 
+#include "bench/mode.h"
 #include "bench/storm_plan.h"
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static int measure(struct cli *cli)
 {
-    struct result *result = result_new();
+    struct result *result;
+    int err = cli_run(cli, &result);
+    int status = result ? mode_end(cli, result, err, EXIT_RUN_OK, NULL) : EXIT_INVALID;
     if (!result)
-        return cli_fail("out of memory");
-    int status = EXIT_INVALID;
-    int err = run_plan(&cli->plan, &cli->watcher, cli->progress, result);
-    if (err && err != -EINTR) {
-        (void)cli_fail("%s", strerror(-err));
-    } else {
-        if (err)
-            result->exit_code = EXIT_INTERRUPTED;
-        status = cli_finish(cli, result);
-    }
+        (void)cli_fail("cannot run: %s", strerror(-err));
     result_free(result);
     return status;
 }
@@ -62,8 +55,8 @@ static int plan_ports(struct cli *cli, struct pf_address **sources)
         return cli_fail("out of memory");
     for (unsigned i = 0; i < ports.sources; i++)
         spread_source(i, &(*sources)[i]);
-    plan->sources = *sources;
-    plan->source_count = ports.sources;
+    plan->sources = cli->plan_b.sources = *sources;
+    plan->source_count = cli->plan_b.source_count = ports.sources;
     return -1;
 }
 

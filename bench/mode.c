@@ -1,0 +1,48 @@
+#include "bench/mode.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int mode_refuse_repeat(const struct cli *cli)
+{
+    if (cli->repeat <= 1 && !cli->url_b)
+        return -1;
+    return cli_fail("%s: %s makes one measurement; compare its results (-o) with "
+                    "prefork-bench compare",
+                    cli->url_b ? "--vs" : "--repeat", cli->mode->name);
+}
+
+struct result *mode_result(const struct cli *cli)
+{
+    struct result *result = result_new();
+    if (result && result_set_environment(result, cli->argc, cli->argv) != 0) {
+        result_free(result);
+        result = NULL;
+    }
+    if (!result)
+        (void)cli_fail("out of memory");
+    return result;
+}
+
+static void set(struct result *result, enum exit_status code, const char *why)
+{
+    result->exit_code = code;
+    snprintf(result->exit_why, sizeof result->exit_why, "%s", why);
+}
+
+int mode_end(struct cli *cli, struct result *result, int err, enum exit_status code,
+             const char *why)
+{
+    if (err && err != -EINTR && err != -ECHILD) {
+        (void)cli_fail("cannot run: %s", strerror(-err));
+        return EXIT_INVALID;
+    }
+    if (err == -EINTR)
+        set(result, EXIT_INTERRUPTED, "interrupted");
+    else if (err == -ECHILD)
+        set(result, EXIT_INVALID, "a process of the load has ended too early");
+    else if (code != EXIT_RUN_OK)
+        set(result, code, why);
+    return cli_finish(cli, result);
+}
