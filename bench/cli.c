@@ -4,6 +4,7 @@
  */
 #include "bench/cli_internal.h"
 
+#include "bench/preflight.h"
 #include "bench/slo.h"
 #include "bench/sources.h"
 #include "bench/stages.h"
@@ -22,10 +23,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-/* Descriptors beside the connections: standard ones, files, and of each thread a poller, a
- * waker and its pipes. */
-#define FDS_BESIDE     32
-#define FDS_PER_THREAD 8
 /* --overflow connect: so many times the connections that were asked for. */
 #define GROWTH_MOST 16
 #define PHRASE_MAX  256
@@ -43,7 +40,7 @@ int cli_fail(const char *format, ...)
     return EXIT_USAGE;
 }
 
-/* Each step below returns 0 or EXIT_USAGE, after it has said why. */
+/* Each step below returns 0 or an exit status, after it has said why. */
 
 /* ---- the command line ------------------------------------------------------------ */
 
@@ -414,39 +411,45 @@ static int read_cpus(const char *text, struct plan *plan)
     return 0;
 }
 
-/* Descriptors as many as there may be; refuse what they cannot be enough for. */
-static int make_room(const struct cli_config *config, struct plan *plan)
+/* Descriptors as many as there may be. */
+static void make_room(const struct cli_config *config, struct plan *plan)
 {
     struct rlimit limit;
     plan->connections_max = plan->connections;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return 0; /* then connecting will tell */
+        return;
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit); /* raising the soft limit is always allowed */
-    int64_t beside = config->threads * FDS_PER_THREAD + FDS_BESIDE;
-    int64_t each = (config->connections + config->procs - 1) / config->procs;
-    if ((rlim_t)(each + beside) > limit.rlim_cur)
-        return cli_fail("-c %" PRId64
-                        ": only %llu descriptors are allowed to a process; raise "
-                        "`ulimit -n`, spread them with --procs, or ask for fewer",
-                        config->connections, (unsigned long long)limit.rlim_cur);
     if (plan->overflow != PLAN_CONNECT)
-        return 0;
+        return;
     int64_t most = config->connections * GROWTH_MOST;
-    int64_t room = ((int64_t)limit.rlim_cur - beside) * config->procs;
-    if (limit.rlim_cur > (rlim_t)most || room > most)
-        room = most;
-    plan->connections_max =
-        (unsigned)(room < CLI_CONNECTIONS_MAX ? room : CLI_CONNECTIONS_MAX);
-    return 0;
+    int64_t beside = config->threads * PREFLIGHT_FDS_PER_THREAD + PREFLIGHT_FDS_BESIDE;
+    if (limit.rlim_cur < (rlim_t)most) {
+        int64_t room = ((int64_t)limit.rlim_cur - beside) * config->procs;
+        most = room < most ? room : most;
+    }
+    if (most > CLI_CONNECTIONS_MAX)
+        most = CLI_CONNECTIONS_MAX;
+    if (most > config->connections)
+        plan->connections_max = (unsigned)most;
+}
+
+/* Would it only measure that this machine is out of something? */
+static int check_machine(const struct plan *plan)
+{
+    char why[2 * PREFLIGHT_TEXT_MAX + PHRASE_MAX];
+    if (preflight_check(plan, why, sizeof why) == 0)
+        return 0;
+    (void)cli_fail("%s", why);
+    return EXIT_INVALID;
 }
 
 static int set_machine(const struct cli_config *config, struct plan *plan)
 {
     if (config->nice && setpriority(PRIO_PROCESS, 0, (int)config->nice) != 0)
         return cli_fail("--nice %" PRId64 ": %s", config->nice, strerror(errno));
-    int err = config->cpus ? read_cpus(config->cpus, plan) : 0;
-    return err ? err : make_room(config, plan);
+    make_room(config, plan);
+    return config->cpus ? read_cpus(config->cpus, plan) : 0;
 }
 
 /* ---- what it must come to -------------------------------------------------------- */
@@ -624,6 +627,8 @@ static int make_cli(const struct cli_config *config, const char *url, struct cli
         err = make_requests(config, &other, out->url_b, &out->requests_b);
     if (!err)
         err = find_sources(config, out);
+    if (!err)
+        err = check_machine(&out->plan);
     if (!err)
         err = read_goals(config, out);
     if (!err)

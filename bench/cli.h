@@ -6,7 +6,7 @@
  *     int status = cli_parse(&mode, argc, argv, more, &my_config, &cli);
  *     if (status >= 0)
  *         return status;                     wrong usage, or --help
- *     ... run_plan(&cli.plan, &cli.watcher, cli.progress, result) ...
+ *     ... run_plan(&cli.plan, &cli.watcher, cli.progress, result), or cli_run() ...
  *     status = cli_finish(&cli, result);     verdict, SLOs, summary, files; the exit status
  *     cli_free(&cli);
  */
@@ -78,6 +78,14 @@ struct cli {
  */
 int cli_parse(const struct mode *mode, int argc, char **argv, const struct pf_option *more,
               void *more_config, struct cli *out);
+
+/*
+ * Run the plan, or as many times as --repeat says: with --vs in turn, A B B A. The result
+ * is that of the last run of A, environment and server's numbers included, with all runs as
+ * a line each in its runs. Returns what run_plan() does; *result is to be freed, and NULL
+ * only if nothing was run.
+ */
+int cli_run(struct cli *cli, struct result **result);
 
 /*
  * The end of every run: environment and server's numbers, if they are not there yet, SLOs

@@ -165,10 +165,19 @@ static void say_unreachable(const struct cli *cli, const struct result *result)
                    pf_address_format(&cli->plan.target, address), why);
 }
 
+static bool is_stdout(const char *path)
+{
+    return path && strcmp(path, "-") == 0;
+}
+
+/* To standard error if a document goes to standard output: another program reads it. */
 static int print_summary(const struct cli *cli, const struct result *result)
 {
-    int err = report_text(result, &cli->style, stdout);
-    if (!err && fflush(stdout) != 0)
+    bool taken = is_stdout(cli->json) || is_stdout(cli->csv) || is_stdout(cli->html) ||
+                 is_stdout(cli->events) || is_stdout(cli->hlog) || is_stdout(cli->hgrm);
+    FILE *to = taken ? stderr : stdout;
+    int err = report_text(result, &cli->style, to);
+    if (!err && fflush(to) != 0)
         err = -errno;
     return err ? cli_fail("cannot write the summary: %s", strerror(-err)) : 0;
 }

@@ -65,13 +65,4 @@ extern const struct cli_section cli_sections[CLI_SECTIONS];
 /* Verdict and goals of a run into its result. */
 void cli_judge(const struct cli *cli, struct result *result);
 
-/* ---- cli_repeat.c */
-
-/*
- * Run the plan, or as many as --repeat says: with --vs in turn, A B B A. The result is that
- * of the last run of A, with the others as a line each in result->runs. Returns what
- * run_plan() does; *result is to be freed, and NULL only if nothing was run.
- */
-int cli_run(struct cli *cli, struct result **result);
-
 #endif

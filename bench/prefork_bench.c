@@ -17,7 +17,8 @@
 #include <string.h>
 
 static const struct mode *const modes[] = {
-    &mode_run,
+    &mode_run,    &mode_search, &mode_storm, &mode_hold,      &mode_abuse,
+    &mode_reload, &mode_report, &mode_merge, &mode_preflight, &mode_serve,
 };
 
 static int run_main(const struct mode *mode, int argc, char **argv)
@@ -53,6 +54,21 @@ const struct mode mode_run = {.name = "run",
                               .help = "Load a server and say how fast it answered.",
                               .main = run_main};
 
+static void list_modes(void)
+{
+    puts("\nCommands: prefork-bench COMMAND --help tells more.");
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
+        printf("  %-10s %s\n", modes[i]->name, modes[i]->help);
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
 static const struct mode *find_mode(const char *name)
 {
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
@@ -65,7 +81,11 @@ int main(int argc, char **argv)
 {
     (void)setlocale(LC_CTYPE, ""); /* bars in the terminal's own characters, if it can */
     const struct mode *mode = argc > 1 ? find_mode(argv[1]) : NULL;
-    if (!mode)
-        return run_main(&mode_run, argc, argv);
+    if (!mode) {
+        int status = run_main(&mode_run, argc, argv);
+        if (status == EXIT_RUN_OK && asks_for_help(argc, argv))
+            list_modes();
+        return status;
+    }
     return mode->main(mode, argc - 1, argv + 1);
 }

@@ -468,7 +468,7 @@ static void server_that_goes_away_does_not_hang_a_number_of_requests(void **stat
     struct pf_peer server = {.serve = serve_behind_gate};
     pf_peer_start(&server);
     char line[256];
-    snprintf(line, sizeof line, "-c 1 -n 1000000 --timeout 1s --server none -o - %s",
+    snprintf(line, sizeof line, "-c 1 -n 1000000 --timeout 1s --server none %s",
              server.url);
     bench = (struct pf_bench){0};
     pf_bench_start(&bench, line);
@@ -479,8 +479,7 @@ static void server_that_goes_away_does_not_hang_a_number_of_requests(void **stat
     pf_peer_stop(&server);
     pf_bench_exits(&bench, 2);
     pf_bench_says(bench.out, "ECONNREFUSED");
-    assert_true(pf_bench_number(&bench, "totals", "sent") == 1);
-    assert_true(pf_bench_number(&bench, "totals", "unsent") == 999999);
+    pf_bench_says(bench.out, "999,999 requests were never sent");
 }
 
 static void unreachable_server_is_said_in_one_line(void **state)

@@ -70,7 +70,8 @@ void pf_peer_wait_until(atomic_uint *counter, unsigned least);
 
 struct pf_bench { /* large */
     int status;
-    char out[4 * PF_PEER_BYTES_MAX], err[PF_PEER_BYTES_MAX];
+    char out[PF_PEER_BYTES_MAX], err[PF_PEER_BYTES_MAX];
+    char json[8 * PF_PEER_BYTES_MAX]; /* of pf_bench_run() */
     pid_t pid;
     int out_fd, err_fd;
 };
@@ -84,10 +85,10 @@ void pf_bench_wait(struct pf_bench *bench);
 
 /* Run it to its end with these options, and the peer's URL if there is one. Its own timeout
  * is set where no test waits for it: a slow machine is no error. It does not look for the
- * server's process, and writes its JSON behind the summary. */
+ * server's process, and its JSON is kept. */
 void pf_bench_run(struct pf_bench *bench, const char *options, const struct pf_peer *peer);
 
-/* A number of the JSON in its output, in an object of that name; fails without it. NAN:
+/* A number of the JSON, in an object of that name; fails without it. NAN:
  * null. */
 double pf_bench_number(const struct pf_bench *bench, const char *object, const char *name);
 
