@@ -52,6 +52,13 @@ const struct document_field document_plan[] = {
     END,
 };
 
+const struct document_field document_validity[] = {
+    FIELD(COUNT, "backlog_max", result_validity, backlog_max),
+    FIELD(INT, "stall_ns", result_validity, stall_ns),
+    FIELD(REAL, "littles_law_ratio", result_validity, littles_law),
+    END,
+};
+
 const struct document_field document_totals[] = {
     FIELD(COUNT, "planned", result_totals, planned),
     FIELD(COUNT, "sent", result_totals, sent),
@@ -65,6 +72,7 @@ const struct document_field document_totals[] = {
     FIELD(COUNT, "bytes_out", result_totals, bytes_out),
     FIELD(INT, "elapsed_ns", result_totals, elapsed_ns),
     FIELD(INT, "setup_ns", result_totals, setup_ns),
+    FIELD(INT, "gap_ns", result_totals, gap_ns),
     FIELD(COUNT, "conns_opened", result_totals, opened),
     FIELD(COUNT, "conns_reused", result_totals, reused),
     END,

@@ -31,9 +31,10 @@ struct document_field {
 
 /* Each of a struct of result.h. */
 extern const struct document_field document_environment[], document_sysctl[],
-    document_plan[], document_totals[], document_row[], document_mark[], document_server[],
-    document_worker[], document_slo[], document_search[], document_trial[], document_run[],
-    document_hold[], document_adversary[], document_reload[];
+    document_plan[], document_validity[], document_totals[], document_row[],
+    document_mark[], document_server[], document_worker[], document_slo[],
+    document_search[], document_trial[], document_run[], document_hold[],
+    document_adversary[], document_reload[];
 
 /* Write the fields of `base` into the object that is open. */
 void document_write(struct json_writer *json, const struct document_field *table,

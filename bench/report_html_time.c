@@ -24,8 +24,8 @@ struct columns {
 /* Sums, and the worst of times. */
 static void join_row(struct result_row *into, const struct result_row *row)
 {
+    into->span_ns += row->t_ns - into->t_ns;
     into->t_ns = row->t_ns;
-    into->span_ns += row->span_ns;
     into->planned += row->planned;
     into->sent += row->sent;
     into->ok += row->ok;

@@ -89,10 +89,9 @@ static void write_validity(struct json_writer *json, const struct result *result
         json_put_real(json, NULL, validity->loop_busy[i]);
     json_close(json);
     write_lag(json, result->latency[RESULT_LAG].hdr);
-    json_put_int(json, "backlog_max", (int64_t)validity->backlog_max);
+    document_write(json, document_validity, validity);
     json_put_int(json, "dropped", (int64_t)result->totals.dropped);
     json_put_int(json, "censored", (int64_t)result->totals.censored);
-    json_put_real(json, "littles_law_ratio", validity->littles_law);
     json_close(json);
 }
 

@@ -104,15 +104,9 @@ static int read_validity(const struct document_reader *reader, const json_t *roo
         snprintf(validity->reasons[i], RESULT_REASON_MAX, "%s", json_string_value(reason));
     }
     validity->reason_count = (unsigned)count;
-    int64_t backlog = 0;
-    const json_t *value = json_object_get(object, "backlog_max");
-    if (value && (!document_int(value, &backlog) || backlog < 0))
-        return document_refuse(reader, "validity.backlog_max must be a whole number");
-    validity->backlog_max = (uint64_t)backlog;
-    value = json_object_get(object, "littles_law_ratio");
-    if (value && !document_real(value, &validity->littles_law))
-        return document_refuse(reader,
-                               "validity.littles_law_ratio must be a number, or null");
+    err = document_read(reader, object, "validity", document_validity, validity);
+    if (err)
+        return err;
     return document_read_reals(reader, object, "loop_busy", &validity->loop_busy,
                                &validity->loops);
 }

@@ -130,8 +130,8 @@ static int read_error(const struct document_reader *reader, const json_t *entry,
     struct tally_error *error = at;
     static const enum tally_phase phases[] = {TALLY_CONNECT, TALLY_WRITE,    TALLY_READ,
                                               TALLY_PARSE,   TALLY_VALIDATE, TALLY_TIMEOUT};
-    static const enum tally_when whens[] = {TALLY_OPENING, TALLY_IDLE, TALLY_SENT,
-                                            TALLY_PARTIAL, TALLY_ANSWERED};
+    static const enum tally_when whens[] = {TALLY_OPENING, TALLY_IDLE,     TALLY_SENT,
+                                            TALLY_PARTIAL, TALLY_ANSWERED, TALLY_TAKEN};
     const char *phase = json_string_value(json_object_get(entry, "phase"));
     const char *when = json_string_value(json_object_get(entry, "when"));
     const char *reason = json_string_value(json_object_get(entry, "reason"));
@@ -212,10 +212,11 @@ int document_read_series(const struct document_reader *reader, const json_t *roo
         return err;
     int64_t before = 0;
     for (size_t i = 0; i < result->row_count; i++) {
-        if (result->rows[i].span_ns <= 0 || result->rows[i].t_ns <= before)
+        const struct result_row *row = &result->rows[i];
+        if (row->span_ns <= 0 || row->span_ns > row->t_ns || row->t_ns <= before)
             return document_refuse(reader,
                                    "series[%zu]: its time must follow the one before", i);
-        before = result->rows[i].t_ns;
+        before = row->t_ns;
     }
     return document_read_array_into(reader, root, &marks, result->marks,
                                     &result->mark_count);

@@ -28,6 +28,7 @@ struct result *result_new(void)
             plan->think_ns = RESULT_UNKNOWN;
     plan->rate_per_s = NAN;
     result->validity.littles_law = NAN;
+    result->validity.stall_ns = RESULT_UNKNOWN;
     result->totals.elapsed_ns = result->totals.setup_ns = RESULT_UNKNOWN;
     for (int kind = 0; kind < RESULT_KINDS; kind++)
         result->latency[kind].censored_at_ns = RESULT_UNKNOWN;

@@ -372,6 +372,7 @@ static void fields_of_the_wrong_kind_are_refused(void **state)
         {"series.1.t_ns", "1000000000", "series[1]"},
         {"series.1.t_ns", "null", "series[1]"},
         {"series.0.span_ns", "0", "series[0]"},
+        {"series.0.span_ns", "1000000001", "series[0]"},
         {"series.0.heat", "[[40, 1]]", "series[0].heat"},
         {"series.0.heat", "[[-1, 1]]", "series[0].heat"},
         {"series.0.heat", "[[null, 1]]", "series[0].heat"},

@@ -1,0 +1,371 @@
+#include "bench/merge.h"
+
+#include "bench/series.h"
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- do they belong together? -------------------------------------------------------- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static const char *difference(const struct result_plan *a, const struct result_plan *b)
+{
+    const struct {
+        const char *name;
+        bool same;
+    } rows[] = {
+        {"mode", same_text(a->mode, b->mode)},
+        {"target", same_text(a->target, b->target)},
+        {"load", same_text(a->load, b->load)},
+        {"arrival", same_text(a->arrival, b->arrival)},
+        {"stages", same_text(a->stages, b->stages)},
+        {"pipeline", a->pipeline == b->pipeline},
+        {"reqs_per_conn", a->reqs_per_conn == b->reqs_per_conn},
+        {"duration_ns", a->duration_ns == b->duration_ns},
+        {"warmup_ns", a->warmup_ns == b->warmup_ns},
+        {"timeout_ns", a->timeout_ns == b->timeout_ns},
+        {"think_ns", a->think_ns == b->think_ns},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (!rows[i].same)
+            return rows[i].name;
+    return NULL;
+}
+
+static int check(const struct result *into, const struct result *from, char *why,
+                 size_t why_len)
+{
+    const char *name = difference(&into->plan, &from->plan);
+    if (name)
+        snprintf(why, why_len, "its plan.%s differs; merge results of one plan", name);
+    else if (into->search || from->search || into->reload || from->reload ||
+             into->adversary_count || from->adversary_count)
+        snprintf(why, why_len, "the answer of %s is no sum; merge results of run or storm",
+                 into->plan.mode ? into->plan.mode : "this mode");
+    else if (into->run_count || from->run_count)
+        snprintf(why, why_len, "it holds several runs; see compare");
+    else
+        return 0;
+    return -EINVAL;
+}
+
+/* ---- the rows of the series ---------------------------------------------------------- */
+
+/* The latency that a share of the row's answers do not exceed, as near as bins tell. */
+static int64_t row_percentile(const struct result_row *row, double share)
+{
+    uint64_t count = 0, seen = 0;
+    for (int bin = 0; bin < RESULT_HEAT_BINS; bin++)
+        count += row->heat[bin];
+    if (count == 0)
+        return RESULT_UNKNOWN;
+    for (unsigned bin = 0; bin < RESULT_HEAT_BINS; bin++) {
+        seen += row->heat[bin];
+        if ((double)seen < share * (double)count || seen == 0)
+            continue;
+        int64_t top = series_bin_top(bin);
+        return row->max_ns >= 0 && top > row->max_ns ? row->max_ns : top;
+    }
+    return row->max_ns;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Of two known ones. */
+static int64_t sum_of(int64_t a, int64_t b)
+{
+    return a + b < RESULT_MOST ? a + b : RESULT_MOST;
+}
+
+/* Sums; percentiles of the sum. `after`: of the time after it, else of the same. */
+static void add_row(struct result_row *into, const struct result_row *from, bool after)
+{
+    bool alone = into->max_ns < 0 || from->max_ns < 0;
+    int64_t began = into->t_ns - into->span_ns;
+    into->t_ns = larger(into->t_ns, from->t_ns);
+    into->span_ns = after ? into->t_ns - began : larger(into->span_ns, from->span_ns);
+    into->planned += from->planned;
+    into->sent += from->sent;
+    into->ok += from->ok;
+    into->err += from->err;
+    into->in_flight = after ? from->in_flight : into->in_flight + from->in_flight;
+    into->backlog = after ? from->backlog : into->backlog + from->backlog;
+    into->max_ns = larger(into->max_ns, from->max_ns);
+    for (int bin = 0; bin < RESULT_HEAT_BINS; bin++) {
+        uint64_t sum = (uint64_t)into->heat[bin] + from->heat[bin];
+        into->heat[bin] = sum > UINT32_MAX ? UINT32_MAX : (uint32_t)sum;
+    }
+    if (alone) {
+        into->p50_ns = larger(into->p50_ns, from->p50_ns);
+        into->p99_ns = larger(into->p99_ns, from->p99_ns);
+    } else {
+        into->p50_ns = row_percentile(into, 0.5);
+        into->p99_ns = row_percentile(into, 0.99);
+    }
+    if (after && from->server_cpu_ns >= 0)
+        into->server_cpu_ns = sum_of(larger(into->server_cpu_ns, 0), from->server_cpu_ns);
+    else if (into->server_cpu_ns < 0)
+        into->server_cpu_ns = from->server_cpu_ns;
+    if (after || into->server_rss < 0)
+        into->server_rss = from->server_rss >= 0 ? from->server_rss : into->server_rss;
+}
+
+/* Pairs become one: a row spans twice the time. Returns how many there are. */
+static size_t join_pairs(struct result_row *rows, size_t count)
+{
+    for (size_t i = 0; 2 * i < count; i++) {
+        struct result_row row = rows[2 * i];
+        if (2 * i + 1 < count)
+            add_row(&row, &rows[2 * i + 1], true);
+        rows[i] = row;
+    }
+    return (count + 1) / 2;
+}
+
+/* Of a long run rows span 2, 4, 8 ... seconds: those of the shorter spans are joined until
+ * both span the same. */
+static int merge_rows(struct result *into, const struct result *from)
+{
+    size_t count = from->row_count;
+    if (count == 0)
+        return 0;
+    size_t room = count > into->row_count ? count : into->row_count;
+    struct result_row *rows = calloc(room, sizeof *rows);
+    struct result_row *mine = calloc(room, sizeof *mine);
+    if (!rows || !mine) {
+        free(rows);
+        free(mine);
+        return -ENOMEM;
+    }
+    memcpy(rows, from->rows, count * sizeof *rows);
+    if (into->row_count)
+        memcpy(mine, into->rows, into->row_count * sizeof *mine);
+    while (into->row_count > 1 && count > 1 && rows[0].span_ns >= mine[0].span_ns * 3 / 2)
+        into->row_count = join_pairs(mine, into->row_count);
+    while (into->row_count > 1 && count > 1 && mine[0].span_ns >= rows[0].span_ns * 3 / 2)
+        count = join_pairs(rows, count);
+    for (size_t i = 0; i < count; i++) {
+        if (i < into->row_count)
+            add_row(&mine[i], &rows[i], false);
+        else
+            mine[i] = rows[i];
+    }
+    into->row_count = count > into->row_count ? count : into->row_count;
+    /* The last row of a run may be cut short: the time goes on all the same. */
+    for (size_t i = 1; i < into->row_count; i++)
+        if (mine[i].t_ns <= mine[i - 1].t_ns)
+            mine[i].t_ns = mine[i - 1].t_ns + 1;
+    free(rows);
+    free(into->rows);
+    into->rows = mine;
+    return 0;
+}
+
+/* ---- the rest ------------------------------------------------------------------------ */
+
+static int merge_latencies(struct result *into, const struct result *from)
+{
+    for (int kind = 0; kind < RESULT_KINDS; kind++) {
+        struct result_latency *mine = &into->latency[kind];
+        const struct result_latency *other = &from->latency[kind];
+        if (!other->hdr)
+            continue;
+        if (!mine->hdr) {
+            mine->hdr = malloc(sizeof *mine->hdr);
+            if (!mine->hdr)
+                return -ENOMEM;
+            hdr_init(mine->hdr);
+        }
+        hdr_merge(mine->hdr, other->hdr);
+        if (other->censored_at_ns >= 0 &&
+            (mine->censored_at_ns < 0 || other->censored_at_ns < mine->censored_at_ns))
+            mine->censored_at_ns = other->censored_at_ns;
+    }
+    return 0;
+}
+
+static void merge_error(struct result *into, const struct tally_error *error)
+{
+    for (size_t i = 0; i < into->error_count; i++) {
+        struct tally_error *mine = &into->errors[i];
+        if (mine->phase != error->phase || mine->when != error->when ||
+            mine->reason != error->reason)
+            continue;
+        uint64_t count = mine->count + error->count;
+        if (error->first_ns < mine->first_ns)
+            *mine = *error;
+        mine->count = count;
+        return;
+    }
+    if (into->error_count < TALLY_ERRORS_MAX)
+        into->errors[into->error_count++] = *error;
+    else
+        into->errors_beyond += error->count;
+}
+
+static void merge_totals(struct result_totals *into, const struct result_totals *from)
+{
+    into->planned += from->planned;
+    into->sent += from->sent;
+    into->ok += from->ok;
+    into->wrong += from->wrong;
+    into->failed += from->failed;
+    into->dropped += from->dropped;
+    into->unsent += from->unsent;
+    into->censored += from->censored;
+    into->bytes_in += from->bytes_in;
+    into->bytes_out += from->bytes_out;
+    into->opened += from->opened;
+    into->reused += from->reused;
+    into->elapsed_ns = larger(into->elapsed_ns, from->elapsed_ns);
+    into->setup_ns = larger(into->setup_ns, from->setup_ns);
+    into->gap_ns = 0; /* the gaps of each are not those of all */
+}
+
+/* Requests under way on average: the ratio is one of averages, so these add up. */
+static double in_flight(const struct result *result)
+{
+    const struct hdr *hdr = result_main_latency(result)->hdr;
+    if (!hdr || hdr->count == 0)
+        return NAN;
+    return result->validity.littles_law * result_rate(result) * (double)hdr->sum /
+           (double)hdr->count;
+}
+
+static int merge_validity(struct result *into, const struct result *from)
+{
+    struct result_validity *mine = &into->validity;
+    const struct result_validity *other = &from->validity;
+    double *busy =
+        realloc(mine->loop_busy, (mine->loops + other->loops + 1) * sizeof *busy);
+    if (!busy)
+        return -ENOMEM;
+    mine->loop_busy = busy;
+    for (unsigned i = 0; i < other->loops; i++)
+        busy[mine->loops++] = other->loop_busy[i];
+    if (other->verdict > mine->verdict)
+        mine->verdict = other->verdict;
+    for (unsigned i = 0; i < other->reason_count; i++) {
+        bool known = mine->reason_count == RESULT_REASONS_MAX;
+        for (unsigned n = 0; n < mine->reason_count; n++)
+            known |= strcmp(mine->reasons[n], other->reasons[i]) == 0;
+        if (!known)
+            memcpy(mine->reasons[mine->reason_count++], other->reasons[i],
+                   RESULT_REASON_MAX);
+    }
+    mine->backlog_max += other->backlog_max;
+    mine->stall_ns = larger(mine->stall_ns, other->stall_ns);
+    return 0;
+}
+
+static void add_known(int64_t *into, int64_t from)
+{
+    *into = *into < 0 || from < 0 ? RESULT_UNKNOWN : sum_of(*into, from);
+}
+
+static void merge_plan(struct result_plan *into, const struct result_plan *from)
+{
+    add_known(&into->connections, from->connections);
+    add_known(&into->loops, from->loops);
+    add_known(&into->procs, from->procs);
+    add_known(&into->requests, from->requests);
+    into->rate_per_s += from->rate_per_s;
+}
+
+static char *copy(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
+static int merge_server(struct result_server *into, const struct result_server *from)
+{
+    if (into->source != RESULT_SOURCE_NONE || from->source == RESULT_SOURCE_NONE)
+        return 0;
+    struct result_worker *workers = calloc(from->worker_count + 1, sizeof *workers);
+    char *name = copy(from->name);
+    if (!workers || (from->name && !name)) {
+        free(workers);
+        free(name);
+        return -ENOMEM;
+    }
+    if (from->worker_count)
+        memcpy(workers, from->workers, from->worker_count * sizeof *workers);
+    free(into->name);
+    free(into->workers);
+    *into = *from;
+    into->name = name;
+    into->workers = workers;
+    return 0;
+}
+
+static double mean_of(double a, uint64_t a_count, double b, uint64_t b_count)
+{
+    return (a * (double)a_count + b * (double)b_count) / (double)(a_count + b_count);
+}
+
+static int merge_hold(struct result *into, const struct result *from)
+{
+    const struct result_hold *other = from->hold;
+    struct result_hold *mine = into->hold;
+    if (!other)
+        return 0;
+    if (!mine) {
+        into->hold = malloc(sizeof *into->hold);
+        if (!into->hold)
+            return -ENOMEM;
+        *into->hold = *other;
+        return 0;
+    }
+    if (mine->held + other->held) {
+        mine->user_bytes =
+            mean_of(mine->user_bytes, mine->held, other->user_bytes, other->held);
+        mine->kernel_bytes =
+            mean_of(mine->kernel_bytes, mine->held, other->kernel_bytes, other->held);
+    }
+    /* The server's bytes are those of all connections: of nobody's alone. */
+    mine->server_user_bytes = mine->server_kernel_bytes = NAN;
+    mine->asked += other->asked;
+    mine->held += other->held;
+    mine->lost += other->lost;
+    mine->connect_ns = larger(mine->connect_ns, other->connect_ns);
+    return 0;
+}
+
+static void merge_marks(struct result *into, const struct result *from)
+{
+    for (size_t i = 0; i < from->mark_count && into->mark_count < RESULT_MARKS_MAX; i++)
+        into->marks[into->mark_count++] = from->marks[i];
+}
+
+int merge_result(struct result *into, const struct result *from, char *why, size_t why_len)
+{
+    int err = check(into, from, why, why_len);
+    if (err)
+        return err;
+    double under_way = in_flight(into) + in_flight(from);
+    if ((err = merge_latencies(into, from)) || (err = merge_rows(into, from)) ||
+        (err = merge_validity(into, from)) ||
+        (err = merge_server(&into->server, &from->server)) ||
+        (err = merge_hold(into, from)))
+        return err;
+    merge_totals(&into->totals, &from->totals);
+    merge_plan(&into->plan, &from->plan);
+    merge_marks(into, from);
+    for (unsigned i = 0; i < TALLY_STATUS_MAX; i++)
+        into->status[i] += from->status[i];
+    for (size_t i = 0; i < from->error_count; i++)
+        merge_error(into, &from->errors[i]);
+    into->errors_beyond += from->errors_beyond;
+    into->validity.littles_law = 1;
+    into->validity.littles_law = under_way / in_flight(into);
+    return 0;
+}

@@ -1,0 +1,114 @@
+/*
+ * mode_merge.c - `prefork-bench merge A.json B.json ...`: what several generators measured
+ * of one server at the same time, as one result.
+ */
+#include "bench/cli.h"
+
+#include "bench/merge.h"
+#include "bench/report_files.h"
+#include "bench/slo.h"
+#include <errno.h>
+#include <string.h>
+
+#define FILES_MAX 256
+
+static int print_help(const struct mode *mode)
+{
+    printf("usage: prefork-bench %s %s\n\n%s\nWithout an option that names a file the "
+           "document is written to standard output.\n\n",
+           mode->name, mode->usage, mode->help);
+    pf_options_help(report_options, stdout);
+    puts("\nExit status: 0 done; 1 wrong usage, no document, or of another plan.");
+    return EXIT_RUN_OK;
+}
+
+/* The ending of all: a goal missed, else the first that was not well. */
+static void merge_ending(struct result *into, const struct result *from)
+{
+    if (into->exit_code != EXIT_RUN_OK || from->exit_code == EXIT_RUN_OK)
+        return;
+    into->exit_code = from->exit_code;
+    memcpy(into->exit_why, from->exit_why, sizeof into->exit_why);
+}
+
+static void judge(struct result *result)
+{
+    unsigned failed = slo_judge(result);
+    if (failed) {
+        result->exit_code = EXIT_SLO;
+        snprintf(result->exit_why, sizeof result->exit_why, "%u of %zu SLOs failed", failed,
+                 result->slo_count);
+    } else if (result->exit_code == EXIT_SLO) {
+        result->exit_code = EXIT_RUN_OK;
+        result->exit_why[0] = '\0';
+    }
+}
+
+static int merge_files(const char *const *paths, int count, struct result **out)
+{
+    struct result *into = NULL;
+    for (int i = 0; i < count; i++) {
+        struct result *from;
+        char why[160] = "";
+        int err = report_file_read("merge", paths[i], &from);
+        if (!err && !into) {
+            into = from;
+            continue;
+        }
+        if (!err) {
+            int merged = merge_result(into, from, why, sizeof why);
+            if (merged)
+                err = cli_fail("merge %s: %s", paths[i], why[0] ? why : strerror(-merged));
+            merge_ending(into, from);
+            result_free(from);
+        }
+        if (err) {
+            result_free(into);
+            return err;
+        }
+    }
+    judge(into);
+    *out = into;
+    return 0;
+}
+
+static int write_all(const struct report_options *options, const struct result *result)
+{
+    struct report_files files = options->files;
+    if (!report_files_any(&files))
+        files.json = "-";
+    if (!report_files_to_stdout(&files)) {
+        struct report_style style = report_style_of(options);
+        int err = report_text(result, &style, stdout);
+        if (err)
+            return cli_fail("cannot write the summary: %s", strerror(-err));
+    }
+    return report_files_write(&files, result);
+}
+
+static int merge_main(const struct mode *mode, int argc, char **argv)
+{
+    struct report_options options = {.help = false};
+    const struct pf_option_set sets[] = {{report_options, &options}, {NULL, NULL}};
+    const char *paths[FILES_MAX];
+    int count = report_arguments(sets, argc, argv, paths, FILES_MAX);
+    if (count < 0)
+        return EXIT_USAGE;
+    if (options.help)
+        return print_help(mode);
+    if (count < 2)
+        return cli_fail("merge: give two documents or more");
+    struct result *result;
+    int err = merge_files(paths, count, &result);
+    if (err)
+        return err;
+    err = write_all(&options, result);
+    result_free(result);
+    return err;
+}
+
+const struct mode mode_merge = {
+    .name = "merge",
+    .usage = "[options] DOCUMENT DOCUMENT...",
+    .help = "Add up what several generators measured of one server at the same time.",
+    .main = merge_main};

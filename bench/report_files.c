@@ -1,0 +1,156 @@
+#include "bench/report_files.h"
+
+#include "bench/cli.h"
+#include <errno.h>
+#include <langinfo.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool is_standard(const char *path)
+{
+    return path && strcmp(path, "-") == 0;
+}
+
+/* ---- reading ------------------------------------------------------------------------- */
+
+int report_file_read(const char *option, const char *path, struct result **out)
+{
+    char why[256] = "";
+    FILE *from = is_standard(path) ? stdin : fopen(path, "re");
+    if (!from)
+        return cli_fail("%s %s: %s", option, path, strerror(errno));
+    int err = report_read_json(from, out, why, sizeof why);
+    if (from != stdin)
+        fclose(from);
+    if (err == -EINVAL)
+        return cli_fail("%s %s: %s", option, path, why);
+    return err ? cli_fail("%s %s: %s", option, path, strerror(-err)) : 0;
+}
+
+/* ---- writing ------------------------------------------------------------------------- */
+
+typedef int report_fn(const struct result *result, FILE *to);
+
+static int finish(const char *option, const char *path, FILE *to, int err)
+{
+    if (!err && fflush(to) != 0)
+        err = -errno;
+    if (to != stdout && fclose(to) != 0 && !err)
+        err = -errno;
+    return err ? cli_fail("%s %s: %s", option, path, strerror(-err)) : 0;
+}
+
+static int write_one(const char *option, const char *path, report_fn *report,
+                     const struct result *result)
+{
+    if (!path)
+        return 0;
+    FILE *to = is_standard(path) ? stdout : fopen(path, "we");
+    if (!to)
+        return cli_fail("%s %s: %s", option, path, strerror(errno));
+    return finish(option, path, to, report(result, to));
+}
+
+static int write_page(const struct report_files *files, const struct result *result)
+{
+    struct result *baseline = NULL;
+    if (!files->html)
+        return 0;
+    int err =
+        files->baseline ? report_file_read("--baseline", files->baseline, &baseline) : 0;
+    if (err)
+        return err;
+    FILE *to = is_standard(files->html) ? stdout : fopen(files->html, "we");
+    err = to ? finish("--html", files->html, to, report_html(result, baseline, to))
+             : cli_fail("--html %s: %s", files->html, strerror(errno));
+    result_free(baseline);
+    return err;
+}
+
+int report_files_write(const struct report_files *files, const struct result *result)
+{
+    int err = write_one("--json", files->json, report_json, result);
+    err |= write_one("--csv", files->csv, report_csv, result);
+    err |= write_one("--events", files->events, report_events, result);
+    err |= write_one("--hlog", files->hlog, report_hlog, result);
+    err |= write_one("--hgrm", files->hgrm, report_hgrm, result);
+    return err | write_page(files, result);
+}
+
+bool report_files_any(const struct report_files *files)
+{
+    return files->json || files->html || files->csv || files->events || files->hlog ||
+           files->hgrm;
+}
+
+bool report_files_to_stdout(const struct report_files *files)
+{
+    return is_standard(files->json) || is_standard(files->html) ||
+           is_standard(files->csv) || is_standard(files->events) ||
+           is_standard(files->hlog) || is_standard(files->hgrm);
+}
+
+/* ---- options ------------------------------------------------------------------------- */
+
+#define FILE_OPTION(option, short_form, field, text)                                       \
+    {                                                                                      \
+        .name = option, .letter = short_form, .type = PF_OPTION_STRING,                    \
+        .at = offsetof(struct report_options, files.field), .argument = "FILE",            \
+        .help = text                                                                       \
+    }
+
+const struct pf_option report_options[] = {
+    FILE_OPTION("json", 'o', json, "the document (-: to standard output, as for all)"),
+    FILE_OPTION("html", 0, html, "a page with plots"),
+    FILE_OPTION("csv", 0, csv, "a row for each second"),
+    FILE_OPTION("events", 0, events, "the same as NDJSON"),
+    FILE_OPTION("hlog", 0, hlog, "an HdrHistogram V2 log"),
+    FILE_OPTION("hgrm", 0, hgrm, "a table of percentiles for HdrHistogram's plotter"),
+    FILE_OPTION("baseline", 0, baseline, "a document to compare with, in the page"),
+    {.name = "quiet",
+     .type = PF_OPTION_FLAG,
+     .at = offsetof(struct report_options, quiet),
+     .help = "one line"},
+    {.name = "plain",
+     .type = PF_OPTION_FLAG,
+     .at = offsetof(struct report_options, plain),
+     .help = "no bars, no colours"},
+    {.name = "help",
+     .letter = 'h',
+     .type = PF_OPTION_FLAG,
+     .at = offsetof(struct report_options, help),
+     .help = "show this and exit"},
+    {0},
+};
+
+struct report_style report_style_of(const struct report_options *options)
+{
+    const char *no_colour = getenv("NO_COLOR");
+    return (struct report_style){
+        .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
+        .quiet = options->quiet,
+        .plain = options->plain,
+        .colour = isatty(STDOUT_FILENO) && !options->plain && !(no_colour && *no_colour),
+    };
+}
+
+int report_arguments(const struct pf_option_set *sets, int argc, char **argv,
+                     const char **paths, int most)
+{
+    char error[PF_OPTION_ERROR_MAX];
+    int count = 0;
+    while (argc > 0) {
+        int at = pf_options_parse_sets(sets, argc, argv, error);
+        if (at < 0)
+            return (void)cli_fail("%s", error), -1;
+        if (at >= argc)
+            break;
+        if (count == most)
+            return (void)cli_fail("%s: more than %d files", argv[at], most), -1;
+        paths[count++] = argv[at];
+        argc -= at;
+        argv += at;
+    }
+    return count;
+}

@@ -1,0 +1,46 @@
+/*
+ * report_files.h - documents and reports as files that a command line names: what cannot be
+ * read or written is said in a line on standard error that begins with the option.
+ */
+#ifndef PREFORK_BENCH_REPORT_FILES_H
+#define PREFORK_BENCH_REPORT_FILES_H
+
+#include "bench/report.h"
+#include <prefork/options.h>
+
+/* Where to write each form; NULL: nowhere, "-": to standard output. */
+struct report_files {
+    const char *json, *html, *csv, *events, *hlog, *hgrm;
+    const char *baseline; /* to read: drawn beside, in the page */
+};
+
+/* Read a document; "-": of standard input. Returns 0 with *out to be freed, or EXIT_USAGE
+ * after saying "prefork-bench: OPTION PATH: what is wrong". */
+int report_file_read(const char *option, const char *path, struct result **out);
+
+/* Write all that are asked for, also when one fails. Returns 0 or EXIT_USAGE. */
+int report_files_write(const struct report_files *files, const struct result *result);
+
+bool report_files_any(const struct report_files *files);
+/* Does one go to standard output? */
+bool report_files_to_stdout(const struct report_files *files);
+
+/*
+ * The options of a command that makes reports of documents, and its other arguments. An
+ * application of pf_options_parse() that goes on behind arguments that are no option.
+ */
+struct report_options {
+    struct report_files files;
+    bool quiet, plain, help;
+};
+extern const struct pf_option report_options[];
+
+/* How the terminal wants it. */
+struct report_style report_style_of(const struct report_options *options);
+
+/* Arguments that are no option into paths[most]; returns how many, or -1 after saying what
+ * is wrong. `sets` as in pf_options_parse_sets(). */
+int report_arguments(const struct pf_option_set *sets, int argc, char **argv,
+                     const char **paths, int most);
+
+#endif
