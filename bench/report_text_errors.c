@@ -45,6 +45,8 @@ static const char *meaning(const struct tally_error *error)
     case TALLY_PARSE:
         break;
     }
+    if (error->when == TALLY_TAKEN)
+        return "lost: read by the server";
     return error->when == TALLY_PARTIAL ? "lost: in mid-response" : "lost";
 }
 

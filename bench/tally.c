@@ -53,11 +53,10 @@ const char *tally_phase_name(enum tally_phase phase)
 
 const char *tally_when_name(enum tally_when when)
 {
-    static const char *const names[] = {[TALLY_OPENING] = "opening",
-                                        [TALLY_IDLE] = "idle",
-                                        [TALLY_SENT] = "sent",
-                                        [TALLY_PARTIAL] = "partial",
-                                        [TALLY_ANSWERED] = "answered"};
+    static const char *const names[] = {
+        [TALLY_OPENING] = "opening",   [TALLY_IDLE] = "idle",
+        [TALLY_SENT] = "sent",         [TALLY_PARTIAL] = "partial",
+        [TALLY_ANSWERED] = "answered", [TALLY_TAKEN] = "taken"};
     return names[when];
 }
 
@@ -75,6 +74,7 @@ enum tally_loss tally_loss_of(const struct tally_error *error)
     case TALLY_OPENING:
     case TALLY_PARTIAL:
     case TALLY_ANSWERED:
+    case TALLY_TAKEN:
         break;
     }
     return TALLY_LOST;

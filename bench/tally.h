@@ -41,9 +41,11 @@ enum tally_phase {
 enum tally_when {
     TALLY_OPENING, /* not connected yet */
     TALLY_IDLE,    /* nothing was asked: harmless */
-    TALLY_SENT,    /* asked, no byte came back: a client may ask again (RFC 9110 9.2.2) */
+    TALLY_SENT, /* asked, no byte came back, perhaps it never came to the server: a client
+                   may ask again (RFC 9110 9.2.2) */
     TALLY_PARTIAL, /* in mid-response: lost */
     TALLY_ANSWERED,
+    TALLY_TAKEN, /* asked, read by the server, and closed without a byte: lost */
 };
 
 /* Reasons that are no errno; beyond the largest of those. 0: the peer closed. */
@@ -77,7 +79,7 @@ const char *tally_when_name(enum tally_when when); /* "opening", "idle", "sent" 
 enum tally_loss {
     TALLY_HARMLESS,  /* an idle connection closed */
     TALLY_RETRYABLE, /* asked, and closed without a byte */
-    TALLY_LOST,      /* refused, reset or closed in mid-response, timed out, garbage */
+    TALLY_LOST,      /* refused, taken, closed in mid-response, timed out, garbage */
 };
 enum tally_loss tally_loss_of(const struct tally_error *error);
 

@@ -178,7 +178,11 @@ void unit_books_broken(struct conn *conn, const struct tally_error *how, bool be
         if (!take_stamp(conn, &stamp, now))
             continue;
         struct tally_error error = *how;
-        error.when = first && begun ? TALLY_PARTIAL : TALLY_SENT;
+        /* Of several that were read the server may have meant to answer only the first. */
+        error.when = !first                     ? TALLY_SENT
+                     : begun                    ? TALLY_PARTIAL
+                     : how->when == TALLY_TAKEN ? TALLY_TAKEN
+                                                : TALLY_SENT;
         error.count = 1;
         error.first_ns = now;
         tally_error(unit->tally, &error);

@@ -386,6 +386,8 @@ static void count_end(struct conn *conn, const struct pf__http_client_end *end, 
         unit_books_sample(&how, end->sample, end->sample_len);
     if (end->error == EPROTO && conn->made > 0)
         how.when = TALLY_ANSWERED; /* more than it said */
+    if (end->taken)
+        how.when = TALLY_TAKEN;
     if (conn->count > 0)
         unit_books_broken(conn, &how, end->begun || conn->echoed > 0, now);
     else if (end->phase == PF__HTTP_CLIENT_PARSE ||

@@ -16,6 +16,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -47,6 +48,22 @@ void pf__http_client_close(struct pf__http_client_conn *conn)
     conn->head_len = conn->unsent_at = conn->unsent_len = 0;
 }
 
+/*
+ * Whoever closes with bytes that he has not read resets the connection, and so does one who
+ * gets them later; neither acknowledges them. So an end in good order with nothing left to
+ * be acknowledged means that they were read. Source: tcp_close() of Linux; RFC 9293 3.10.4;
+ * unix_release_sock() for unix sockets.
+ */
+static bool was_taken(const struct pf__http_client_conn *conn,
+                      const struct pf__http_client_end *how)
+{
+    int unacknowledged;
+    if (how->phase != PF__HTTP_CLIENT_READ_ON || how->error || conn->owed == 0 ||
+        conn->begun || conn->announced || conn->unsent_len > 0)
+        return false;
+    return ioctl(conn->fd, TIOCOUTQ, &unacknowledged) == 0 && unacknowledged == 0;
+}
+
 static void end(struct pf__http_client_conn *conn, const struct pf__http_client_end *how,
                 int64_t now)
 {
@@ -54,6 +71,7 @@ static void end(struct pf__http_client_conn *conn, const struct pf__http_client_
     told.announced = conn->announced;
     told.begun = conn->begun;
     told.owed = conn->owed;
+    told.taken = was_taken(conn, how);
     pf__http_client_close(conn);
     conn->ops->on_close(conn, &told, now);
 }

@@ -61,6 +61,8 @@ struct pf__http_client_end {
     int error;
     bool announced;     /* an answer said that it was the last */
     bool begun;         /* in the middle of an answer, the first of those owed */
+    bool taken;         /* the peer had read all that was asked, and closed in good order:
+                           what it owes it will never send. Else it may not know of it */
     unsigned owed;      /* answers that will not come */
     const char *sample; /* PARSE: what came, the wrong included; valid in the callback */
     size_t sample_len;

@@ -705,6 +705,54 @@ static void raw_bytes_are_handed_on_as_they_come(void **state)
     side_fini(&side);
 }
 
+/* ---- was it read? ---------------------------------------------------------------- */
+
+enum peer_deed {
+    READ_AND_CLOSE,
+    CLOSE_UNREAD,
+    CLOSE_BEFORE, /* it is asked when it has gone, and has not told yet */
+    BEGIN_AND_CLOSE,
+};
+
+static void peer_closes(struct side *side, enum peer_deed deed)
+{
+    char text[16];
+    if (deed != CLOSE_BEFORE)
+        ask(side, 1);
+    if (deed == READ_AND_CLOSE || deed == BEGIN_AND_CLOSE)
+        assert_int_equal(recv(side->peer, text, 3, MSG_WAITALL), 3);
+    if (deed == BEGIN_AND_CLOSE)
+        say(side, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe");
+    close(side->peer);
+    side->peer = -1;
+    if (deed == CLOSE_BEFORE)
+        ask(side, 1);
+    turn_until(side, &side->closes, side->closes + 1);
+}
+
+static void what_the_peer_had_read_is_told_from_what_it_may_not_know_of(void **state)
+{
+    (void)state;
+    static const struct {
+        enum peer_deed deed;
+        bool taken;
+    } rows[] = {
+        {READ_AND_CLOSE, true},
+        {CLOSE_UNREAD, false},
+        {CLOSE_BEFORE, false},
+        {BEGIN_AND_CLOSE, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        static struct side side;
+        side_init(&side, &ops);
+        open_it(&side);
+        peer_closes(&side, rows[i].deed);
+        assert_int_equal(side.end.owed, 1);
+        assert_int_equal(side.end.taken, rows[i].taken);
+        side_fini(&side);
+    }
+}
+
 /* ---- cost ------------------------------------------------------------------------ */
 
 static void quiet_connection_holds_no_memory(void **state)
@@ -741,6 +789,7 @@ int main(void)
         pf_test(unix_socket_is_as_good),
         pf_test(peer_is_waited_for_behind_the_last_answer_if_asked_for),
         pf_test(raw_bytes_are_handed_on_as_they_come),
+        pf_test(what_the_peer_had_read_is_told_from_what_it_may_not_know_of),
         pf_test(quiet_connection_holds_no_memory),
     };
     return cmocka_run_group_tests_name("http client", tests, NULL, NULL);
