@@ -62,6 +62,7 @@ static void answers_are_judged_by_every_rule(void **state)
         {"body=~a\\b", 200, "-a\\b-", false, 0},
         {"body=~=~", 200, "x=~y", false, 0},
         {"body=~aab", 200, "aaaaab", false, 0},
+        {"body=~aabaaaa", 200, "aabaaabaaaa", false, 0},
         {"body=~aab", 200, "aaaaaa", false, TALLY_BODY},
         {"body=~abababac", 200, "abababababac", false, 0},
         {"body=~abcabcabd", 200, "abcabcabcabcabe abcabcabd", false, 0},

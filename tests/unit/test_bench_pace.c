@@ -220,6 +220,10 @@ static void neighbours_of_a_burst_fall_due_together(void **state)
             }
         }
         assert_int_equal(count_slots(units), 1000);
+        /* The last burst is as short as it must be. */
+        plan_constant(1005.4, PF_SECOND);
+        plan.burst = 10;
+        assert_int_equal(count_slots(units), 1005);
     }
 }
 
