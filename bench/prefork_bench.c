@@ -18,7 +18,7 @@
 
 static const struct mode *const modes[] = {
     &mode_run,    &mode_search, &mode_storm,   &mode_hold,      &mode_abuse, &mode_reload,
-    &mode_report, &mode_merge,  &mode_compare, &mode_preflight, &mode_serve,
+    &mode_report, &mode_merge,  &mode_compare, &mode_preflight, &mode_serve, &mode_loop,
 };
 
 static int run_main(const struct mode *mode, int argc, char **argv)
