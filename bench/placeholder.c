@@ -72,7 +72,7 @@ int placeholder_measure(const char *text, size_t len, bool verbatim,
     if (got == 0)
         return 0;
     snprintf(why, why_len,
-             "knows no %.*s; there are {seq}, {rand} and {conn}, and {{ is a brace",
+             "there is no %.*s; write {seq}, {rand} or {conn}, and {{ for a brace",
              (int)(token.len < SHOWN_MAX ? token.len : SHOWN_MAX), token.bytes);
     return -EINVAL;
 }

@@ -71,9 +71,9 @@ static int check_method(const char *method, char *why, size_t why_len)
 {
     size_t len = method ? request_token_len(method) : 0;
     if (len == 0 || method[len] || len > SHOWN_MAX)
-        return refuse(why, why_len, "has no valid method; one is GET");
+        return refuse(why, why_len, "the method must be a name, such as GET");
     if (strcmp(method, "CONNECT") == 0)
-        return refuse(why, why_len, "has a method that makes a tunnel; use another");
+        return refuse(why, why_len, "the method CONNECT makes a tunnel; use another");
     return 0;
 }
 
@@ -81,17 +81,18 @@ static int check_target(const char *method, const char *target, char *why, size_
 {
     if (!target ||
         (*target != '/' && !(strcmp(target, "*") == 0 && strcmp(method, "OPTIONS") == 0)))
-        return refuse(why, why_len, "has a target that does not begin with /");
+        return refuse(why, why_len, "the target must begin with /");
     size_t len = strlen(target);
     if (len >= URL_PATH_MAX)
-        return refuse(why, why_len, "has too long a target");
+        return refuse(why, why_len, "the target is too long; use less than 8000 bytes");
     for (size_t i = 0; i < len; i++)
         if (target[i] < '!' || target[i] > '~')
             return refuse(why, why_len,
-                          "has a target with blanks, controls or bytes beyond ASCII; "
+                          "the target has blanks, controls or bytes beyond ASCII; "
                           "percent-encode them");
     if (strchr(target, '#'))
-        return refuse(why, why_len, "has a target with a fragment, which is never sent");
+        return refuse(why, why_len,
+                      "the target has a fragment, which is never sent; leave it out");
     return 0;
 }
 
@@ -100,14 +101,14 @@ static int check_field(const char *field, char *why, size_t why_len)
     size_t len = request_token_len(field);
     if (len == 0 || field[len] != ':') {
         int shown = (int)strcspn(field, "\r\n");
-        snprintf(why, why_len, "has the header '%.*s', which must be 'Name: value'",
+        snprintf(why, why_len, "-H '%.*s': must be 'Name: value'",
                  shown < SHOWN_MAX ? shown : SHOWN_MAX, is_value(field) ? field : "...");
         return -EINVAL;
     }
     if (is_value(field + len))
         return 0;
     snprintf(why, why_len,
-             "has the header '%.*s: ...', which must be one line without control "
+             "-H '%.*s: ...': must be one line without control "
              "characters",
              (int)(len < SHOWN_MAX ? len : SHOWN_MAX), field);
     return -EINVAL;
@@ -120,7 +121,7 @@ static int check_framing(const char *field, const struct request_line *line,
     if (request_field_is(field, "Transfer-Encoding"))
         return refuse(
             why, why_len,
-            "has Transfer-Encoding, but bodies go with their length; leave it out");
+            "Transfer-Encoding contradicts the length that bodies go with; leave it out");
     if (!request_field_is(field, "Content-Length"))
         return 0;
     char length[REQUESTS_NUMBER_MAX + 1];
@@ -130,7 +131,7 @@ static int check_framing(const char *field, const struct request_line *line,
         memcmp(request_field_value(field), length, strlen(length)) == 0)
         return 0;
     return refuse(why, why_len,
-                  "has a Content-Length that is not the body's; leave it out, it is added");
+                  "Content-Length is not the body's; leave it out, it is added");
 }
 
 static int check_fields(const struct request_line *line,
@@ -138,7 +139,7 @@ static int check_fields(const struct request_line *line,
 {
     unsigned hosts = 0;
     if (line->header_count > REQUESTS_FIELDS_MAX)
-        return refuse(why, why_len, "has too many header fields; at most 128");
+        return refuse(why, why_len, "too many header fields; at most 128");
     for (size_t i = 0; i < line->header_count; i++) {
         int err = check_field(line->headers[i], why, why_len);
         if (!err)
@@ -147,7 +148,7 @@ static int check_fields(const struct request_line *line,
             return err;
         hosts += request_field_is(line->headers[i], "Host");
     }
-    return hosts > 1 ? refuse(why, why_len, "has more than one Host; give one") : 0;
+    return hosts > 1 ? refuse(why, why_len, "more than one Host; give one") : 0;
 }
 
 int request_check(const struct request_line *line, struct placeholder_measure *body,
@@ -158,13 +159,13 @@ int request_check(const struct request_line *line, struct placeholder_measure *b
     if (!err)
         err = check_target(line->method, line->target, why, why_len);
     if (!err && line->body_len > REQUESTS_BODY_MAX)
-        err = refuse(why, why_len, "has a body beyond 64 MiB");
+        err = refuse(why, why_len, "the body is beyond 64 MiB; make it smaller");
     if (!err && line->body)
         err = placeholder_measure(line->body, line->body_len, line->verbatim, body, why,
                                   why_len);
     if (!err)
         err = check_fields(line, body, why, why_len);
     if (!err && line->authority && !is_value(line->authority))
-        err = refuse(why, why_len, "has an authority with control characters");
+        err = refuse(why, why_len, "the host has control characters");
     return err;
 }

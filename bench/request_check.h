@@ -9,7 +9,8 @@
 #include "bench/requests.h"
 
 /* Check all of it, and measure its body. Returns 0, or -EINVAL with a phrase in `why`.
- * Placeholders are checked in the body only. */
+ * Placeholders are checked in the body only. A field that is none is one of -H: those of a
+ * mix were looked at line by line. */
 int request_check(const struct request_line *line, struct placeholder_measure *body,
                   char *why, size_t why_len);
 

@@ -73,7 +73,7 @@ static void end_run(struct builder *b)
 
 static int too_many(const struct builder *b)
 {
-    snprintf(b->why, b->why_len, "has too many placeholders; at most %d",
+    snprintf(b->why, b->why_len, "too many placeholders; at most %d",
              REQUESTS_PLACEHOLDERS_MAX);
     return -EINVAL;
 }
