@@ -507,6 +507,9 @@ static int watch_server(const struct cli_config *config, struct cli *out)
     char why[PHRASE_MAX] = "";
     int err =
         server_side_open(config->server, &out->plan.target, &out->server, why, sizeof why);
+    if (!err && out->url_b)
+        err = server_side_open(config->server, &out->target_b, &out->server_b, why,
+                               sizeof why);
     if (err)
         return cli_fail("--server %s: %s", config->server, why[0] ? why : strerror(-err));
     out->watcher = (struct run_watcher){

@@ -29,7 +29,8 @@ static bool set(struct result *result, enum exit_status code, const char *format
 static bool is_fruitless(struct result *result)
 {
     const struct result_totals *totals = &result->totals;
-    if (totals->ok > 0 || result->hold)
+    /* Wrong answers are worth saying more of. */
+    if (totals->ok > 0 || totals->wrong > 0 || result->hold)
         return false;
     if (totals->opened == 0)
         return set(result, EXIT_NO_SUCCESS, "cannot connect");

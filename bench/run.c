@@ -8,8 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* From the order to go until it is time: enough for all units to have read it. */
-#define GO_NS (2 * PF_MILLISECOND)
+/* From the order to go until it is time: enough for all units to have read it. With a
+ * watcher that is to look before the first request: for that, too. */
+#define GO_NS         (2 * PF_MILLISECOND)
+#define GO_WATCHED_NS (30 * PF_MILLISECOND)
 
 static pf_callback_fn run_on_begun, run_on_second;
 static pf_signal_fn run_on_interrupt;
@@ -83,38 +85,56 @@ static int run_on_second(pf_loop *loop, void *arg)
 
 /* ---- begin ----------------------------------------------------------------------- */
 
+/* What the watcher counts from here on is to be what the measurement does: without a
+ * warm-up that is before the first request, while the connections stand and are quiet. */
+static void tell_begin(struct run *run)
+{
+    const struct run_watcher *watcher = run->watcher;
+    run->begun = true;
+    if (!watcher || !watcher->begin)
+        return;
+    run->error = watcher->begin(watcher->arg, run->loop, run->began_ns);
+    if (run->error)
+        stop(run);
+}
+
 static int run_on_begun(pf_loop *loop, void *arg)
 {
     struct run *run = arg;
-    const struct run_watcher *watcher = run->watcher;
     if (run->stopping)
         return 0;
-    run->begun = true;
-    if (watcher && watcher->begin) {
-        run->error = watcher->begin(watcher->arg, loop, run->began_ns);
-        if (run->error)
-            stop(run);
-    }
+    if (!run->begun)
+        tell_begin(run);
     int64_t duration = run->plan->duration_ns;
     if (duration && duration <= PF_SECOND)
         return 0;
     return pf_loop_call_at(loop, run->began_ns + PF_SECOND, run_on_second, run, NULL);
 }
 
+static bool is_connected(const struct run *run)
+{
+    uint64_t opened = 0;
+    for (unsigned i = 0; i < run->plan->threads; i++)
+        opened += tally_read(&run->shared->tallies[i].opened);
+    return opened > 0;
+}
+
 static int go(struct run *run)
 {
-    uint64_t connected = 0;
-    for (unsigned i = 0; i < run->plan->threads; i++)
-        connected += tally_read(&run->shared->tallies[i].opened);
-    if (connected == 0 || run->interrupted) {
+    const struct run_watcher *watcher = run->watcher;
+    if (!is_connected(run) || run->interrupted) {
         run->stopping = false;
         stop(run);
         return 0;
     }
-    int64_t at = now_ns() + GO_NS;
+    bool watched = watcher && watcher->begin && run->plan->warmup_ns == 0;
+    int64_t at = now_ns() + (watched ? GO_WATCHED_NS : GO_NS);
     __atomic_store_n(&run->shared->go_ns, at, __ATOMIC_RELEASE);
-    run->went = true;
     run->began_ns = at + run->plan->warmup_ns;
+    if (watched)
+        tell_begin(run);
+    if (run->stopping)
+        return 0;
     run_crew_order(run, UNIT_GO);
     return pf_loop_call_at(run->loop, run->began_ns, run_on_begun, run, NULL);
 }

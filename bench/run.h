@@ -21,8 +21,9 @@ struct run_watcher {
     /* No loop and no thread exists yet: fork here, if something is to be forked. A negative
      * errno ends the run with it. */
     int (*before)(void *arg);
-    /* The measurement began, at began_ns on CLOCK_MONOTONIC: `loop` is the coordinator's;
-     * add timers, subprocesses, handlers to it. A negative errno ends the run with it. */
+    /* The measurement begins, at began_ns on CLOCK_MONOTONIC: with a warm-up just now, else
+     * in some ms, with the connections standing. `loop` is the coordinator's; add timers,
+     * subprocesses, handlers to it. A negative errno ends the run with it. */
     int (*begin)(void *arg, pf_loop *loop, int64_t began_ns);
     /* A row is complete. True: stop early; the run is not failed by it. */
     bool (*row)(void *arg, const struct result_row *row);

@@ -56,7 +56,7 @@ struct run {
     struct run_process *processes;
     unsigned started; /* threads of this process */
     unsigned ready, ended;
-    bool went, begun, interrupted, stopping, died;
+    bool begun, interrupted, stopping, died;
     int error; /* of the watcher */
     int64_t began_ns;
     int64_t seconds; /* rows by the clock so far */
