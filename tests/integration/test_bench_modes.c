@@ -1,0 +1,331 @@
+/*
+ * prefork-bench's modes against real servers: search, storm, hold, abuse, reload. Short
+ * trials, and no numbers that depend on how fast the machine is.
+ */
+#include "tests/lib/bench.h"
+#include "tests/lib/server.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Large: kept off the stack. */
+static struct pf_bench bench;
+static struct pf_test_server server;
+
+static void start_server(const char *option)
+{
+    const char *const args[] = {"--workers", "2", option, NULL};
+    pf_test_server_start(&server, args);
+}
+
+static void start_demo(void)
+{
+    const char *const args[] = {"--bind", "127.0.0.1:0", "--workers", "2", NULL};
+    pf_test_program_start(&server, "examples/demo", args);
+}
+
+static void stop_server(void)
+{
+    pf_test_server_stop(&server, SIGINT);
+}
+
+/* Run a mode to its end; its document comes on standard output. */
+static void run(const char *mode, const char *options, const char *path)
+{
+    char line[4096];
+    snprintf(line, sizeof line,
+             "%s --timeout 60s --server none -o - %s http://127.0.0.1:%d%s", mode, options,
+             server.port, path);
+    memset(&bench, 0, sizeof bench);
+    pf_bench_start(&bench, line);
+    pf_bench_wait(&bench);
+    memcpy(bench.json, bench.out,
+           sizeof bench.json < sizeof bench.out ? sizeof bench.json : sizeof bench.out);
+}
+
+static double number(const char *object, const char *name)
+{
+    return pf_bench_number(&bench, object, name);
+}
+
+/* On a slow machine the generator may say that it was late: that is no error of a mode. */
+static void exits_well(void)
+{
+    if (bench.status != 3)
+        pf_bench_exits(&bench, 0);
+}
+
+/* ---- search ---------------------------------------------------------------------- */
+
+#define SHORT_TRIALS                                                                       \
+    "-c 4 --probe 100ms --trial 100ms --confirm 100ms --settle 10ms --rest 1ms "
+
+static void search_without_goals_is_refused(void **state)
+{
+    (void)state;
+    start_server(NULL);
+    run("search", SHORT_TRIALS, "/");
+    pf_bench_exits(&bench, 1);
+    pf_bench_says(bench.err, "search needs --slo");
+    run("search", SHORT_TRIALS "--slo 'err<1%' --repeat 3", "/");
+    pf_bench_exits(&bench, 1);
+    pf_bench_says(bench.err, "--repeat");
+    stop_server();
+}
+
+static void search_tells_the_rates_it_tried(void **state)
+{
+    (void)state;
+    start_server(NULL);
+    run("search", SHORT_TRIALS "--slo 'err<1%'", "/");
+    /* Whatever it found: a rate, or that this machine can hold none. */
+    assert_true(bench.status == 0 || bench.status == 3 || bench.status == 99);
+    pf_bench_says(bench.json, "\"trials\"");
+    assert_true(number("search", "rate_per_s") > 0);
+    pf_bench_says(bench.err, "probe ");
+    pf_bench_says(bench.err, "climb ");
+    double pass_max = number("search", "pass_max_per_s");
+    if (bench.status == 0)
+        assert_true(pass_max > 0);
+    if (bench.status == 99)
+        assert_true(isnan(pass_max));
+    stop_server();
+}
+
+static void search_for_what_no_rate_holds_finds_none(void **state)
+{
+    (void)state;
+    start_server(NULL);
+    run("search", SHORT_TRIALS "--slo 'p50<1ns'", "/");
+    pf_bench_exits(&bench, 99);
+    assert_true(isnan(number("search", "pass_max_per_s")));
+    assert_true(number("search", "fail_min_per_s") > 0);
+    pf_bench_says(bench.json, "no rate held the SLO");
+    stop_server();
+}
+
+static void search_of_nothing_that_answers_ends(void **state)
+{
+    (void)state;
+    server.port = 1; /* nobody is there */
+    run("search", SHORT_TRIALS "--slo 'p50<1s'", "/");
+    pf_bench_exits(&bench, 2);
+}
+
+/* ---- storm ----------------------------------------------------------------------- */
+
+static void storm_makes_a_connection_for_each_request(void **state)
+{
+    (void)state;
+    static const char *const closes[] = {"fin", "rst", "server"};
+    start_server(NULL);
+    for (size_t i = 0; i < sizeof closes / sizeof closes[0]; i++) {
+        char options[128];
+        snprintf(options, sizeof options, "-c 4 -n 200 --close %s", closes[i]);
+        run("storm", options, "/");
+        pf_bench_exits(&bench, 0);
+        assert_int_equal(number("totals", "ok"), 200);
+        assert_int_equal(number("totals", "conns_reused"), 0);
+        assert_true(number("totals", "conns_opened") >= 200);
+        pf_bench_says(bench.err, "ports ");
+    }
+    stop_server();
+}
+
+static void storm_that_its_ports_do_not_bear_is_refused(void **state)
+{
+    (void)state;
+    start_server(NULL);
+    run("storm", "-R 90M -d 10s --src 127.0.0.1", "/");
+    pf_bench_exits(&bench, 3);
+    pf_bench_says(bench.err, "--close rst");
+    stop_server();
+}
+
+/* ---- hold ------------------------------------------------------------------------ */
+
+static void hold_holds_as_many_as_asked_for(void **state)
+{
+    (void)state;
+    start_server(NULL);
+    run("hold", "-c 1k --procs 3 --rate 1M --probe 50/s -d 300ms", "/");
+    exits_well();
+    assert_int_equal(number("hold", "asked"), 1000);
+    assert_int_equal(number("hold", "held"), 1000);
+    assert_int_equal(number("hold", "lost"), 0);
+    assert_true(number("hold", "connect_ns") > 0);
+    assert_true(number("totals", "ok") > 0);
+    /* 8 bytes each, and what three processes have for themselves. */
+    double bytes = number("hold", "user_bytes");
+    assert_true(isnan(bytes) || bytes < 2048);
+    stop_server();
+}
+
+static void hold_asks_once_if_told_so(void **state)
+{
+    (void)state;
+    start_server("--head-timeout=200ms");
+    /* Between two requests it is the idle timeout that counts. */
+    run("hold", "-c 50 --ask -d 600ms", "/");
+    exits_well();
+    assert_int_equal(number("hold", "held"), 50);
+    stop_server();
+}
+
+static void hold_tells_those_that_the_server_closed(void **state)
+{
+    (void)state;
+    start_server("--head-timeout=200ms");
+    run("hold", "-c 50 -d 1500ms", "/");
+    pf_bench_exits(&bench, 4);
+    assert_int_equal(number("hold", "held"), 0);
+    assert_int_equal(number("hold", "lost"), 50);
+    pf_bench_says(bench.json, "0 of 50 connections are held");
+    pf_bench_says(bench.json, "\"idle\"");
+    stop_server();
+}
+
+static void hold_of_more_than_there_can_be_is_refused_with_the_remedy(void **state)
+{
+    (void)state;
+    start_server(NULL);
+    run("hold", "-c 900M", "/");
+    pf_bench_exits(&bench, 3);
+    pf_bench_says(bench.err, "ulimit -n");
+    run("hold", "-c 10x", "/");
+    pf_bench_exits(&bench, 1);
+    stop_server();
+    server.port = 1;
+    run("hold", "-c 10 -d 100ms", "/");
+    pf_bench_exits(&bench, 2);
+}
+
+/* ---- abuse ----------------------------------------------------------------------- */
+
+/* A number of one kind of adversary. */
+static double of_kind(const char *kind, const char *name)
+{
+    char text[64];
+    snprintf(text, sizeof text, "\"kind\": \"%s\"", kind);
+    const char *at = strstr(bench.json, text);
+    assert_non_null(at);
+    snprintf(text, sizeof text, "\"%s\":", name);
+    at = strstr(at, text);
+    assert_non_null(at);
+    double value = 0;
+    assert_int_equal(sscanf(at + strlen(text), "%lf", &value), 1);
+    return value;
+}
+
+static void abuse_lets_the_honest_ones_judge(void **state)
+{
+    (void)state;
+    start_server("--head-timeout=300ms");
+    run("abuse",
+        "--mix slowloris:20,slowread:5,slowpost:5,halfopen:5,idle:20,garbage:5,reset:20/s "
+        "-R 200 -d 2s",
+        "/");
+    exits_well();
+    assert_int_equal(number("totals", "failed"), 0);
+    assert_true(number("totals", "ok") > 0);
+    /* They were there, and those that the server has a limit for were cut. */
+    assert_true(of_kind("slowloris", "opened") >= 20);
+    assert_true(of_kind("slowloris", "cut") > 0);
+    assert_true(of_kind("slowloris", "cut_p50_ns") >= 0.9 * 300e6);
+    assert_true(of_kind("idle", "cut") > 0);
+    assert_true(of_kind("garbage", "cut") > 0);
+    assert_true(of_kind("reset", "opened") > 0);
+    stop_server();
+}
+
+static void abuse_of_others_is_refused(void **state)
+{
+    (void)state;
+    memset(&bench, 0, sizeof bench);
+    /* RFC 5737: an address of nobody's; nothing is sent there. */
+    pf_bench_start(&bench, "abuse --mix idle:1 http://192.0.2.1/");
+    pf_bench_wait(&bench);
+    pf_bench_exits(&bench, 1);
+    pf_bench_says(bench.err, "not an address of this machine");
+    start_server(NULL);
+    run("abuse", "", "/");
+    pf_bench_exits(&bench, 1);
+    pf_bench_says(bench.err, "--mix");
+    run("abuse", "--mix trolls:3", "/");
+    pf_bench_exits(&bench, 1);
+    pf_bench_says(bench.err, "trolls");
+    stop_server();
+}
+
+/* ---- reload ---------------------------------------------------------------------- */
+
+static void reload_of_this_server_loses_nothing(void **state)
+{
+    (void)state;
+    char options[256];
+    start_server(NULL);
+    snprintf(options, sizeof options, "--cmd 'kill -HUP %ld' --every 500ms -R 500 -d 2s",
+             (long)server.pid);
+    run("reload", options, "/");
+    exits_well();
+    assert_int_equal(number("reload", "lost"), 0);
+    assert_true(number("reload", "commands") >= 1);
+    assert_int_equal(number("reload", "commands_failed"), 0);
+    assert_true(number("reload", "blackout_ns") > 0);
+    pf_bench_says(bench.json, "command 1");
+    stop_server();
+}
+
+static void reload_finds_what_a_killed_worker_had_read(void **state)
+{
+    (void)state;
+    char options[256];
+    start_demo();
+    /* Some twenty requests are with each worker at any time. */
+    snprintf(options, sizeof options, "--cmd 'kill -9 %ld %ld' --every 1s -R 200 -d 1500ms",
+             (long)server.workers[0], (long)server.workers[1]);
+    run("reload", options, "/sleep/200");
+    pf_bench_exits(&bench, 4);
+    assert_true(number("reload", "lost") > 0);
+    assert_int_equal(number("reload", "commands"), 1);
+    pf_bench_says(bench.json, "\"taken\"");
+    stop_server();
+}
+
+static void reload_says_that_its_command_failed(void **state)
+{
+    (void)state;
+    start_server(NULL);
+    run("reload", "--cmd 'echo no such thing; exit 7' --every 300ms -d 500ms", "/");
+    exits_well();
+    assert_int_equal(number("reload", "commands_failed"), 1);
+    pf_bench_says(bench.err, "exit status 7: no such thing");
+    run("reload", "-d 500ms", "/");
+    pf_bench_exits(&bench, 1);
+    pf_bench_says(bench.err, "reload needs --cmd");
+    stop_server();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        pf_test(search_without_goals_is_refused),
+        pf_test(search_tells_the_rates_it_tried),
+        pf_test(search_for_what_no_rate_holds_finds_none),
+        pf_test(search_of_nothing_that_answers_ends),
+        pf_test(storm_makes_a_connection_for_each_request),
+        pf_test(storm_that_its_ports_do_not_bear_is_refused),
+        pf_test(hold_holds_as_many_as_asked_for),
+        pf_test(hold_asks_once_if_told_so),
+        pf_test(hold_tells_those_that_the_server_closed),
+        pf_test(hold_of_more_than_there_can_be_is_refused_with_the_remedy),
+        pf_test(abuse_lets_the_honest_ones_judge),
+        pf_test(abuse_of_others_is_refused),
+        pf_test(reload_of_this_server_loses_nothing),
+        pf_test(reload_finds_what_a_killed_worker_had_read),
+        pf_test(reload_says_that_its_command_failed),
+    };
+    return cmocka_run_group_tests_name("bench modes", tests, NULL, NULL);
+}
