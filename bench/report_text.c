@@ -89,6 +89,16 @@ void text_foreign(struct text *text, const char *foreign)
     text->column += utf8_print(foreign, !text->style->utf8, text->to);
 }
 
+/* A sentence, broken between its words where the line ends. */
+static void text_words(struct text *text, const char *sentence)
+{
+    while (*sentence) {
+        size_t len = strcspn(sentence, " ");
+        text_item(text, 1, "%.*s", (int)len, sentence);
+        sentence += len + strspn(sentence + len, " ");
+    }
+}
+
 const char *text_colour(const struct text *text, enum text_colour colour)
 {
     if (!text->style->colour)
@@ -186,7 +196,7 @@ static void print_verdict(struct text *text)
     text_end(text);
     for (unsigned i = 0; i < validity->reason_count; i++) {
         text_row(text, "");
-        text_foreign(text, validity->reasons[i]);
+        text_words(text, validity->reasons[i]);
         text_end(text);
     }
 }
@@ -253,12 +263,11 @@ static void print_queue_note(struct text *text)
     text_row(text, "note");
     /* A queue that the generator made itself is not the server's fault. */
     const struct hdr *lag = result->latency[RESULT_LAG].hdr;
-    if (lag && lag->count && hdr_percentile(lag, 99000) > (waited - served) / 2)
-        text_item(text, 0, "response >> service: the generator was late itself");
-    else
-        text_item(text, 0,
-                  "response >> service: the server could not keep up with the rate,");
-    text_item(text, 1, "backlog %s", figure_groups(result->validity.backlog_max, figure));
+    bool late = lag && lag->count && hdr_percentile(lag, 99000) > (waited - served) / 2;
+    text_item(text, 0, "response >> service: %s, backlog %s",
+              late ? "the generator was late itself"
+                   : "the server could not keep up with the rate",
+              figure_groups(result->validity.backlog_max, figure));
     text_end(text);
 }
 

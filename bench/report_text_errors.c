@@ -21,33 +21,33 @@ static void print_status(struct text *text)
         text_end(text);
 }
 
-/* What it means for whoever asked. */
+/* What was under way, and what that means for whoever asked. */
 static const char *meaning(const struct tally_error *error)
 {
     switch (tally_loss_of(error)) {
     case TALLY_HARMLESS:
-        return "harmless: nothing was asked";
+        return "nothing asked: harmless";
     case TALLY_RETRYABLE:
-        return "retryable: 0 bytes back";
+        return "0 bytes back: retryable";
     case TALLY_LOST:
         break;
     }
-    switch (error->phase) {
-    case TALLY_CONNECT:
-        return "lost: no connection";
-    case TALLY_VALIDATE:
-        return "wrong: complete, not as expected";
-    case TALLY_TIMEOUT:
-        return error->when == TALLY_OPENING ? "lost: no connection in time"
-                                            : "lost: no answer in time";
-    case TALLY_WRITE:
-    case TALLY_READ:
-    case TALLY_PARSE:
+    switch (error->when) {
+    case TALLY_OPENING:
+        return "not connected: lost";
+    case TALLY_PARTIAL:
+        return "in mid-response: lost";
+    case TALLY_ANSWERED:
+        return error->phase == TALLY_VALIDATE ? "complete, but wrong"
+                                              : "behind an answer: lost";
+    case TALLY_TAKEN:
+        return "read, 0 bytes back: lost";
+    case TALLY_IDLE:
+        return "nothing asked: lost";
+    case TALLY_SENT:
         break;
     }
-    if (error->when == TALLY_TAKEN)
-        return "lost: read by the server";
-    return error->when == TALLY_PARTIAL ? "lost: in mid-response" : "lost";
+    return "no answer: lost";
 }
 
 static void print_error(struct text *text, const struct tally_error *error)
@@ -58,9 +58,9 @@ static void print_error(struct text *text, const struct tally_error *error)
     else
         figure_time(error->first_ns, first);
     text_row(text, "");
-    fprintf(text->to, "%-8s %-13s %9s %7s  %-8s  %s\n", tally_phase_name(error->phase),
+    fprintf(text->to, "%-8s %-13s %9s %7s  %s\n", tally_phase_name(error->phase),
             tally_reason_name(error->reason), figure_groups(error->count, count), first,
-            tally_when_name(error->when), meaning(error));
+            meaning(error));
     if (error->sample[0]) {
         text_row(text, "");
         fputs("  \"", text->to);
@@ -87,8 +87,8 @@ void text_errors(struct text *text)
                   figure_share((double)bad / (double)totals->sent, share));
     text_end(text);
     text_row(text, "");
-    fprintf(text->to, "%-8s %-13s %9s %7s  %-8s  %s\n", "phase", "reason", "count", "first",
-            "when", "meaning");
+    fprintf(text->to, "%-8s %-13s %9s %7s  %s\n", "phase", "reason", "count", "first",
+            "meaning");
     for (size_t i = 0; i < result->error_count; i++)
         print_error(text, &result->errors[i]);
     if (result->errors_beyond) {

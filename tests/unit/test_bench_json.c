@@ -255,8 +255,7 @@ static void texts_that_are_no_utf8_are_mended(void **state)
     assert_survives(result);
 }
 
-/* ---- documents of others --------------------------------------------------------------
- */
+/* ---- documents of others ------------------------------------------------------------- */
 
 static void fields_that_are_not_known_are_passed_over(void **state)
 {
