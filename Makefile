@@ -182,7 +182,7 @@ $(B)/bench/loop_lib%: $(B)/bench/peers/lib%.o $(B)/bench/peers/queue.o $(LOOP_OB
 
 # The servers that HTTP is compared with are Debian's, and one of our own on libuv, if its
 # headers are there.
-HTTP_LIBUV := $(if $(filter bench-http,$(MAKECMDGOALS)),\
+HTTP_LIBUV := $(if $(filter bench bench-http,$(MAKECMDGOALS)),\
                 $(if $(wildcard /usr/include/uv.h),$(B)/bench/http_libuv))
 $(B)/bench/peers/http_libuv.o: CPPFLAGS += $(LLHTTP_FLAGS)
 $(B)/bench/http_libuv: $(B)/bench/peers/http_libuv.o $(patsubst %,$(B)/llhttp/%.o,llhttp api http)
@@ -285,16 +285,17 @@ macos: | $(ZIG) ## compile and link the loop for macOS, with all warnings as err
 	        -o build/$$target/loops tests/macos/loops.c $(wildcard loop/*.c) || exit 1; \
 	done
 
-bench: all $(B)/bench/bare_epoll ## a short run of the load tool against the server, and against the bare ceiling
-	sh bench/bench.sh $(B)
+bench: all $(B)/bench/bare_epoll $(HTTP_LIBUV) ## the standard comparison: bare ceiling, libuv, nginx, h2o, haproxy
+	sh bench/standard.sh $(B)
+bench-http: bench
+bench-pair: all $(B)/bench/bare_epoll ## prefork-server against the bare ceiling alone, A B B A
+	sh bench/pair.sh $(B)
 
 bench-loop: $(B)/bench/loop_prefork $(PEERS:%=$(B)/bench/loop_%) ## the event loop against the others that are installed
 	sh bench/loop.sh $(B) prefork $(PEERS)
-bench-http: all $(B)/bench/bare_epoll $(HTTP_LIBUV) ## HTTP against the bare ceiling, libuv, nginx and h2o
-	sh bench/http.sh $(B)
 bench-process: all $(B)/bench/process_probe $(APPS) ## respawn, pinning, steering, idle connections
 	sh bench/process.sh $(B)
-bench-deps: ; sh .ci/deps peers ## install what bench-loop and bench-http compare with
+bench-deps: ; sh .ci/deps peers ## install what bench and bench-loop compare with
 
 # What is missing is installed before anything else is looked at: the stamps are makefiles,
 # so make starts over when it has made one, and finds the files that came.
@@ -360,7 +361,7 @@ help: ## this list
 	@sed -n 's/^\([a-z][a-z_. -]*\):[^#]*## *\(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
 	    while IFS='|' read -r t d; do printf '  %-24s %s\n' "$$t" "$$d"; done
 
-.PHONY: all run test asan tsan valgrind fuzz run-fuzz macos bench bench-loop bench-http bench-process bench-deps deps \
+.PHONY: all run test asan tsan valgrind fuzz run-fuzz macos bench bench-pair bench-loop bench-http bench-process bench-deps deps \
         install uninstall format format-check lint tags clean help
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,4 +1,4 @@
-# session.sh - what bench.sh and http.sh have in common: a private network, servers on one CPU
+# session.sh - what pair.sh and standard.sh have in common: a private network, servers on one CPU
 # and the load on another, CPU time and system calls per request. Sourced with the build
 # directory in $build.
 # shellcheck shell=sh disable=SC2154
@@ -101,29 +101,20 @@ tree() {
     done
 }
 
-cpu_ns() {
-    for p in $(tree "$1"); do
-        cat /proc/"$p"/task/*/schedstat
-    done | awk '{ sum += $1 } END { printf "%.0f\n", sum }'
+# of_run NAME: the first number of that name in the document of the last run.
+of_run() {
+    sed -n "s/^ *\"$1\": *\\[*\\([0-9.e+]*\\).*/\\1/p" "$tmp/run.json" | head -n 1
 }
 
 # measure PID URL N OPTIONS...: print "ns-per-request server-busy generator-busy", in percent.
 measure() {
     root=$1 url=$2 n=$3
     shift 3
-    before=$(cpu_ns "$root")
-    load -n "$n" "$@" "$url" || die "a run failed: $(cat "$tmp/err" "$tmp/out")"
-    after=$(cpu_ns "$root")
-    awk -v ns=$((after - before)) -v n="$n" '
-        /generator/ { for (i = 1; i < NF; i++) if ($i == "generator") busy = $(i + 1) + 0 }
-        / ok in / {
-            ok = $(NF - 3); gsub(",", "", ok)
-            time = $NF * ($NF ~ /us$/ ? 1e3 : $NF ~ /ms$/ ? 1e6 : 1e9)
-        }
-        END {
-            if (ok != n) { print "only " ok " of " n " ok" >"/dev/stderr"; exit 1 }
-            printf "%.0f %.0f %.0f\n", ns / n, 100 * ns / time, busy
-        }' "$tmp/out" || die "a run is void"
+    load -n "$n" --server "pid:$root" -o "$tmp/run.json" "$@" "$url" ||
+        die "a run failed: $(cat "$tmp/err" "$tmp/out")"
+    [ "$(of_run ok)" = "$n" ] || die "only $(of_run ok) of $n requests were answered well"
+    echo "$n $(of_run cpu_ns) $(of_run elapsed_ns) $(of_run loop_busy)" |
+        awk '{ printf "%.0f %.0f %.0f\n", $2 / $1, 100 * $2 / $3, 100 * $4 }'
 }
 
 # calls PID URL N OPTIONS...: print the system calls per request, in a run of N requests that is

@@ -361,7 +361,8 @@ int slo_parse(const char *text, struct result_slo *out, size_t max, char *why,
         if (err)
             return err;
         if (count == max) {
-            snprintf(why, why_len, "has too many goals; at most %zu", max);
+            snprintf(why, why_len, "too many goals; there may be %d in all",
+                     RESULT_SLOS_MAX);
             return -EINVAL;
         }
     }

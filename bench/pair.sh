@@ -2,12 +2,12 @@
 # Measure prefork-server against bare_epoll, the ceiling: server CPU time per request, as a
 # ratio, for keep-alive, pipelined and short connections. README.md says how to read it.
 #
-#     bench.sh BUILD_DIR          about a minute; ROUNDS=n for more or fewer (5)
+#     pair.sh BUILD_DIR          about a minute; ROUNDS=n for more or fewer (5)
 #
 # Wholly on 127.0.0.1, and as root in a network namespace of its own.
 set -eu
 
-build=${1:?usage: bench.sh BUILD_DIR, such as build/release}
+build=${1:?usage: pair.sh BUILD_DIR, such as build/release}
 rounds=${ROUNDS:-5}
 budget_s=90 # no round begins later than this
 # shellcheck source=bench/session.sh
