@@ -217,7 +217,7 @@ off_by() { echo 'function off(x) { return x < 1 ? 1 - x : x - 1 }
 
 show() {
     awk -F'\t' "$(off_by)"'
-        $2 == "A/A" { printf "%-11s %-8s %8s  %s%s\n", "", $2, "", spread($4, $5, $6), off($4) > 0.02 ? "  void" : ""; next }
+        $2 == "A/A" { printf "%-11s %-8s %8s  %s%s\n", "", $2, "", spread($4, $5, $6), (off($4) > 0.02 ? "  void" : ""); next }
         { printf "%-11s %-8s %8s  %-24s %-24s %3s%% %3s%% %6s   %s\n", $1 == last ? "" : $1, $2, $3,
               spread($4, $5, $6), spread($7, $8, $9), $10, $11, $12, $13; last = $1 }'
 }
@@ -226,7 +226,7 @@ as_markdown() {
     printf '| workload | server | ns a request | /bare (min - max) | /nginx (min - max) | MiB | system calls per request |\n'
     printf '|---|---|---|---|---|---|---|\n'
     awk -F'\t' "$(off_by)"'
-        $2 == "A/A" { printf "| | A/A | | %s%s | | | |\n", spread($4, $5, $6), off($4) > 0.02 ? ": void" : ""; next }
+        $2 == "A/A" { printf "| | A/A | | %s%s | | | |\n", spread($4, $5, $6), (off($4) > 0.02 ? ": void" : ""); next }
         { gsub(/  +/, ", ", $13); sub(/^, /, "", $13)
           printf "| %s | %s | %s | %s | %s | %s | %s |\n", $1 == last ? "" : $1, $2, $3,
               spread($4, $5, $6), spread($7, $8, $9), $12, $13; last = $1 }'
@@ -270,7 +270,7 @@ PAGE
                 }
                 if (f[2] == "A/A") {
                     printf "<tr class=twice><td>A/A<td><td>%s<td><td><td class=bar><td class=calls>%s</tr>\n", spread(f[4], f[5], f[6]),
-                        off(f[4]) > 0.02 ? "void: strays by more than 0.02" : ""
+                        (off(f[4]) > 0.02 ? "void: strays by more than 0.02" : "")
                     continue
                 }
                 printf "<tr%s><td>%s<td>%s<td>%s<td>%s<td>%s<td class=bar><i style=\"width:%.1f%%\"></i><td class=calls>%s</tr>\n",
