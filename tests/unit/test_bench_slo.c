@@ -280,7 +280,7 @@ static void what_is_no_goal_is_refused(void **state)
         {"rss<1t", "must have a number behind it: rss<100m"},
         {"p99<" TEN("0000000"), "is too long"},
         {TEN("p99<5ms,") "p99<5ms,p99<5ms,p99<5ms,p99<5ms,p99<5ms,p99<5ms,p99<5ms",
-         "too many goals; at most 16"},
+         "too many goals; there may be 16 in all"},
     };
     static struct result_slo slos[RESULT_SLOS_MAX], before[RESULT_SLOS_MAX];
     memset(slos, 'x', sizeof slos);
