@@ -60,7 +60,8 @@ static void exits_well(void)
 /* ---- search ---------------------------------------------------------------------- */
 
 #define SHORT_TRIALS                                                                       \
-    "-c 4 --probe 100ms --trial 100ms --confirm 100ms --settle 10ms --rest 1ms "
+    "-c 4 --probe 100ms --trial 100ms --confirm 100ms --settle 10ms --rest 1ms "           \
+    "--drain 20ms "
 
 static void search_without_goals_is_refused(void **state)
 {
@@ -178,7 +179,7 @@ static void hold_tells_those_that_the_server_closed(void **state)
 {
     (void)state;
     start_server("--head-timeout=200ms");
-    run("hold", "-c 50 -d 1500ms", "/");
+    run("hold", "-c 50 -d 3s", "/");
     pf_bench_exits(&bench, 4);
     assert_int_equal(number("hold", "held"), 0);
     assert_int_equal(number("hold", "lost"), 50);
@@ -298,9 +299,9 @@ static void reload_says_that_its_command_failed(void **state)
 {
     (void)state;
     start_server(NULL);
-    run("reload", "--cmd 'echo no such thing; exit 7' --every 300ms -d 500ms", "/");
+    run("reload", "--cmd 'echo no such thing; exit 7' --every 200ms -d 3s", "/");
     exits_well();
-    assert_int_equal(number("reload", "commands_failed"), 1);
+    assert_true(number("reload", "commands_failed") >= 1);
     pf_bench_says(bench.err, "exit status 7: no such thing");
     run("reload", "-d 500ms", "/");
     pf_bench_exits(&bench, 1);
