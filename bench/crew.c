@@ -129,11 +129,13 @@ static void hear_worker(const struct crew *crew, const struct ctl_worker *worker
         place->requests_start = crew->begun ? 0 : worker->requests;
         place->starts_start = crew->begun ? 1 : worker->starts;
     }
+    if (worker->pid > 0)
+        place->pid = worker->pid;
+    if (crew->ended)
+        return;
     place->connections_max = max(place->connections_max, worker->connections);
     if (place->connections_min < 0 || worker->connections < place->connections_min)
         place->connections_min = worker->connections;
-    if (worker->pid > 0)
-        place->pid = worker->pid;
 }
 
 void crew_hear(struct crew *crew, const struct ctl_status *status)
@@ -230,6 +232,7 @@ static void seat_anew(struct crew *crew)
 void crew_begin(struct crew *crew)
 {
     crew->begun = true;
+    crew->ended = false;
     crew->gone = (struct crew_use){0};
     crew->kept_start = crew->kept_now;
     crew->rss_max = crew->rss_now;
@@ -246,6 +249,11 @@ void crew_begin(struct crew *crew)
         place->starts_start = place->starts_now;
         place->connections_min = place->connections_max = RESULT_UNKNOWN;
     }
+}
+
+void crew_end(struct crew *crew)
+{
+    crew->ended = true;
 }
 
 static struct crew_use use_of_all(const struct crew *crew)

@@ -6,7 +6,7 @@
  *     each time:  crew_see(&crew, procs, count, ...);   proc_tree.h
  *                 crew_hear(&crew, &status);            ctl.h, of a prefork server
  *                 crew_seat(&crew);                     of another one
- *     crew_begin(&crew);  after the first
+ *     crew_begin(&crew);  after the first             crew_end(&crew);  before the last
  *     crew_tell(&crew, &result->server);
  *
  * A worker has a place, and keeps it when another process takes over: what the one before
@@ -53,7 +53,8 @@ struct crew_place {
 };
 
 struct crew {
-    bool begun, heard; /* heard: a server has said who its workers are */
+    bool begun, ended;
+    bool heard; /* a server has said who its workers are */
     size_t process_count, place_count;
     struct crew_process processes[PROC_TREE_MAX];
     struct crew_place places[CREW_PLACES_MAX];
@@ -81,6 +82,10 @@ void crew_seat(struct crew *crew);
 
 /* From now on it counts. */
 void crew_begin(struct crew *crew);
+
+/* The load is over: connections that the server has now, or has no more, say nothing about
+ * it; all else goes on being counted. */
+void crew_end(struct crew *crew);
 
 /* CPU time of all since the beginning. */
 int64_t crew_cpu_ns(const struct crew *crew);

@@ -308,6 +308,7 @@ void server_side_end(struct server_side *side, struct result_server *out)
     tell_net(side, out);
     if (!side->crew.begun)
         return;
+    crew_end(&side->crew);
     look(side);
     if (crew_tell(&side->crew, out) != 0)
         return; /* no memory for the workers: the rest is known */

@@ -219,7 +219,9 @@ static void slots_are_the_places_of_a_server_that_names_them(void **state)
     SEE({ROOT, 0, 0}, {2, 130, 0}, {3, 140, 0});
     HEAR(560, 2, {0, 2, 1, 220, 5}, {1, 3, 1, 340, 6});
     SEE({ROOT, 0, 0}, {2, 140, 0}, {4, 25, 0}); /* 3 has ended, 4 sits there now */
-    HEAR(600, 2, {0, 2, 1, 240, 7}, {1, 4, 2, 360, 2});
+    HEAR(590, 2, {0, 2, 1, 235, 7}, {1, 4, 2, 355, 2});
+    crew_end(&crew); /* connections are closed, and what they had asked is counted */
+    HEAR(600, 2, {0, 2, 1, 240, 0}, {1, 4, 2, 360, 0});
     tell(&server);
     assert_int_equal(server.requests, 100);
     assert_int_equal(server.worker_count, 2);
@@ -231,6 +233,8 @@ static void slots_are_the_places_of_a_server_that_names_them(void **state)
     assert_int_equal(two->cpu_ns, 40);
     assert_int_equal(four->requests, 60);
     assert_int_equal(four->restarts, 1);
+    assert_int_equal(four->connections_min, 2);
+    assert_int_equal(four->connections_max, 6);
     assert_int_equal(four->cpu_ns, 65);
     assert_true(fabs(server.jain - 100.0 * 100 / (2 * (40.0 * 40 + 60.0 * 60))) < 1e-9);
     free(server.workers);
