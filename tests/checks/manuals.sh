@@ -18,7 +18,7 @@ for name in $functions; do
 done
 
 for program in prefork-server preforkctl prefork-bench; do
-    options=$("$BUILD/bin/$program" --help | grep -oE '(^|[ ,])--[a-z][a-z-]*' | tr -d ' ,')
+    options=$("$BUILD/bin/$program" --help | grep -oE '(^|[ ,])--[a-z][a-z0-9_-]*' | tr -d ' ,')
     [ -n "$options" ] || missing "any option in $program --help"
     for option in $options; do
         grep -qE "Fl -${option#--}( |$)" "docs/man/$program.1" ||
