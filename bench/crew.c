@@ -125,9 +125,12 @@ static void hear_worker(const struct crew *crew, const struct ctl_worker *worker
 {
     place->requests_now = worker->requests;
     place->starts_now = worker->starts;
-    if (place->requests_start < 0) { /* a slot that came later counts from nought */
-        place->requests_start = crew->begun ? 0 : worker->requests;
-        place->starts_start = crew->begun ? 1 : worker->starts;
+    if (place->requests_start < 0 && !crew->begun) {
+        place->requests_start = worker->requests;
+        place->starts_start = worker->starts;
+    } else if (place->requests_start < 0 && crew->requests_start >= 0) {
+        place->requests_start = 0; /* a slot that came later counts from nought */
+        place->starts_start = 1;
     }
     if (worker->pid > 0)
         place->pid = worker->pid;
@@ -142,7 +145,8 @@ void crew_hear(struct crew *crew, const struct ctl_status *status)
 {
     crew->heard = true;
     crew->requests_now = status->requests;
-    if (crew->requests_start < 0)
+    if (!crew->begun) /* what is heard for the first time later is since no one knows when
+                       */
         crew->requests_start = status->requests;
     for (size_t i = 0; i < status->worker_count; i++) {
         const struct ctl_worker *worker = &status->workers[i];
@@ -272,7 +276,7 @@ int64_t crew_cpu_ns(const struct crew *crew)
 /* Less than before means that a new server counts anew: then it is unknown. */
 static int64_t since(int64_t now, int64_t start)
 {
-    return now >= 0 && now >= start ? now - start : RESULT_UNKNOWN;
+    return start >= 0 && now >= start ? now - start : RESULT_UNKNOWN;
 }
 
 static void tell_worker(const struct crew *crew, int at, struct result_worker *out)
@@ -285,7 +289,7 @@ static void tell_worker(const struct crew *crew, int at, struct result_worker *o
                                   .connections_max = place->connections_max,
                                   .cpu_ns = place->cpu_gone,
                                   .restarts = place->restarts};
-    if (crew->heard)
+    if (crew->heard && place->requests_start >= 0)
         out->restarts = since(place->starts_now, place->starts_start);
     for (size_t i = 0; i < crew->process_count; i++) {
         const struct crew_process *process = &crew->processes[i];

@@ -77,7 +77,7 @@ static int64_t now_ns(void)
 }
 
 /* unix(7): a full backlog blocks connect(2), for as long as SO_SNDTIMEO says. */
-static int connect_to(const char *path)
+static int connect_to(const char *path, int64_t timeout_ns)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path)
@@ -86,7 +86,8 @@ static int connect_to(const char *path)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    struct timeval limit = {.tv_usec = CTL_TIMEOUT_NS / PF_MICROSECOND};
+    struct timeval limit = {.tv_sec = timeout_ns / PF_SECOND,
+                            .tv_usec = timeout_ns % PF_SECOND / PF_MICROSECOND};
     if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 &&
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0 &&
         connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
@@ -110,9 +111,8 @@ static int more_room(char **text, size_t *room)
 }
 
 /* All until the end of file. *text is to be freed in any case. */
-static int read_all(int fd, char **text, size_t *len)
+static int read_all(int fd, int64_t deadline, char **text, size_t *len)
 {
-    int64_t deadline = now_ns() + CTL_TIMEOUT_NS;
     size_t room = 0;
     for (;;) {
         int err = *len == room ? more_room(text, &room) : 0;
@@ -129,9 +129,10 @@ static int read_all(int fd, char **text, size_t *len)
     }
 }
 
-int ctl_ask(const char *path, struct ctl_status *out)
+int ctl_ask(const char *path, int64_t timeout_ns, struct ctl_status *out)
 {
-    int fd = connect_to(path);
+    int64_t deadline = now_ns() + timeout_ns;
+    int fd = connect_to(path, timeout_ns);
     if (fd < 0)
         return fd;
     char *text = NULL;
@@ -140,7 +141,7 @@ int ctl_ask(const char *path, struct ctl_status *out)
     if (send(fd, REQUEST, strlen(REQUEST), MSG_NOSIGNAL) != (ssize_t)strlen(REQUEST))
         err = -EPROTO; /* such a short line is taken at once or not at all */
     if (!err)
-        err = read_all(fd, &text, &len);
+        err = read_all(fd, deadline, &text, &len);
     close(fd);
     if (!err)
         err = ctl_parse(text, len, out);

@@ -11,8 +11,11 @@
 /* Workers of a server: as many as there may be. */
 #define CTL_WORKERS_MAX 1024
 
-/* A server that does not answer in this time has other work, or is stopped. */
-#define CTL_TIMEOUT_NS INT64_C(200000000)
+/* How long an answer is waited for: each second of a measurement, at its two ends, and when
+ * a user names the socket. A server that takes longer has other work, or is stopped. */
+#define CTL_WAIT_SAMPLE_NS INT64_C(200000000)
+#define CTL_WAIT_END_NS    INT64_C(1000000000)
+#define CTL_WAIT_OPEN_NS   INT64_C(5000000000)
 
 #define CTL_PATH_MAX 108
 
@@ -36,10 +39,10 @@ int ctl_find(int64_t pid, char path[CTL_PATH_MAX]);
 
 /*
  * Ask for the status. Returns 0; -ENOENT, -ECONNREFUSED, -EACCES (connect(2)); -ETIMEDOUT
- * after about CTL_TIMEOUT_NS; -EPROTO (the answer is none of such a server, or a refusal);
- * -ENOMEM. Blocks meanwhile.
+ * after twice timeout_ns at the most; -EPROTO (the answer is none of such a server, or a
+ * refusal); -ENOMEM. Blocks meanwhile.
  */
-int ctl_ask(const char *path, struct ctl_status *out);
+int ctl_ask(const char *path, int64_t timeout_ns, struct ctl_status *out);
 
 /* Read an answer, a JSON text of len bytes. Returns 0 or -EPROTO. */
 int ctl_parse(const char *text, size_t len, struct ctl_status *out);

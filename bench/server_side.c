@@ -113,12 +113,12 @@ static void read_tree(struct server_side *side)
         side->proc_count = 0;
 }
 
-static void look(struct server_side *side)
+static void look(struct server_side *side, int64_t timeout_ns)
 {
     read_tree(side);
     crew_see(&side->crew, side->procs, side->proc_count, is_worker, side);
     if (side->control[0]) {
-        if (ctl_ask(side->control, &side->status) == 0)
+        if (ctl_ask(side->control, timeout_ns, &side->status) == 0)
             crew_hear(&side->crew, &side->status);
         return; /* no answer in time: what it said before stands */
     }
@@ -165,7 +165,7 @@ static int open_control(struct server_side *side, const char *path, char *why,
                  CTL_PATH_MAX - 1);
         return -EINVAL;
     }
-    int err = ctl_ask(path, &side->status);
+    int err = ctl_ask(path, CTL_WAIT_OPEN_NS, &side->status);
     if (err) {
         snprintf(why, why_len, "%s; give the control socket that the server's banner names",
                  err == -EPROTO ? "no server of prefork answers there" : strerror(-err));
@@ -216,7 +216,9 @@ int server_side_open(const char *spec, const struct pf_address *target,
         return err;
     }
     if (is_known(side) || side->control[0])
-        look(side); /* while its processes have few descriptors to look through */
+        look(
+            side,
+            CTL_WAIT_END_NS); /* while its processes have few descriptors to look through */
     *out = side;
     return 0;
 }
@@ -244,7 +246,7 @@ void server_side_begin(struct server_side *side)
         if (side->root <= 0)
             return;
     }
-    look(side);
+    look(side, CTL_WAIT_END_NS);
     crew_begin(&side->crew);
     side->cpu_last = 0;
     side->switches_start = switches(side);
@@ -254,7 +256,7 @@ void server_side_sample(struct server_side *side, struct result_row *row)
 {
     if (!is_known(side))
         return;
-    look(side);
+    look(side, CTL_WAIT_SAMPLE_NS);
     int64_t cpu = crew_cpu_ns(&side->crew);
     row->server_cpu_ns = cpu > side->cpu_last ? cpu - side->cpu_last : 0;
     row->server_rss = side->crew.rss_now;
@@ -309,7 +311,7 @@ void server_side_end(struct server_side *side, struct result_server *out)
     if (!side->crew.begun)
         return;
     crew_end(&side->crew);
-    look(side);
+    look(side, CTL_WAIT_END_NS);
     if (crew_tell(&side->crew, out) != 0)
         return; /* no memory for the workers: the rest is known */
     out->source = side->crew.heard ? RESULT_SOURCE_STATS : RESULT_SOURCE_PROC;

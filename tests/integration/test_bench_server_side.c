@@ -66,7 +66,7 @@ static void await_count(int64_t requests)
     static struct ctl_status status; /* large */
     long long deadline = now_s() + PF_TEST_DEADLINE_S;
     do
-        assert_int_equal(ctl_ask(server.control, &status), 0);
+        assert_int_equal(ctl_ask(server.control, CTL_WAIT_OPEN_NS, &status), 0);
     while (status.requests != requests && now_s() < deadline);
     assert_int_equal(status.requests, requests);
 }

@@ -257,6 +257,26 @@ static void a_slot_that_came_later_counts_from_nought(void **state)
     free(server.workers);
 }
 
+/* It did not answer at the beginning: what it had counted by then, nobody knows. */
+static void a_server_that_speaks_late_has_unknown_counts(void **state)
+{
+    (void)state;
+    struct result_server server;
+    crew_init(&crew);
+    SEE({ROOT, 0, 0}, {2, 100, 0});
+    crew_begin(&crew);
+    SEE({ROOT, 0, 0}, {2, 150, 0});
+    HEAR(500, 1, {0, 2, 3, 500, 4});
+    HEAR(600, 1, {0, 2, 3, 600, 4});
+    tell(&server);
+    assert_int_equal(server.requests, RESULT_UNKNOWN);
+    assert_int_equal(worker_of(&server, 2)->requests, RESULT_UNKNOWN);
+    assert_int_equal(worker_of(&server, 2)->restarts, 0);
+    assert_int_equal(worker_of(&server, 2)->connections_max, 4);
+    assert_int_equal(worker_of(&server, 2)->cpu_ns, 50);
+    free(server.workers);
+}
+
 static void another_server_in_its_place_makes_requests_unknown(void **state)
 {
     (void)state;
@@ -285,6 +305,7 @@ int main(void)
         pf_test(a_clock_that_falls_back_to_ticks_takes_nothing_away),
         pf_test(slots_are_the_places_of_a_server_that_names_them),
         pf_test(a_slot_that_came_later_counts_from_nought),
+        pf_test(a_server_that_speaks_late_has_unknown_counts),
         pf_test(another_server_in_its_place_makes_requests_unknown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

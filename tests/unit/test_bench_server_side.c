@@ -562,11 +562,11 @@ static void a_control_socket_is_found_and_asked(void **state)
     assert_int_equal(ctl_find(getpid(), path), 0);
     assert_string_equal(path, oracle.path);
     assert_int_equal(pthread_create(&oracle.thread, NULL, oracle_thread, &oracle), 0);
-    assert_int_equal(ctl_ask(path, &status), 0);
+    assert_int_equal(ctl_ask(path, PF_TEST_DEADLINE_S * PF_SECOND, &status), 0);
     assert_int_equal(status.requests, 50);
     pthread_join(oracle.thread, NULL);
     oracle_close(&oracle);
-    assert_int_equal(ctl_ask(path, &status), -ENOENT);
+    assert_int_equal(ctl_ask(path, CTL_WAIT_SAMPLE_NS, &status), -ENOENT);
 }
 
 static void one_that_does_not_answer_is_not_waited_for(void **state)
@@ -574,7 +574,7 @@ static void one_that_does_not_answer_is_not_waited_for(void **state)
     (void)state;
     struct oracle oracle = {.says = ""};
     oracle_open(&oracle); /* connections wait in its queue: nobody accepts them */
-    assert_int_equal(ctl_ask(oracle.path, &status), -ETIMEDOUT);
+    assert_int_equal(ctl_ask(oracle.path, CTL_WAIT_SAMPLE_NS, &status), -ETIMEDOUT);
     oracle_close(&oracle);
 }
 
