@@ -155,8 +155,14 @@ static int read_all(FILE *from, char **out, size_t *len)
     size_t room = 64 * 1024;
     char *text = malloc(room);
     *len = 0;
+    errno = 0;
     while (text) {
         *len += fread(text + *len, 1, room - *len, from);
+        if (ferror(from)) {
+            int err = errno ? -errno : -EIO;
+            free(text);
+            return err;
+        }
         if (*len < room || *len > DOCUMENT_MAX)
             break;
         room = room * 2 <= DOCUMENT_MAX ? room * 2 : DOCUMENT_MAX + 1;
@@ -166,7 +172,7 @@ static int read_all(FILE *from, char **out, size_t *len)
         text = more;
     }
     *out = text;
-    return !text ? -ENOMEM : ferror(from) ? -EIO : 0;
+    return text ? 0 : -ENOMEM;
 }
 
 /* What jansson says holds a piece of the document: nothing of it shall reach a terminal but
@@ -196,10 +202,8 @@ int report_read_json(FILE *from, struct result **out, char *why, size_t why_len)
     char *text;
     size_t len;
     int err = read_all(from, &text, &len);
-    if (err) {
-        free(text);
+    if (err)
         return err;
-    }
     json_t *root = NULL;
     struct result *result = NULL;
     err = parse(&reader, text, len, &root);
