@@ -31,7 +31,7 @@ static int spread(const struct pf_address *target, uint64_t connections,
         return 0;
     struct spread_ports ports;
     spread_read(&ports);
-    unsigned count = spread_sources_for(&ports, connections);
+    unsigned count = spread_sources_fast(&ports, connections);
     if (count <= 1)
         return 0;
     if (count > PLAN_SOURCES_MAX)

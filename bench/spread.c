@@ -81,9 +81,23 @@ void spread_source(unsigned n, struct pf_address *out)
     out->len = sizeof in;
 }
 
-double spread_rate_most(const struct spread_ports *ports, unsigned sources, bool loopback)
+/* Seconds until a port may be used again. */
+static int rest_s(const struct spread_ports *ports, bool loopback)
 {
     bool reuse = ports->reuse == 1 || (ports->reuse == 2 && loopback);
-    return (double)spread_ports_each(ports) * sources /
-           (reuse ? SPREAD_REUSE_S : SPREAD_TIME_WAIT_S);
+    return reuse ? SPREAD_REUSE_S : SPREAD_TIME_WAIT_S;
+}
+
+uint64_t spread_resting(const struct spread_ports *ports, double opens_per_s,
+                        int64_t duration_ns, bool loopback)
+{
+    double seconds = rest_s(ports, loopback);
+    if ((double)duration_ns / 1e9 < seconds)
+        seconds = (double)duration_ns / 1e9;
+    return opens_per_s > 0 ? (uint64_t)(opens_per_s * seconds) : 0;
+}
+
+double spread_rate_most(const struct spread_ports *ports, unsigned sources, bool loopback)
+{
+    return (double)spread_ports_each(ports) * sources / rest_s(ports, loopback);
 }

@@ -48,6 +48,11 @@ unsigned spread_sources_fast(const struct spread_ports *ports, uint64_t connecti
 /* The n-th source address on loopback, port 0. n below SPREAD_SOURCES_MAX. */
 void spread_source(unsigned n, struct pf_address *out);
 
+/* Ports that rest at a time, when so many connections a second are closed here first, for
+ * so long: no more than there are in all. */
+uint64_t spread_resting(const struct spread_ports *ports, double opens_per_s,
+                        int64_t duration_ns, bool loopback);
+
 /* Connections per second that can be made and closed for ever from so many sources, when
  * each stays in TIME_WAIT here. */
 double spread_rate_most(const struct spread_ports *ports, unsigned sources, bool loopback);

@@ -2,7 +2,7 @@
 
 #include "bench/figure.h"
 #include <errno.h>
-#include <math.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 static bool may_reuse(const struct storm_wish *wish)
@@ -12,15 +12,13 @@ static bool may_reuse(const struct storm_wish *wish)
 
 /* Source addresses that the rate needs: for ever, or, if that is less, for this run, which
  * may be over before the first port would be needed again. */
-static double sources_needed(const struct storm_wish *wish)
+static uint64_t sources_needed(const struct storm_wish *wish)
 {
-    double ports = spread_ports_each(&wish->ports);
-    double rest = may_reuse(wish) ? SPREAD_REUSE_S : SPREAD_TIME_WAIT_S;
-    double seconds = (double)wish->duration_ns / 1e9;
-    if (seconds > 0 && seconds < rest)
-        rest = seconds;
-    double needed = ceil(wish->rate * rest / ports);
-    return needed < 1 ? 1 : needed;
+    int64_t duration_ns = wish->duration_ns > 0 ? wish->duration_ns : INT64_MAX;
+    uint64_t resting =
+        spread_resting(&wish->ports, wish->rate, duration_ns, wish->loopback);
+    uint64_t each = spread_ports_each(&wish->ports);
+    return resting > each ? (resting + each - 1) / each : 1;
 }
 
 static void describe(const struct storm_wish *wish, struct storm_plan *plan)
@@ -48,7 +46,7 @@ int storm_plan_make(const struct storm_wish *wish, struct storm_plan *out, char 
                     size_t why_len)
 {
     struct storm_plan plan = {.sources = 0};
-    double needed = sources_needed(wish);
+    uint64_t needed = sources_needed(wish);
     unsigned have = wish->source_count ? wish->source_count : 1;
     if (wish->tcp && wish->close == PLAN_CLOSE_FIN) {
         bool spreads = wish->loopback && wish->source_count == 0;
@@ -57,7 +55,8 @@ int storm_plan_make(const struct storm_wish *wish, struct storm_plan *out, char 
         } else if (needed > have && (!spreads || needed > SPREAD_SOURCES_MAX)) {
             snprintf(why, why_len,
                      "%u source address%s can make %.0f connections a second, because each "
-                     "port rests for %d s; --close rst, --src with %.0f addresses, or "
+                     "port rests for %d s; --close rst, --src with %" PRIu64
+                     " addresses, or "
                      "sysctl net.ipv4.tcp_tw_reuse=1",
                      have, have == 1 ? "" : "es",
                      spread_rate_most(&wish->ports, have, wish->loopback),
