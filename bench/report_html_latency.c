@@ -208,7 +208,7 @@ static void put_stack(const struct page *page, const char *name, int64_t percent
     int64_t ttfb = at_percent(page, RESULT_TTFB, percent);
     const struct piece pieces[] = {
         {"fd", "connect", at_percent(page, RESULT_CONNECT, percent)},
-        {"fa", "waiting for a connection", above_nought(response - service)},
+        {"fa", "waiting to be sent", above_nought(response - service)},
         {"fb", "to the first byte", ttfb},
         {"fc", "the rest of the answer", above_nought(service - ttfb)},
     };

@@ -1,6 +1,7 @@
 /* The rows of the summary that only some modes have. */
 #include "bench/report_text.h"
 
+#include "bench/compare.h"
 #include "bench/figure.h"
 #include "bench/stats.h"
 #include "bench/verdict.h"
@@ -177,6 +178,40 @@ static void print_side_of_runs(struct text *text, char side, unsigned count)
     text_end(text);
 }
 
+static void print_change(struct text *text, enum compare_number number,
+                         const struct compare_row *row)
+{
+    if (row->verdict == COMPARE_UNKNOWN)
+        return;
+    if (row->verdict == COMPARE_SAME) {
+        text_item(text, 3, "%s ~", compare_name(number));
+        return;
+    }
+    bool worse = row->verdict == COMPARE_WORSE;
+    text_item(text, 3, "%s %+.1f%% %s%s%s", compare_name(number), row->change * 100,
+              text_colour(text, worse ? TEXT_RED : TEXT_GREEN), worse ? "worse" : "better",
+              text_plain(text));
+}
+
+/* What B does to A's numbers, if there are both. */
+static void print_sides(struct text *text)
+{
+    struct result_run *a = NULL, *b = NULL;
+    struct compare_row rows[COMPARE_NUMBERS];
+    int a_count = compare_side(text->result, 'A', &a);
+    int b_count = compare_side(text->result, 'B', &b);
+    if (a_count > 0 && b_count > 0 &&
+        compare_runs(a, (size_t)a_count, b, (size_t)b_count, COMPARE_MIN_EFFECT, rows) ==
+            0) {
+        text_row(text, "A to B");
+        for (int i = 0; i < COMPARE_NUMBERS; i++)
+            print_change(text, (enum compare_number)i, &rows[i]);
+        text_end(text);
+    }
+    free(a);
+    free(b);
+}
+
 static void print_runs(struct text *text)
 {
     const struct result *result = text->result;
@@ -187,6 +222,8 @@ static void print_runs(struct text *text)
         if (count > 1)
             print_side_of_runs(text, side, count);
     }
+    if (text->result->run_count)
+        print_sides(text);
 }
 
 void text_modes(struct text *text)

@@ -78,7 +78,7 @@ void text_latency(struct text *text)
     print_times(text, "response", RESULT_RESPONSE, "from due");
     print_times(text, "service", RESULT_SERVICE, "from send");
     print_times(text, "ttfb", RESULT_TTFB, "from send");
-    print_times(text, "probe", RESULT_PROBE, "honest");
+    print_times(text, "probe", RESULT_PROBE, "from due");
     print_times(text, "error", RESULT_REFUSED, "from send");
     print_times(text, "connect", RESULT_CONNECT, remark);
 }

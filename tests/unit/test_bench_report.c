@@ -235,6 +235,7 @@ static void other_modes_have_rows_of_their_own(void **state)
         "idle          5,000    5,000        0    5,000         -         -\n",
         "  runs     A x 7",
         "  runs     B x 7",
+        "  A to B   req/s -10.0% worse   p50 ~   p99 +25.0% worse",
         "exit 0: VALID\n",
     };
     struct result *result = sample_modes();
