@@ -4,30 +4,17 @@
  */
 #include "bench/cli_internal.h"
 
-#include "bench/preflight.h"
 #include "bench/slo.h"
-#include "bench/sources.h"
 #include "bench/stages.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <langinfo.h>
 #include <math.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/time.h>
 #include <unistd.h>
-
-/* --overflow connect: so many times the connections that were asked for. */
-#define GROWTH_MOST 16
-#define PHRASE_MAX  256
-
-static const char echo_payload[] = "The same again, please, all 48 bytes of this.\r\n";
 
 int cli_fail(const char *format, ...)
 {
@@ -39,8 +26,6 @@ int cli_fail(const char *format, ...)
     va_end(args);
     return EXIT_USAGE;
 }
-
-/* Each step below returns 0 or an exit status, after it has said why. */
 
 /* ---- the command line ------------------------------------------------------------ */
 
@@ -156,181 +141,6 @@ static int check_config(const struct cli_config *config)
     return err;
 }
 
-/* ---- addresses ------------------------------------------------------------------- */
-
-static bool answers(const struct pf_address *address, int64_t timeout_ns)
-{
-    int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return false;
-    /* It bounds connect(2) too. */
-    struct timeval limit = {.tv_sec = timeout_ns / PF_SECOND,
-                            .tv_usec = timeout_ns % PF_SECOND / PF_MICROSECOND};
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-    bool ok = connect(fd, (const struct sockaddr *)&address->storage, address->len) == 0;
-    close(fd);
-    return ok;
-}
-
-/* Drop those of the wrong family. Returns how many are left. */
-static int filter(struct pf_address *found, int count, int family)
-{
-    int kept = 0;
-    for (int i = 0; i < count; i++)
-        if (family == AF_UNSPEC || found[i].storage.ss_family == family)
-            found[kept++] = found[i];
-    return kept;
-}
-
-/* The first of the name's addresses that answers, tried in turn; the last is taken unasked,
- * so that a literal costs the server no extra connection. `what` names it in errors. */
-static int find_target(const struct cli_config *config, const char *address,
-                       const char *what, struct pf_address *out)
-{
-    struct pf_address found[PF_ADDRESSES_MAX];
-    char why[PHRASE_MAX];
-    int family = config->only4 ? AF_INET : config->only6 ? AF_INET6 : AF_UNSPEC;
-    int count = pf_address_parse(address, found, why, sizeof why);
-    if (count < 0)
-        return cli_fail("%s: %s", what, why);
-    count = filter(found, count, family);
-    if (count == 0)
-        return cli_fail("%s: has no address of IPv%d; leave out -%d", what,
-                        config->only4 ? 4 : 6, config->only4 ? 4 : 6);
-    int i = 0;
-    while (i < count - 1 && !answers(&found[i], config->timeout_ns))
-        i++;
-    if (found[i].datagram)
-        return cli_fail("%s: must be a TCP or unix address", what);
-    if (!pf_address_is_unix(&found[i]) && pf_address_port(&found[i]) == 0)
-        return cli_fail("%s: the port must be 1 to 65535", what);
-    *out = found[i];
-    return 0;
-}
-
-static int read_url(const char *text, struct url *url)
-{
-    char why[PHRASE_MAX];
-    return url_parse(text, url, why, sizeof why) == 0 ? 0 : cli_fail("%s: %s", text, why);
-}
-
-static int find_targets(const struct cli_config *config, const char *text, struct cli *out,
-                        struct url *other)
-{
-    if (!text)
-        return cli_fail("which server? give a URL such as http://127.0.0.1:8888/");
-    int err = read_url(text, &out->url);
-    if (err)
-        return err;
-    out->plan.protocol = out->url.protocol;
-    err =
-        config->connect_to
-            ? find_target(config, config->connect_to, config->connect_to, &out->plan.target)
-            : find_target(config, out->url.address, text, &out->plan.target);
-    if (err || !config->vs)
-        return err;
-    err = read_url(config->vs, other);
-    if (err)
-        return err;
-    if (other->protocol != out->url.protocol)
-        return cli_fail("--vs %s: must be of the same scheme as %s", config->vs, text);
-    out->url_b = config->vs;
-    return find_target(config, other->address, config->vs, &out->target_b);
-}
-
-static int find_sources(const struct cli_config *config, struct cli *out)
-{
-    char why[PHRASE_MAX];
-    int count = sources_parse(config->src, &out->plan.target, out->plan.connections_max,
-                              &out->sources, why, sizeof why);
-    if (count == -ENOMEM)
-        return cli_fail("out of memory");
-    if (count < 0)
-        return cli_fail("--src %s", why);
-    out->plan.sources = out->sources;
-    out->plan.source_count = (unsigned)count;
-    return 0;
-}
-
-/* ---- what is asked --------------------------------------------------------------- */
-
-/* All of a file, to be freed; NULL after saying why. */
-static char *read_file(const char *path, size_t *len)
-{
-    struct stat about;
-    char *bytes = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &about) != 0) {
-        (void)cli_fail("-b @%s: %s", path, strerror(errno));
-    } else if (!S_ISREG(about.st_mode) || about.st_size > REQUESTS_BODY_MAX) {
-        (void)cli_fail("-b @%s: must be a file of at most %d bytes", path,
-                       REQUESTS_BODY_MAX);
-    } else if (!(bytes = malloc((size_t)about.st_size + 1))) {
-        (void)cli_fail("out of memory");
-    } else if (read(fd, bytes, (size_t)about.st_size) != about.st_size) {
-        (void)cli_fail("-b @%s: cannot be read whole", path);
-        free(bytes);
-        bytes = NULL;
-    } else {
-        *len = (size_t)about.st_size;
-    }
-    if (fd >= 0)
-        close(fd);
-    return bytes;
-}
-
-static int make_one(const struct request_line *line, bool raw, struct requests **out)
-{
-    char why[PHRASE_MAX];
-    int err = raw ? requests_raw(line->body ? line->body : echo_payload,
-                                 line->body ? line->body_len : sizeof echo_payload - 1, out)
-                  : requests_one(line, out, why, sizeof why);
-    if (err == -ENOMEM)
-        return cli_fail("out of memory");
-    return err ? cli_fail("%s", raw ? "-b: must not be empty" : why) : 0;
-}
-
-static int read_mix(const struct cli_config *config, const struct request_line *line,
-                    struct requests **out)
-{
-    char why[PHRASE_MAX] = "";
-    int err = requests_read(config->requests, line, out, why, sizeof why);
-    if (err == 0)
-        return 0;
-    return cli_fail("--requests %s", why[0] ? why : strerror(-err));
-}
-
-static int make_requests(const struct cli_config *config, const struct url *url,
-                         const char *text, struct requests **out)
-{
-    bool raw = url->protocol == PLAN_ECHO;
-    struct request_line line = {
-        .method = config->method ? config->method
-                  : config->body ? "POST"
-                                 : "GET",
-        .target = url->path,
-        .authority = url->authority,
-        .headers = config->headers.values,
-        .header_count = config->headers.count,
-        .close = config->no_keepalive,
-    };
-    if (raw && (config->requests || config->method || config->headers.count ||
-                config->expect || config->no_keepalive))
-        return cli_fail("%s: no HTTP is spoken there; only -b says what is sent", text);
-    char *file = NULL;
-    if (config->body && config->body[0] == '@') {
-        line.body = file = read_file(config->body + 1, &line.body_len);
-        if (!file)
-            return EXIT_USAGE;
-    } else if (config->body) {
-        line.body = config->body;
-        line.body_len = strlen(config->body);
-    }
-    int err = config->requests ? read_mix(config, &line, out) : make_one(&line, raw, out);
-    free(file);
-    return err;
-}
-
 /* ---- when it is asked ------------------------------------------------------------ */
 
 static int make_schedule(const struct cli_config *config, struct plan *plan)
@@ -372,84 +182,6 @@ static int make_schedule(const struct cli_config *config, struct plan *plan)
     }
     plan->stage_count = (unsigned)count;
     return 0;
-}
-
-/* ---- the machine ----------------------------------------------------------------- */
-
-/* "4-7,9" into plan->cpus, allocated. */
-static int read_cpus(const char *text, struct plan *plan)
-{
-    cpu_set_t allowed;
-    unsigned *cpus = calloc(CPU_SETSIZE, sizeof *cpus), count = 0;
-    if (!cpus)
-        return cli_fail("out of memory");
-    plan->cpus = cpus;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
-        CPU_ZERO(&allowed);
-    for (const char *at = text;; at++) {
-        char *end;
-        unsigned long first = strtoul(at, &end, 10), last = first;
-        bool ok = end != at && *at >= '0' && *at <= '9';
-        if (ok && *end == '-') {
-            at = end + 1;
-            last = strtoul(at, &end, 10);
-            ok = end != at && *at >= '0' && *at <= '9';
-        }
-        if (!ok || last < first || last >= CPU_SETSIZE || (*end && *end != ','))
-            return cli_fail("--cpus %s: must be a list such as 4-7,9", text);
-        for (; first <= last && count < CPU_SETSIZE; first++) {
-            if (!CPU_ISSET(first, &allowed))
-                return cli_fail("--cpus %s: this program may not run on CPU %lu", text,
-                                first);
-            cpus[count++] = (unsigned)first;
-        }
-        if (*end == '\0')
-            break;
-        at = end;
-    }
-    plan->cpu_count = count;
-    return 0;
-}
-
-/* Descriptors as many as there may be. */
-static void make_room(const struct cli_config *config, struct plan *plan)
-{
-    struct rlimit limit;
-    plan->connections_max = plan->connections;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit); /* raising the soft limit is always allowed */
-    if (plan->overflow != PLAN_CONNECT)
-        return;
-    int64_t most = config->connections * GROWTH_MOST;
-    int64_t beside = config->threads * PREFLIGHT_FDS_PER_THREAD + PREFLIGHT_FDS_BESIDE;
-    if (limit.rlim_cur < (rlim_t)most) {
-        int64_t room = ((int64_t)limit.rlim_cur - beside) * config->procs;
-        most = room < most ? room : most;
-    }
-    if (most > CLI_CONNECTIONS_MAX)
-        most = CLI_CONNECTIONS_MAX;
-    if (most > config->connections)
-        plan->connections_max = (unsigned)most;
-}
-
-/* Would it only measure that this machine is out of something? */
-static int check_machine(const struct plan *plan)
-{
-    char why[2 * PREFLIGHT_TEXT_MAX + PHRASE_MAX];
-    if (preflight_check(plan, why, sizeof why) == 0)
-        return 0;
-    (void)cli_fail("%s", why);
-    return EXIT_INVALID;
-}
-
-static int set_machine(const struct cli_config *config, struct plan *plan)
-{
-    if (config->nice && setpriority(PRIO_PROCESS, 0, (int)config->nice) != 0)
-        return cli_fail("--nice %" PRId64 ": %s", config->nice, strerror(errno));
-    make_room(config, plan);
-    return config->cpus ? read_cpus(config->cpus, plan) : 0;
 }
 
 /* ---- what it must come to -------------------------------------------------------- */
@@ -550,30 +282,6 @@ static void set_output(const struct cli_config *config, struct cli *out)
     out->abort_on_slo = config->abort_on_slo;
 }
 
-/* Better to know before the run than behind it. */
-static int check_file(const char *option, const char *path, int flags)
-{
-    if (!path || strcmp(path, "-") == 0)
-        return 0;
-    int fd = open(path, flags | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return cli_fail("%s %s: %s", option, path, strerror(errno));
-    close(fd);
-    return 0;
-}
-
-static int check_files(const struct cli *cli)
-{
-    int write = O_WRONLY | O_CREAT;
-    int err = check_file("--json", cli->json, write);
-    err = err ? err : check_file("--csv", cli->csv, write);
-    err = err ? err : check_file("--html", cli->html, write);
-    err = err ? err : check_file("--hlog", cli->hlog, write);
-    err = err ? err : check_file("--hgrm", cli->hgrm, write);
-    err = err ? err : check_file("--events", cli->events, write);
-    return err ? err : check_file("--baseline", cli->baseline, O_RDONLY);
-}
-
 /* The other side differs in whom it asks, and in nothing else. */
 static void make_other(struct cli *out)
 {
@@ -618,24 +326,24 @@ static int make_cli(const struct cli_config *config, const char *url, struct cli
     set_output(config, out);
     set_style(config, out);
     struct url other;
-    err = find_targets(config, url, out, &other);
+    err = cli_find_targets(config, url, out, &other);
     if (!err)
         err = make_schedule(config, &out->plan);
     if (!err)
-        err = set_machine(config, &out->plan);
+        err = cli_set_machine(config, &out->plan);
     if (!err)
-        err = make_requests(config, &out->url, url, &out->requests);
+        err = cli_make_requests(config, &out->url, url, &out->requests);
     out->plan.requests_set = out->requests;
     if (!err && out->url_b)
-        err = make_requests(config, &other, out->url_b, &out->requests_b);
+        err = cli_make_requests(config, &other, out->url_b, &out->requests_b);
     if (!err)
-        err = find_sources(config, out);
+        err = cli_find_sources(config, out);
     if (!err)
-        err = check_machine(&out->plan);
+        err = cli_check_machine(&out->plan);
     if (!err)
         err = read_goals(config, out);
     if (!err)
-        err = check_files(out);
+        err = cli_check_files(out);
     if (!err)
         err = watch_server(config, out);
     if (!err && out->url_b)

@@ -3,6 +3,7 @@
  */
 #include "bench/cli_internal.h"
 
+#include "bench/report_files.h"
 #include "bench/slo.h"
 #include "bench/verdict.h"
 #include <errno.h>
@@ -91,65 +92,15 @@ void cli_judge(const struct cli *cli, struct result *result)
 
 /* ---- files ----------------------------------------------------------------------- */
 
-typedef int report_fn(const struct result *result, FILE *to);
-
-static int write_file(const char *option, const char *path, report_fn *report,
-                      const struct result *result)
+static struct report_files files_of(const struct cli *cli)
 {
-    if (!path)
-        return 0;
-    bool to_stdout = strcmp(path, "-") == 0;
-    FILE *to = to_stdout ? stdout : fopen(path, "we");
-    if (!to)
-        return cli_fail("%s %s: %s", option, path, strerror(errno));
-    int err = report(result, to);
-    if (!err && fflush(to) != 0)
-        err = -errno;
-    if (!to_stdout && fclose(to) != 0 && !err)
-        err = -errno;
-    return err ? cli_fail("%s %s: %s", option, path, strerror(-err)) : 0;
-}
-
-static int read_baseline(const char *path, struct result **out)
-{
-    char why[256] = "";
-    FILE *from = fopen(path, "re");
-    if (!from)
-        return cli_fail("--baseline %s: %s", path, strerror(errno));
-    int err = report_read_json(from, out, why, sizeof why);
-    fclose(from);
-    return err ? cli_fail("--baseline %s: %s", path, why[0] ? why : strerror(-err)) : 0;
-}
-
-static const struct result *baseline; /* for the one call below */
-
-static int write_page(const struct result *result, FILE *to)
-{
-    return report_html(result, baseline, to);
-}
-
-static int write_html(const struct cli *cli, const struct result *result)
-{
-    struct result *earlier = NULL;
-    int err = cli->html && cli->baseline ? read_baseline(cli->baseline, &earlier) : 0;
-    if (err)
-        return err;
-    baseline = earlier;
-    err = write_file("--html", cli->html, write_page, result);
-    baseline = NULL;
-    result_free(earlier);
-    return err;
-}
-
-/* All of them, also when one fails. */
-static int write_files(const struct cli *cli, const struct result *result)
-{
-    int err = write_file("-o", cli->json, report_json, result);
-    err |= write_file("--csv", cli->csv, report_csv, result);
-    err |= write_file("--events", cli->events, report_events, result);
-    err |= write_file("--hlog", cli->hlog, report_hlog, result);
-    err |= write_file("--hgrm", cli->hgrm, report_hgrm, result);
-    return err | write_html(cli, result);
+    return (struct report_files){.json = cli->json,
+                                 .html = cli->html,
+                                 .csv = cli->csv,
+                                 .events = cli->events,
+                                 .hlog = cli->hlog,
+                                 .hgrm = cli->hgrm,
+                                 .baseline = cli->baseline};
 }
 
 /* ---- all of it ------------------------------------------------------------------- */
@@ -166,16 +117,11 @@ static void say_unreachable(const struct cli *cli, const struct result *result)
                    pf_address_format(&cli->plan.target, address), why);
 }
 
-static bool is_stdout(const char *path)
-{
-    return path && strcmp(path, "-") == 0;
-}
-
 /* To standard error if a document goes to standard output: another program reads it. */
-static int print_summary(const struct cli *cli, const struct result *result)
+static int print_summary(const struct cli *cli, const struct report_files *files,
+                         const struct result *result)
 {
-    bool taken = is_stdout(cli->json) || is_stdout(cli->csv) || is_stdout(cli->html) ||
-                 is_stdout(cli->events) || is_stdout(cli->hlog) || is_stdout(cli->hgrm);
+    bool taken = report_files_to_stdout(files);
     FILE *to = taken ? stderr : stdout;
     int err = report_text(result, &cli->style, to);
     if (!err && fflush(to) != 0)
@@ -191,11 +137,12 @@ int cli_finish(struct cli *cli, struct result *result)
         server_side_end(cli->server, &result->server);
     cli_judge(cli, result);
     set_ending(result);
+    struct report_files files = files_of(cli);
     int err = 0;
     if (result->totals.opened == 0 && result->exit_code == EXIT_NO_SUCCESS)
         say_unreachable(cli, result);
     else
-        err = print_summary(cli, result);
-    err |= write_files(cli, result);
+        err = print_summary(cli, &files, result);
+    err |= report_files_write(&files, result);
     return result->exit_code ? result->exit_code : err;
 }

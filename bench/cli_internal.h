@@ -1,8 +1,11 @@
 /*
- * cli_internal.h - the command line that all commands share, in four files:
+ * cli_internal.h - the command line that all commands share, in seven files:
  *
  *     cli_options.c   the tables of options, and their values as given
- *     cli.c           from those to the plan: look up, read, check what contradicts
+ *     cli.c           from those to the plan, and what contradicts
+ *     cli_target.c    whom to ask, and from where
+ *     cli_requests.c  what to ask
+ *     cli_machine.c   what is asked of this machine
  *     cli_finish.c    what is done with the result
  *     cli_repeat.c    several runs, one against another
  */
@@ -59,6 +62,33 @@ struct cli_section {
     const struct pf_option *table;
 };
 extern const struct cli_section cli_sections[CLI_SECTIONS];
+
+/* A phrase that says what is wrong. */
+#define PHRASE_MAX 256
+
+/* The steps from options to plan: each returns 0, or an exit status after it has said why.
+ */
+
+/* ---- cli_target.c */
+
+/* The address of `text`, and of --vs, whose URL goes into *other. */
+int cli_find_targets(const struct cli_config *config, const char *text, struct cli *out,
+                     struct url *other);
+int cli_find_sources(const struct cli_config *config, struct cli *out);
+
+/* ---- cli_requests.c */
+
+/* `text` names the URL in errors. */
+int cli_make_requests(const struct cli_config *config, const struct url *url,
+                      const char *text, struct requests **out);
+
+/* ---- cli_machine.c */
+
+int cli_set_machine(const struct cli_config *config, struct plan *plan);
+/* Would the plan only measure that this machine is out of something? EXIT_INVALID. */
+int cli_check_machine(const struct plan *plan);
+/* Can the files be written that are asked for? */
+int cli_check_files(const struct cli *cli);
 
 /* ---- cli_finish.c */
 

@@ -169,11 +169,11 @@ static void keep_setup(struct unit *unit)
 void unit_end_warmup(struct unit *unit, int64_t now)
 {
     int64_t from = now;
-    unit->warming = false;
     if (unit->open_loop) {
         from = unit->start_ns + unit->plan->warmup_ns;
         unit_pace_take(unit, from - 1, now);
     }
+    unit->warming = false; /* only now: the slots above are not of the number asked for */
     unit_books_begin(unit, from, now);
 }
 

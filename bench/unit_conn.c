@@ -118,7 +118,7 @@ static bool is_wanted(const struct conn *conn)
     return unit->state == UNIT_RUNNING && (unit->left > 0 || unit->backlog > 0);
 }
 
-static void reopen(struct conn *conn)
+void unit_conn_reopen(struct conn *conn)
 {
     pf__http_client_close(&conn->http);
     set_state(conn, CONN_DOWN);
@@ -151,7 +151,7 @@ static void break_off(struct conn *conn, enum tally_phase phase, int reason, boo
 {
     struct tally_error how = {.phase = phase, .reason = reason};
     unit_books_broken(conn, &how, begun, now);
-    reopen(conn);
+    unit_conn_reopen(conn);
 }
 
 void unit_conn_ask(struct conn *conn, unsigned count, int64_t now)
@@ -211,7 +211,7 @@ static void go_on(struct conn *conn, int64_t now)
     const struct plan *plan = unit->plan;
     if (plan->reqs_per_conn && conn->made >= plan->reqs_per_conn) {
         if (plan->close != PLAN_CLOSE_SERVER) {
-            reopen(conn);
+            unit_conn_reopen(conn);
             return;
         }
         conn->since_ns = now;
@@ -241,99 +241,6 @@ static void on_taken(struct pf__http_client_conn *http, int64_t now)
     if (unit->open_loop)
         unit_pace_advance(unit, now);
     unit_settle(unit);
-}
-
-static bool on_first(struct pf__http_client_conn *http, int64_t now)
-{
-    struct conn *conn = (struct conn *)http;
-    conn->first_ns = now;
-    if (conn->unit->plan->expect) {
-        expect_begin(&conn->check);
-        if (conn->unit->sampled == conn)
-            conn->unit->sampled = NULL;
-    }
-    return unit_stamp(conn, 0)->request->head;
-}
-
-/* The first bytes of a body, in case it is wrong: kept of one connection at a time. */
-static void sample(struct conn *conn, const char *bytes, size_t len)
-{
-    struct unit *unit = conn->unit;
-    if (conn->check.len > 0)
-        return;
-    struct tally_error error;
-    unit_books_sample(&error, bytes, len);
-    memcpy(unit->sample, error.sample, sizeof unit->sample);
-    unit->sampled = conn;
-}
-
-static void on_body(struct pf__http_client_conn *http, const char *bytes, size_t len)
-{
-    struct conn *conn = (struct conn *)http;
-    const struct expect *expect = conn->unit->plan->expect;
-    if (!expect)
-        return;
-    sample(conn, bytes, len);
-    expect_body(expect, &conn->check, bytes, len);
-}
-
-static int judge(struct conn *conn, unsigned status)
-{
-    struct unit *unit = conn->unit;
-    const struct expect *expect = unit->plan->expect;
-    if (!expect)
-        return 0;
-    if (unit->sampled != conn)
-        unit->sample[0] = '\0';
-    return expect_end(expect, &conn->check, status, unit_stamp(conn, 0)->request->head,
-                      &unit->hash_first);
-}
-
-static void on_answer(struct pf__http_client_conn *http,
-                      const struct pf_http_parser *parser, int64_t now)
-{
-    struct conn *conn = (struct conn *)http;
-    unit_books_answered(conn, parser->status, judge(conn, parser->status), now);
-}
-
-/* Raw bytes: they are to be those that were sent. */
-static void on_bytes(struct pf__http_client_conn *http, const char *bytes, size_t len,
-                     int64_t now)
-{
-    struct conn *conn = (struct conn *)http;
-    while (len > 0) {
-        struct tally_error how = {.phase = TALLY_PARSE,
-                                  .when = TALLY_ANSWERED,
-                                  .reason = TALLY_UNASKED,
-                                  .count = 1,
-                                  .first_ns = now};
-        unit_books_sample(&how, bytes, len);
-        if (conn->count == 0) {
-            unit_books_error(conn->unit, &how);
-            reopen(conn);
-            return;
-        }
-        const struct request *request = unit_stamp(conn, 0)->request;
-        size_t n = request->len - conn->echoed;
-        if (n > len)
-            n = len;
-        if (conn->echoed == 0)
-            conn->first_ns = now;
-        if (memcmp(request->bytes + conn->echoed, bytes, n) != 0) {
-            how.phase = TALLY_VALIDATE;
-            how.reason = TALLY_ECHO;
-            unit_books_broken(conn, &how, true, now);
-            reopen(conn);
-            return;
-        }
-        bytes += n;
-        len -= n;
-        conn->echoed += n;
-        if (conn->echoed == request->len) {
-            conn->echoed = 0;
-            unit_books_answered(conn, 200, 0, now);
-        }
-    }
 }
 
 /* ---- open and closed ------------------------------------------------------------- */
@@ -407,7 +314,7 @@ static void on_close(struct pf__http_client_conn *http,
         fail_open(conn, end->error ? end->error : ECONNREFUSED, now);
     } else {
         count_end(conn, end, now);
-        reopen(conn);
+        unit_conn_reopen(conn);
     }
     if (unit->open_loop && unit_is_live(unit))
         unit_pace_advance(unit, now);
@@ -416,9 +323,9 @@ static void on_close(struct pf__http_client_conn *http,
 
 const struct pf__http_client_ops unit_http_ops = {
     .on_open = on_open,
-    .on_first = on_first,
-    .on_body = on_body,
-    .on_answer = on_answer,
+    .on_first = unit_on_first,
+    .on_body = unit_on_body,
+    .on_answer = unit_on_answer,
     .on_taken = on_taken,
     .on_sent = on_sent,
     .on_close = on_close,
@@ -426,7 +333,7 @@ const struct pf__http_client_ops unit_http_ops = {
 
 const struct pf__http_client_ops unit_echo_ops = {
     .on_open = on_open,
-    .on_bytes = on_bytes,
+    .on_bytes = unit_on_bytes,
     .on_taken = on_taken,
     .on_sent = on_sent,
     .on_close = on_close,
@@ -445,7 +352,7 @@ static void expire(struct conn *conn, int64_t now)
                                                            .reason = ETIMEDOUT,
                                                            .count = 1,
                                                            .first_ns = now});
-        reopen(conn);
+        unit_conn_reopen(conn);
     } else {
         break_off(conn, TALLY_TIMEOUT, ETIMEDOUT, conn->http.begun || conn->echoed, now);
     }

@@ -1,11 +1,12 @@
 /*
- * unit_internal.h - the inside of a unit, in five files:
+ * unit_internal.h - the inside of a unit, in six files:
  *
- *     unit.c        its life: set up, begin, warm-up, scan, drain, end
- *     unit_conn.c   a connection: open, answer, break, and open again
- *     unit_ask.c    the bytes that are sent
- *     unit_pace.c   open loop: which slots are due, and who sends them
- *     unit_books.c  every number that goes to the tally
+ *     unit.c         its life: set up, begin, warm-up, scan, drain, end
+ *     unit_conn.c    a connection: open, answer, break, and open again
+ *     unit_ask.c     the bytes that are sent
+ *     unit_answer.c  what comes back, and whether it is right
+ *     unit_pace.c    open loop: which slots are due, and who sends them
+ *     unit_books.c   every number that goes to the tally
  *
  * A connection's state says in which list it is:
  *
@@ -165,6 +166,8 @@ extern const struct pf__http_client_ops unit_http_ops, unit_echo_ops;
 
 void unit_conn_init(struct conn *conn, struct unit *unit, unsigned index);
 void unit_conn_open(struct conn *conn);
+/* Close it, and open it again if there is something to ask for. */
+void unit_conn_reopen(struct conn *conn);
 void unit_conn_scan(struct conn *conn, int64_t now, bool may_expire);
 
 /* Closed loop: ask, if there is something left to ask for. */
@@ -184,6 +187,15 @@ void unit_ask_fini(struct unit *unit);
 int unit_ask_send(struct conn *conn, unsigned count);
 /* Which request comes next. */
 const struct request *unit_ask_pick(struct unit *unit);
+
+/* ---- unit_answer.c: callbacks of the connection, see http/client.h */
+
+bool unit_on_first(struct pf__http_client_conn *http, int64_t now);
+void unit_on_body(struct pf__http_client_conn *http, const char *bytes, size_t len);
+void unit_on_answer(struct pf__http_client_conn *http, const struct pf_http_parser *parser,
+                    int64_t now);
+void unit_on_bytes(struct pf__http_client_conn *http, const char *bytes, size_t len,
+                   int64_t now);
 
 /* ---- unit_pace.c */
 

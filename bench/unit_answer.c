@@ -1,0 +1,99 @@
+/*
+ * unit_answer.c - what comes back: whose it is, when it began, and whether it is right.
+ */
+#include "bench/unit_internal.h"
+
+#include <string.h>
+
+bool unit_on_first(struct pf__http_client_conn *http, int64_t now)
+{
+    struct conn *conn = (struct conn *)http;
+    conn->first_ns = now;
+    if (conn->unit->plan->expect) {
+        expect_begin(&conn->check);
+        if (conn->unit->sampled == conn)
+            conn->unit->sampled = NULL;
+    }
+    return unit_stamp(conn, 0)->request->head;
+}
+
+/* The first bytes of a body, in case it is wrong: kept of one connection at a time. */
+static void sample(struct conn *conn, const char *bytes, size_t len)
+{
+    struct unit *unit = conn->unit;
+    if (conn->check.len > 0)
+        return;
+    struct tally_error error;
+    unit_books_sample(&error, bytes, len);
+    memcpy(unit->sample, error.sample, sizeof unit->sample);
+    unit->sampled = conn;
+}
+
+void unit_on_body(struct pf__http_client_conn *http, const char *bytes, size_t len)
+{
+    struct conn *conn = (struct conn *)http;
+    const struct expect *expect = conn->unit->plan->expect;
+    if (!expect)
+        return;
+    sample(conn, bytes, len);
+    expect_body(expect, &conn->check, bytes, len);
+}
+
+static int judge(struct conn *conn, unsigned status)
+{
+    struct unit *unit = conn->unit;
+    const struct expect *expect = unit->plan->expect;
+    if (!expect)
+        return 0;
+    if (unit->sampled != conn)
+        unit->sample[0] = '\0';
+    return expect_end(expect, &conn->check, status, unit_stamp(conn, 0)->request->head,
+                      &unit->hash_first);
+}
+
+void unit_on_answer(struct pf__http_client_conn *http, const struct pf_http_parser *parser,
+                    int64_t now)
+{
+    struct conn *conn = (struct conn *)http;
+    unit_books_answered(conn, parser->status, judge(conn, parser->status), now);
+}
+
+/* Raw bytes: they are to be those that were sent. */
+void unit_on_bytes(struct pf__http_client_conn *http, const char *bytes, size_t len,
+                   int64_t now)
+{
+    struct conn *conn = (struct conn *)http;
+    while (len > 0) {
+        struct tally_error how = {.phase = TALLY_PARSE,
+                                  .when = TALLY_ANSWERED,
+                                  .reason = TALLY_UNASKED,
+                                  .count = 1,
+                                  .first_ns = now};
+        unit_books_sample(&how, bytes, len);
+        if (conn->count == 0) {
+            unit_books_error(conn->unit, &how);
+            unit_conn_reopen(conn);
+            return;
+        }
+        const struct request *request = unit_stamp(conn, 0)->request;
+        size_t n = request->len - conn->echoed;
+        if (n > len)
+            n = len;
+        if (conn->echoed == 0)
+            conn->first_ns = now;
+        if (memcmp(request->bytes + conn->echoed, bytes, n) != 0) {
+            how.phase = TALLY_VALIDATE;
+            how.reason = TALLY_ECHO;
+            unit_books_broken(conn, &how, true, now);
+            unit_conn_reopen(conn);
+            return;
+        }
+        bytes += n;
+        len -= n;
+        conn->echoed += n;
+        if (conn->echoed == request->len) {
+            conn->echoed = 0;
+            unit_books_answered(conn, 200, 0, now);
+        }
+    }
+}
