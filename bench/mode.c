@@ -13,10 +13,20 @@ int mode_refuse_repeat(const struct cli *cli)
                     cli->url_b ? "--vs" : "--repeat", cli->mode->name);
 }
 
+/* What is known of it even if it is interrupted before run_plan(), which says all. */
+static int name(const struct cli *cli, struct result *result)
+{
+    result->plan.mode = strdup(cli->mode->name);
+    result->plan.target = strdup(cli->plan.url);
+    if (!result->plan.mode || !result->plan.target)
+        return -ENOMEM;
+    return result_set_environment(result, cli->argc, cli->argv);
+}
+
 struct result *mode_result(const struct cli *cli)
 {
     struct result *result = result_new();
-    if (result && result_set_environment(result, cli->argc, cli->argv) != 0) {
+    if (result && name(cli, result) != 0) {
         result_free(result);
         result = NULL;
     }

@@ -223,9 +223,8 @@ static int search_all(struct search *search)
     while (!err && search->policy.phase != SEARCH_DONE)
         err = try_next(search);
     sigaction(SIGINT, &before, NULL);
-    /* What was not confirmed is no answer. */
-    bool done = search->policy.phase == SEARCH_DONE;
-    search->found->pass_max = done ? search->policy.pass_max : (double)NAN;
+    /* Of one that was interrupted: what was known by then, confirmed or not. */
+    search->found->pass_max = search->policy.pass_max;
     search->found->fail_min = search->policy.fail_min;
     return err;
 }
@@ -233,9 +232,11 @@ static int search_all(struct search *search)
 static int finish(struct search *search, int err)
 {
     struct result *result = search->result;
-    result->search = search->found;
-    search->found = NULL;
-    bool none = isnan(result->search->pass_max) && result->search->trial_count > 0;
+    bool none = isnan(search->found->pass_max) && search->found->trial_count > 0;
+    if (search->found->trial_count > 0 || !err) {
+        result->search = search->found;
+        search->found = NULL;
+    }
     return mode_end(search->cli, result, err, none ? EXIT_SLO : EXIT_RUN_OK,
                     "no rate held the SLO");
 }
