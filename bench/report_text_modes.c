@@ -122,9 +122,10 @@ static void print_reload(struct text *text)
         text_item(text, 2, "%s generations met",
                   figure_groups(reload->generations, figure));
     if (reload->p99_reload_ns >= 0)
-        text_item(text, 2, "p99 %s in seconds with one, %s without",
-                  figure_time(reload->p99_reload_ns, figure),
-                  figure_time(reload->p99_quiet_ns, other));
+        text_item(text, 2, "p99 %s in seconds with one",
+                  figure_time(reload->p99_reload_ns, figure));
+    if (reload->p99_quiet_ns >= 0)
+        text_item(text, 2, "%s without", figure_time(reload->p99_quiet_ns, figure));
     text_end(text);
 }
 

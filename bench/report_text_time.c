@@ -179,10 +179,10 @@ static void print_p99_remark(struct text *text)
     for (size_t i = 1; i < result->row_count; i++)
         if (result->rows[i].p99_ns > worst->p99_ns)
             worst = &result->rows[i];
-    char time[FIGURE_MAX], at[FIGURE_MAX];
+    char time[FIGURE_MAX];
     int64_t began = worst->t_ns > worst->span_ns ? worst->t_ns - worst->span_ns : 0;
-    fprintf(text->to, "worst %s at %s", figure_time(worst->p99_ns, time),
-            figure_span(began / PF_SECOND * PF_SECOND, at));
+    fprintf(text->to, "worst %s at %" PRId64 "s", figure_time(worst->p99_ns, time),
+            began / PF_SECOND);
 }
 
 void text_spark(struct text *text)

@@ -229,7 +229,7 @@ static void other_modes_have_rows_of_their_own(void **state)
         "  reload   LOST 0 of 1,000",
         "17 idle closes",
         "blackout 1.50ms\n",
-        "p99 1.30ms in seconds with one, 400us without\n",
+        "p99 1.30ms in seconds with one  400us without\n",
         "  abuse    kind ",
         "slowloris       500      500      480       20     10.0s     12.0s\n",
         "idle          5,000    5,000        0    5,000         -         -\n",
