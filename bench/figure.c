@@ -67,7 +67,8 @@ char *figure_span(int64_t ns, char *text)
 
 char *figure_brief(double number, char *text)
 {
-    return strip(number < 1000 ? figure_decimal(number, text) : figure_count(number, text));
+    return strip(number < 999.5 ? figure_decimal(number, text)
+                                : figure_count(number, text));
 }
 
 char *figure_bytes(double bytes, char *text)
