@@ -153,6 +153,7 @@ static int run_beside(struct abuse *abuse, struct cli *cli, struct result *resul
     else
         err = run_plan(&cli->plan, &cli->watcher, cli->progress, result);
     int filled = fill_in(abuse, result);
+    server_side_end(cli->server, &result->server); /* before all of them are closed */
     unsigned failed = squad_stop(squad);
     if (!err && failed > 0)
         fprintf(stderr, "prefork-bench: the adversaries' process failed: what is told of "

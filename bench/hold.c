@@ -305,8 +305,7 @@ static enum exit_status judge(const struct result *result)
 static int64_t server_memory(struct cli *cli)
 {
     struct result_row row = {.server_rss = RESULT_UNKNOWN};
-    if (cli->server)
-        server_side_sample(cli->server, &row);
+    server_side_sample(cli->server, &row);
     return row.server_rss > 0 ? row.server_rss : -1;
 }
 
@@ -336,8 +335,7 @@ static int hold_and_probe(struct probe *probe, struct cli *cli)
 {
     struct squad_job job = {member_begin, member_end, probe->hold};
     struct squad *squad;
-    if (cli->server)
-        server_side_begin(cli->server);
+    server_side_begin(cli->server);
     probe->server_before = server_memory(cli);
     probe->kernel_before = footprint_kernel();
     probe->opening_ns = now_ns();
@@ -347,7 +345,12 @@ static int hold_and_probe(struct probe *probe, struct cli *cli)
     err = wait_until_opened(probe->hold, squad, cli->progress != RUN_SILENT);
     if (!err)
         err = run_probe(probe, cli);
-    int filled = err && err != -EINTR ? 0 : fill_in(probe, server_memory(cli));
+    int filled = 0;
+    if (!err || err == -EINTR) {
+        filled = fill_in(probe, server_memory(cli));
+        /* Before all are closed at once, which costs the server, too. */
+        server_side_end(cli->server, &probe->result->server);
+    }
     (void)squad_stop(squad); /* they have nothing more to tell */
     return err ? err : filled;
 }

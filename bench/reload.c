@@ -157,6 +157,7 @@ static int measure(struct reload *reload, struct cli *cli)
     int err = run_plan(&cli->plan, &both, cli->progress, result);
     if (err && err != -EINTR)
         return mode_end(cli, result, err, EXIT_RUN_OK, NULL);
+    server_side_end(cli->server, &result->server);
     if (fill_in(reload))
         return mode_end(cli, result, -ENOMEM, EXIT_RUN_OK, NULL);
     char why[64];
