@@ -93,8 +93,8 @@ int cli_run(struct cli *cli, struct result **result);
  * for. Returns the exit status, which is in result->exit_code too.
  *
  * An exit_code that a mode has set before (interrupted; its own verdict) stays. Else the
- * first of these that applies: nothing succeeded 2, not a valid measurement 3, requests
- * lost, never sent or answered wrongly 4, a goal missed 99.
+ * first of these that applies: nothing succeeded 2; requests lost, never sent or answered
+ * wrongly 4; not a valid measurement 3; a goal missed 99.
  */
 int cli_finish(struct cli *cli, struct result *result);
 void cli_free(struct cli *cli);

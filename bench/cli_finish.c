@@ -8,6 +8,7 @@
 #include "bench/verdict.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -77,8 +78,23 @@ static void set_ending(struct result *result)
 {
     if (result->exit_code != EXIT_RUN_OK)
         return;
-    (void)(is_fruitless(result) || is_invalid(result) || is_lossy(result) ||
+    (void)(is_fruitless(result) || is_lossy(result) || is_invalid(result) ||
            misses_goals(result));
+}
+
+/* Fewer CPUs for both together than they have threads to run. */
+static bool shares_cpus(const struct cli *cli, const struct result *result)
+{
+    cpu_set_t own, theirs, both;
+    int64_t pid = server_side_pid(cli->server);
+    if (pid <= 0 || sched_getaffinity(0, sizeof own, &own) != 0 ||
+        sched_getaffinity((pid_t)pid, sizeof theirs, &theirs) != 0)
+        return false;
+    CPU_AND(&both, &own, &theirs);
+    if (CPU_COUNT(&both) == 0)
+        return false;
+    CPU_OR(&both, &own, &theirs);
+    return CPU_COUNT(&both) < (int)(result->validity.loops + result->server.worker_count);
 }
 
 void cli_judge(const struct cli *cli, struct result *result)
@@ -86,7 +102,8 @@ void cli_judge(const struct cli *cli, struct result *result)
     memcpy(result->slos, cli->slos, sizeof result->slos);
     result->slo_count = cli->slo_count;
     (void)slo_judge(result);
-    struct verdict_facts facts = {.stall_ns = result->validity.stall_ns};
+    struct verdict_facts facts = {.stall_ns = result->validity.stall_ns,
+                                  .shares_cpus = shares_cpus(cli, result)};
     verdict_give(result, &facts);
 }
 

@@ -92,6 +92,8 @@ void pf_bench_run(struct pf_bench *bench, const char *options, const struct pf_p
  * null. */
 double pf_bench_number(const struct pf_bench *bench, const char *object, const char *name);
 
+/* It ended well, or says that the machine was too slow to measure anything on: 0 or 3. */
+void pf_bench_measured(const struct pf_bench *bench);
 void pf_bench_exits(const struct pf_bench *bench, int status);
 void pf_bench_says(const char *text, const char *what);
 void pf_bench_silent_about(const char *text, const char *what);
