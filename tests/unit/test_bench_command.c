@@ -2,6 +2,7 @@
 #include "tests/lib/test.h"
 
 #include "bench/command.h"
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -21,7 +22,7 @@ static void bench_on_event(const struct command_event *event, void *arg)
     if (bench.count < EVENTS_MAX)
         bench.events[bench.count++] = *event;
     if (event->ended)
-        strcpy(bench.output, event->output);
+        snprintf(bench.output, sizeof bench.output, "%s", event->output);
 }
 
 static void start(const char *text)

@@ -50,14 +50,21 @@ static void short_ones_push_no_long_one_out(void **state)
     assert_int_equal(gap.to_ns, 501 * MS);
 }
 
+/* Below `sides`; the same throws for a seed each time. */
+static unsigned roll(uint64_t *seed, unsigned sides)
+{
+    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (unsigned)(*seed >> 33) % sides;
+}
+
 /* Answers of several units, at random: the gaps of their sum are those of all answers in
  * one row. */
 static void over_several_units_a_gap_is_one_of_all(void **state)
 {
     (void)state;
     for (unsigned round = 0; round < 200; round++) {
-        srand(round);
-        unsigned units = 1 + (unsigned)rand() % 4;
+        uint64_t seed = round + 1;
+        unsigned units = 1 + roll(&seed, 4);
         struct gaps each[4], all, sum;
         memset(&sum, 0, sizeof sum);
         gaps_begin(&all, MS);
@@ -65,8 +72,8 @@ static void over_several_units_a_gap_is_one_of_all(void **state)
             gaps_begin(&each[u], MS);
         int64_t now = MS;
         for (int i = 0; i < 25; i++) {
-            now += (int64_t)(rand() % 100) * MS;
-            gaps_ok(&each[(unsigned)rand() % units], now);
+            now += roll(&seed, 100) * MS;
+            gaps_ok(&each[roll(&seed, units)], now);
             gaps_ok(&all, now);
         }
         for (unsigned u = 0; u < units; u++) {
