@@ -123,6 +123,10 @@ static void serve_forever(int listener, struct null_server_options options, int 
         _exit(1);
     (void)!write(counts, "r", 1);
     int err = pf_loop_start(loop);
+    sigset_t term; /* one that comes when the loop takes it no more would kill */
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_BLOCK, &term, NULL);
     uint64_t counted[2] = {null_server_answers(server), null_server_connections(server)};
     (void)!write(counts, counted, sizeof counted);
     null_server_free(server);
