@@ -13,21 +13,16 @@
  * server is on this machine; the server's as the growth of its resident memory. Other work
  * on the machine counts in the latter two, so they are of use for many connections only.
  */
-#include "bench/cli.h"
+#include "bench/hold_internal.h"
 
 #include "bench/footprint.h"
 #include "bench/hold_plan.h"
-#include "bench/hold_pool.h"
-#include "bench/local.h"
 #include "bench/mode.h"
 #include "bench/quantity.h"
-#include "bench/squad.h"
 #include "bench/steady.h"
 #include "bench/watch.h"
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,14 +31,6 @@
 
 /* Connections of the probe: as many as its own load hardly needs. */
 #define PROBE_CONNECTIONS 8
-/* Fewer than that, and the growth of memory says nothing about them. */
-#define MEASURABLE 1000
-
-struct hold_config {
-    int64_t connections, procs;
-    double rate, probe;
-    bool ask;
-};
 
 static const struct pf_option options[] = {
     {.name = "connections",
@@ -81,225 +68,6 @@ static const struct pf_option options[] = {
     {0},
 };
 
-/* What a member leaves. */
-struct share {
-    struct hold_counts counts;
-    int64_t user_before, user_after; /* its own memory, bytes; -1: unknown */
-};
-
-/* In shared memory: read by all, written by each in its own share. */
-struct hold {
-    struct hold_config config;
-    struct pf_address target;
-    const struct pf_address *sources; /* before the fork: in all processes */
-    unsigned source_count;
-    unsigned procs;
-    int64_t timeout_ns;
-    const struct request *request; /* to be asked once; NULL: none */
-    struct share shares[];
-};
-
-/* What is only of the program. */
-struct probe {
-    struct hold *hold;
-    struct result *result;
-    int64_t began_ns; /* of the measurement; 0: it has not begun */
-    int64_t opening_ns;
-    int64_t kernel_before, server_before;
-};
-
-/* ---- in a member's process ------------------------------------------------------- */
-
-static struct {
-    struct share *share;
-    struct squad_member *me;
-    struct hold_pool *pool;
-} member;
-
-static int member_on_opened(pf_loop *loop, void *arg)
-{
-    (void)loop, (void)arg;
-    member.share->user_after = footprint_user();
-    squad_say_ready(member.me);
-    return 0;
-}
-
-static int member_begin(void *arg, struct squad_member *me, pf_loop *loop)
-{
-    const struct hold *hold = arg;
-    unsigned first, count;
-    member.me = me;
-    member.share = &((struct hold *)arg)->shares[me->index];
-    (void)hold_descriptors(); /* raises the limit */
-    hold_plan_sources(hold->source_count, hold->procs, me->index, &first, &count);
-    struct hold_options wanted = {
-        .target = &hold->target,
-        .sources = hold->sources + first,
-        .source_count = count,
-        .connections = (unsigned)hold_plan_connections((uint64_t)hold->config.connections,
-                                                       hold->procs, me->index),
-        .rate = hold->config.rate / hold->procs,
-        .timeout_ns = hold->timeout_ns,
-        .request = hold->request ? hold->request->bytes : NULL,
-        .request_len = hold->request ? hold->request->len : 0,
-        .on_opened = member_on_opened,
-    };
-    member.share->user_before = footprint_user();
-    return hold_pool_new(loop, &wanted, &member.share->counts, &member.pool);
-}
-
-static void member_end(void *arg, struct squad_member *me, pf_loop *loop)
-{
-    (void)arg, (void)me, (void)loop;
-    hold_pool_free(member.pool);
-}
-
-/* ---- opening --------------------------------------------------------------------- */
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signo)
-{
-    (void)signo;
-    interrupted = 1;
-}
-
-static uint64_t sum(const struct hold *hold, size_t counter)
-{
-    uint64_t all = 0;
-    for (unsigned i = 0; i < hold->procs; i++)
-        all +=
-            tally_read((const uint64_t *)((const char *)&hold->shares[i].counts + counter));
-    return all;
-}
-#define SUM(hold, counter) sum(hold, offsetof(struct hold_counts, counter))
-
-/* Until each connection has been tried. Returns 0, -EINTR, or -ECHILD. */
-static int wait_until_opened(const struct hold *hold, struct squad *squad, bool progress)
-{
-    /* No loop is there yet that could take the signal. */
-    struct sigaction action = {.sa_handler = on_interrupt}, before;
-    sigaction(SIGINT, &action, &before);
-    int ready = 0;
-    while (ready >= 0 && (unsigned)ready < hold->procs && !interrupted) {
-        ready = squad_ready(squad, 1000);
-        if (progress)
-            fprintf(stderr,
-                    "opening  %" PRIu64 " of %" PRId64 " held  %" PRIu64 " failed\n",
-                    SUM(hold, held), hold->config.connections, SUM(hold, failed));
-    }
-    sigaction(SIGINT, &before, NULL);
-    if (interrupted)
-        return -EINTR;
-    return ready < 0 ? ready : 0;
-}
-
-/* ---- what came of it ------------------------------------------------------------- */
-
-static int probe_begin(void *arg, pf_loop *loop, int64_t began_ns)
-{
-    (void)loop;
-    ((struct probe *)arg)->began_ns = began_ns;
-    return 0;
-}
-
-static void add_error(struct result *result, const struct tally_error *error,
-                      int64_t began_ns)
-{
-    struct tally_error *at = result->errors, *end = at + result->error_count;
-    while (at < end && (at->phase != error->phase || at->when != error->when ||
-                        at->reason != error->reason))
-        at++;
-    int64_t first_ns = error->first_ns - began_ns;
-    if (at < end) {
-        at->count += error->count;
-        if (first_ns < at->first_ns)
-            at->first_ns = first_ns;
-    } else if (result->error_count < TALLY_ERRORS_MAX) {
-        *at = *error;
-        at->first_ns = first_ns;
-        result->error_count++;
-    } else {
-        result->errors_beyond += error->count;
-    }
-}
-
-/* Half of the kernel's memory is the server's, if it runs on this machine. */
-static void fill_in_bytes(const struct probe *probe, struct result_hold *out,
-                          int64_t server_after)
-{
-    const struct hold *hold = probe->hold;
-    int64_t before = 0, after = 0;
-    out->user_bytes = out->kernel_bytes = NAN;
-    out->server_user_bytes = out->server_kernel_bytes = NAN;
-    for (unsigned i = 0; i < hold->procs; i++) {
-        if (hold->shares[i].user_before < 0 || hold->shares[i].user_after < 0)
-            before = -1;
-        if (before < 0)
-            break;
-        before += hold->shares[i].user_before;
-        after += hold->shares[i].user_after;
-    }
-    if (out->held < MEASURABLE)
-        return;
-    out->user_bytes = footprint_each(before, after, out->held);
-    out->server_user_bytes = footprint_each(probe->server_before, server_after, out->held);
-    double kernel = footprint_each(probe->kernel_before, footprint_kernel(), out->held);
-    bool is_here = local_is_ours(&hold->target);
-    out->kernel_bytes = is_here ? kernel / 2 : kernel;
-    if (is_here)
-        out->server_kernel_bytes = kernel / 2;
-}
-
-static int fill_in(const struct probe *probe, int64_t server_after)
-{
-    const struct hold *hold = probe->hold;
-    struct result *result = probe->result;
-    struct result_hold *out = calloc(1, sizeof *out);
-    struct hdr *connect = result->latency[RESULT_CONNECT].hdr;
-    if (out && !connect && (connect = calloc(1, sizeof *connect))) {
-        hdr_init(connect);
-        result->latency[RESULT_CONNECT].hdr = connect;
-    }
-    if (!out || !connect) {
-        free(out);
-        return -ENOMEM;
-    }
-    result->hold = out;
-    out->asked = (uint64_t)hold->config.connections;
-    out->held = SUM(hold, held);
-    out->lost = SUM(hold, lost);
-    for (unsigned i = 0; i < hold->procs; i++) {
-        const struct hold_counts *counts = &hold->shares[i].counts;
-        if (counts->opened_ns - probe->opening_ns > out->connect_ns)
-            out->connect_ns = counts->opened_ns - probe->opening_ns;
-        hdr_merge(connect, &counts->connect);
-        for (unsigned e = 0; e < counts->error_count; e++)
-            add_error(result, &counts->errors[e],
-                      probe->began_ns ? probe->began_ns : probe->opening_ns);
-    }
-    fill_in_bytes(probe, out, server_after);
-    return 0;
-}
-
-/* Of what stands in the result: none held is nothing reached, fewer than asked for is a
- * loss, unless it was for want of descriptors or ports here. */
-static enum exit_status judge(const struct result *result)
-{
-    const struct result_hold *hold = result->hold;
-    if (hold->held == hold->asked)
-        return EXIT_RUN_OK;
-    if (hold->held == 0 && hold->lost == 0)
-        return EXIT_NO_SUCCESS;
-    for (size_t i = 0; i < result->error_count; i++) {
-        int reason = result->errors[i].reason;
-        if (reason == EMFILE || reason == ENFILE || reason == EADDRNOTAVAIL ||
-            reason == ENOMEM || reason == ENOBUFS)
-            return EXIT_INVALID;
-    }
-    return EXIT_LOST;
-}
-
 /* ---- all of it ------------------------------------------------------------------- */
 
 static int64_t server_memory(struct cli *cli)
@@ -316,7 +84,14 @@ static int64_t now_ns(void)
     return now.tv_sec * PF_SECOND + now.tv_nsec;
 }
 
-static int run_probe(struct probe *probe, struct cli *cli)
+static int probe_begin(void *arg, pf_loop *loop, int64_t began_ns)
+{
+    (void)loop;
+    ((struct hold_probe *)arg)->began_ns = began_ns;
+    return 0;
+}
+
+static int run_probe(struct hold_probe *probe, struct cli *cli)
 {
     struct plan *plan = &cli->plan;
     struct watch watch;
@@ -331,10 +106,11 @@ static int run_probe(struct probe *probe, struct cli *cli)
     return run_plan(plan, &both, cli->progress, probe->result);
 }
 
-static int hold_and_probe(struct probe *probe, struct cli *cli)
+static int hold_and_probe(struct hold_probe *probe, struct cli *cli)
 {
-    struct squad_job job = {member_begin, member_end, probe->hold};
+    struct squad_job job = hold_job;
     struct squad *squad;
+    job.arg = probe->hold;
     server_side_begin(cli->server);
     probe->server_before = server_memory(cli);
     probe->kernel_before = footprint_kernel();
@@ -342,12 +118,12 @@ static int hold_and_probe(struct probe *probe, struct cli *cli)
     int err = squad_start(probe->hold->procs, &job, &squad);
     if (err)
         return err;
-    err = wait_until_opened(probe->hold, squad, cli->progress != RUN_SILENT);
+    err = hold_wait_until_opened(probe->hold, squad, cli->progress != RUN_SILENT);
     if (!err)
         err = run_probe(probe, cli);
     int filled = 0;
     if (!err || err == -EINTR) {
-        filled = fill_in(probe, server_memory(cli));
+        filled = hold_fill_in(probe, server_memory(cli));
         /* Before all are closed at once, which costs the server, too. */
         server_side_end(cli->server, &probe->result->server);
     }
@@ -355,7 +131,7 @@ static int hold_and_probe(struct probe *probe, struct cli *cli)
     return err ? err : filled;
 }
 
-static int measure(struct probe *probe, struct cli *cli)
+static int measure(struct hold_probe *probe, struct cli *cli)
 {
     struct result *result = probe->result;
     char why[128] = "";
@@ -368,7 +144,7 @@ static int measure(struct probe *probe, struct cli *cli)
     }
     snprintf(why, sizeof why, "%" PRIu64 " of %" PRIu64 " connections are held",
              result->hold->held, result->hold->asked);
-    return mode_end(cli, result, err, judge(result), why);
+    return mode_end(cli, result, err, hold_judge(result), why);
 }
 
 /* Sources of our own, or the user's. Returns 0 or -ENOMEM. */
@@ -390,7 +166,7 @@ static int take_sources(struct hold *hold, unsigned own, const struct cli *cli)
 
 static size_t size_of(unsigned procs)
 {
-    return sizeof(struct hold) + procs * sizeof(struct share);
+    return sizeof(struct hold) + procs * sizeof(struct hold_share);
 }
 
 static int make_shared(const struct hold_config *config, const struct cli *cli,
@@ -418,7 +194,7 @@ static int make_shared(const struct hold_config *config, const struct cli *cli,
 static int hold_with(const struct hold_config *config, struct cli *cli,
                      const struct hold_plan *plan)
 {
-    struct probe probe = {.result = mode_result(cli)};
+    struct hold_probe probe = {.result = mode_result(cli)};
     int status = EXIT_INVALID;
     if (!probe.result)
         return status;
