@@ -15,6 +15,12 @@ const struct hdr *run_main_hdr(const struct run *run, const struct tally *tally)
     return run->plan->load == PLAN_OPEN ? &tally->response : &tally->service;
 }
 
+/* A unit that comes late to the end of the warm-up still holds the numbers of that. */
+static bool has_begun(const struct run *run, const struct tally *unit)
+{
+    return __atomic_load_n(&unit->began_ns, __ATOMIC_ACQUIRE) >= run->began_ns;
+}
+
 void run_sum_live(struct run *run)
 {
     struct tally *sum = run->sum;
@@ -24,6 +30,8 @@ void run_sum_live(struct run *run)
     sum->in_flight = sum->backlog = 0;
     for (unsigned i = 0; i < run->plan->threads; i++) {
         const struct tally *unit = &run->shared->tallies[i];
+        if (!has_begun(run, unit))
+            continue;
         hdr_merge(hdr, run_main_hdr(run, unit));
         sum->planned += tally_read(&unit->planned);
         sum->sent += tally_read(&unit->sent);
@@ -198,7 +206,8 @@ int run_fill_so_far(struct run *run, int64_t elapsed_ns, struct result *result)
 {
     tally_init(run->sum);
     for (unsigned i = 0; i < run->plan->threads; i++)
-        tally_merge_live(run->sum, &run->shared->tallies[i]);
+        if (has_begun(run, &run->shared->tallies[i]))
+            tally_merge_live(run->sum, &run->shared->tallies[i]);
     fill_totals(run->sum, &result->totals);
     result->totals.elapsed_ns = elapsed_ns;
     return fill_latencies(run, result);

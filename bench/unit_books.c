@@ -245,8 +245,9 @@ void unit_books_begin(struct unit *unit, int64_t from_ns, int64_t now)
     unit->bytes_out = unit->shared.bytes_out;
     unit->used_ns = used_ns();
     unit->spun_ns = 0;
-    unit->tally->began_ns = from_ns;
     gaps_begin(&unit->tally->gaps, from_ns);
+    /* The coordinator reads nothing of it before: what was cleared is cleared. */
+    __atomic_store_n(&unit->tally->began_ns, from_ns, __ATOMIC_RELEASE);
 }
 
 void unit_books_close(struct unit *unit, int64_t now)
