@@ -12,8 +12,10 @@
  * watcher that is to look before the first request: for that, too. */
 #define GO_NS         (2 * PF_MILLISECOND)
 #define GO_WATCHED_NS (30 * PF_MILLISECOND)
+/* Between two frames of the screen. */
+#define FRAME_NS (250 * PF_MILLISECOND)
 
-static pf_callback_fn run_on_begun, run_on_second;
+static pf_callback_fn run_on_begun, run_on_second, run_on_frame;
 static pf_signal_fn run_on_interrupt;
 static pf_io_fn run_on_word;
 
@@ -75,12 +77,22 @@ static int run_on_second(pf_loop *loop, void *arg)
     int64_t duration = run->plan->duration_ns;
     if (!duration || now - run->began_ns < duration) {
         add_row(run, now);
-        run_progress_show(run, last_row(run), run->sum->failed);
+        run_progress_line(run, last_row(run), run->sum->failed);
     }
     int64_t next = run->seconds * PF_SECOND;
     if ((duration && next >= duration) || run->stopping)
         return 0;
     return pf_loop_call_at(loop, run->began_ns + next, run_on_second, run, NULL);
+}
+
+static int run_on_frame(pf_loop *loop, void *arg)
+{
+    struct run *run = arg;
+    if (!run->screen || run->stopping)
+        return 0;
+    run_sum_live(run);
+    run_progress_draw(run, now_ns());
+    return pf_loop_call_later(loop, FRAME_NS, run_on_frame, run, NULL);
 }
 
 /* ---- begin ----------------------------------------------------------------------- */
@@ -136,7 +148,10 @@ static int go(struct run *run)
     if (run->stopping)
         return 0;
     run_crew_order(run, UNIT_GO);
-    return pf_loop_call_at(run->loop, run->began_ns, run_on_begun, run, NULL);
+    run_progress_open(run);
+    run->drawn_ns = at;
+    int err = run->screen ? run_on_frame(run->loop, run) : 0;
+    return err ? err : pf_loop_call_at(run->loop, run->began_ns, run_on_begun, run, NULL);
 }
 
 /* ---- what units say, and others -------------------------------------------------- */
@@ -189,6 +204,7 @@ static int run_on_interrupt(pf_loop *loop, int signo, void *arg)
     (void)loop, (void)signo;
     struct run *run = arg;
     run->interrupted = true;
+    run_progress_close(run); /* a second one would leave the terminal as it is */
     stop(run);
     return PF_DONE;
 }
@@ -218,6 +234,7 @@ static int coordinate(struct run *run)
         err = run_crew_start(run);
     if (!err)
         err = pf_loop_start(run->loop);
+    run_progress_close(run);
     if (run->begun) {
         int64_t now = now_ns();
         if (!err && now > run->began_ns + run->series.last_ns)

@@ -3,7 +3,7 @@
  *
  *     run.c           the coordinator: begin, rows, stop, end
  *     run_crew.c      the processes and threads that carry the units
- *     run_progress.c  the line on standard error each second
+ *     run_progress.c  lines on standard error, or a screen
  *     run_result.c    from tallies to the result
  *
  * Who talks to whom: the coordinator writes orders into a pipe of each unit (unit.h), and
@@ -62,6 +62,9 @@ struct run {
     int64_t seconds; /* rows by the clock so far */
     struct series series;
     struct tally *sum;
+    struct screen *screen; /* NULL: lines, or nothing */
+    int64_t drawn_ns;      /* when it was last, and what was ok then */
+    uint64_t drawn_ok;
     struct result *so_far; /* for the watcher's judge; NULL without one */
 };
 
@@ -79,9 +82,13 @@ void run_crew_free(struct run *run);
 
 /* ---- run_progress.c */
 
-/* failed: of all so far. */
-void run_progress_show(const struct run *run, const struct result_row *row,
+void run_progress_open(struct run *run);
+void run_progress_close(struct run *run);
+/* A second is over; failed: of all so far. */
+void run_progress_line(const struct run *run, const struct result_row *row,
                        uint64_t failed);
+/* With a screen: show run->sum. */
+void run_progress_draw(struct run *run, int64_t now);
 
 /* ---- run_result.c */
 
