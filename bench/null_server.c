@@ -1,32 +1,20 @@
 /* null_server.c - see null_server.h. */
 #include "bench/null_server.h"
 
+#include "bench/outbox.h"
+#include "bench/owed.h"
 #include "http/parser.h"
 #include "net/acceptor.h"
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
-    READ_SIZE = 64 * 1024, /* of requests at once, more than a head may have */
-    BATCH_MAX = 1024,      /* answers in one send: IOV_MAX in sendmsg(2) */
-    HEAD_ROOM = 256,
-    QUEUE_FIRST = 1024, /* answers that wait, to begin with */
-};
-
-enum kind {
-    ANSWER,      /* head and body */
-    ANSWER_HEAD, /* to a HEAD */
-    LAST,        /* with Connection: close, and so it is */
-    LAST_HEAD,
-    BAD, /* to what is no request */
-    KINDS,
+    READ_SIZE = 64 * 1024 /* of requests at once, more than a head may have */
 };
 
 /* A request that has not come whole. */
@@ -37,26 +25,12 @@ struct partial {
     char bytes[];
 };
 
-/* Answers that the peer did not take at once. */
-struct pending {
-    size_t count, at; /* at: those that are out */
-    struct iovec iov[];
-};
-
 struct conn {
     uint32_t generation; /* of the descriptor: tells a connection from the one before */
     bool closing;        /* when its answers are out */
     uint64_t answered;
     struct partial *partial;
-    struct pending *pending;
-};
-
-/* An answer that is due at a time. All wait equally long: they are due in order. */
-struct owed {
-    int64_t due_ns;
-    int fd;
-    uint32_t generation;
-    enum kind kind;
+    struct outbox *outbox; /* answers that the peer did not take at once */
 };
 
 struct null_server {
@@ -69,21 +43,16 @@ struct null_server {
     uint64_t answers, connections;
     int64_t first_ns; /* when the first request came; 0: not yet */
 
-    char *text[KINDS]; /* of the answers; *_HEAD share */
-    struct iovec answer[KINDS];
+    struct canned canned;
+    struct owed_queue owed;
 
-    struct iovec batch[BATCH_MAX]; /* for the connection at hand */
+    struct iovec batch[OUTBOX_PIECES_MAX]; /* for the connection at hand */
     size_t batch_count;
-
-    struct owed *queue; /* a ring */
-    size_t queue_max, queue_at, queue_count;
 
     struct pf_http_parser parser; /* of the request at hand */
     bool in_body;
     char in[READ_SIZE];
 };
-
-static const char GARBAGE[] = "\x16\x03\x01 this is no answer\r\n\r\n";
 
 static pf_io_fn on_ready;
 static pf_callback_fn on_due;
@@ -122,7 +91,7 @@ static void close_conn(struct null_server *server, int fd)
 {
     struct conn *conn = &server->conns[fd];
     free(conn->partial);
-    free(conn->pending);
+    outbox_free(conn->outbox);
     *conn = (struct conn){.generation = conn->generation + 1};
     (void)pf_loop_remove_and_close(server->loop, fd); /* it is registered */
 }
@@ -136,129 +105,50 @@ static bool watch(struct null_server *server, int fd, unsigned events)
     return false;
 }
 
-/* Send from iov; returns how many of them are out, having shortened the next one by what is
- * out of it, or -1: the peer is gone. */
-static ssize_t send_some(int fd, struct iovec *iov, size_t count)
-{
-    size_t out = 0;
-    while (out < count) {
-        struct msghdr message = {.msg_iov = iov + out,
-                                 .msg_iovlen =
-                                     count - out < BATCH_MAX ? count - out : BATCH_MAX};
-        ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL);
-        if (n < 0)
-            return errno == EAGAIN ? (ssize_t)out : -1;
-        while (n > 0 && (size_t)n >= iov[out].iov_len)
-            n -= (ssize_t)iov[out++].iov_len;
-        if (n > 0) {
-            iov[out].iov_base = (char *)iov[out].iov_base + n;
-            iov[out].iov_len -= (size_t)n;
-        }
-    }
-    return (ssize_t)out;
-}
-
-/* Keep what is left of the batch, behind what is kept already. False: no memory. */
-static bool keep_pending(struct null_server *server, struct conn *conn, size_t from)
-{
-    size_t had = conn->pending ? conn->pending->count : 0;
-    size_t more = server->batch_count - from;
-    struct pending *pending =
-        realloc(conn->pending, sizeof *pending + (had + more) * sizeof pending->iov[0]);
-    if (!pending)
-        return false;
-    if (!had)
-        pending->at = 0;
-    memcpy(pending->iov + had, server->batch + from, more * sizeof pending->iov[0]);
-    pending->count = had + more;
-    conn->pending = pending;
-    return true;
-}
-
 /* Send the batch. False: the connection is closed. */
 static bool flush(struct null_server *server, int fd)
 {
     struct conn *conn = &server->conns[fd];
-    bool waited = conn->pending != NULL;
-    ssize_t out = waited ? 0 : send_some(fd, server->batch, server->batch_count);
-    bool left = out >= 0 && (size_t)out < server->batch_count;
-    bool ok = out >= 0 && (!left || keep_pending(server, conn, (size_t)out));
+    bool waited = conn->outbox != NULL;
+    int left = outbox_send(&conn->outbox, fd, server->batch, server->batch_count);
     server->batch_count = 0;
-    if (!ok || (conn->closing && !conn->pending)) {
+    if (left < 0 || (left == 0 && conn->closing)) {
         close_conn(server, fd);
         return false;
     }
-    return !conn->pending || waited || watch(server, fd, PF_WRITE);
+    return left == 0 || waited || watch(server, fd, PF_WRITE);
 }
 
 static void on_writable(struct null_server *server, int fd)
 {
     struct conn *conn = &server->conns[fd];
-    struct pending *pending = conn->pending;
-    ssize_t out = send_some(fd, pending->iov + pending->at, pending->count - pending->at);
-    if (out >= 0)
-        pending->at += (size_t)out;
-    if (out >= 0 && pending->at < pending->count)
-        return;
-    if (out < 0 || conn->closing) {
+    int left = outbox_resume(&conn->outbox, fd);
+    if (left < 0 || (left == 0 && conn->closing))
         close_conn(server, fd);
-        return;
-    }
-    free(pending);
-    conn->pending = NULL;
-    (void)watch(server, fd, PF_READ); /* closed: then there is nothing more to do */
+    else if (left == 0)
+        (void)watch(server, fd, PF_READ); /* closed: there is nothing more to do */
 }
 
 /* ---- answers --------------------------------------------------------------------- */
 
 /* Add an answer to the batch; behind a last one nothing more is answered. */
-static void answer(struct null_server *server, int fd, enum kind kind)
+static void answer(struct null_server *server, int fd, enum canned_kind kind)
 {
     const struct null_server_options *options = &server->options;
     struct conn *conn = &server->conns[fd];
     if (conn->closing)
         return;
-    struct iovec iov = server->answer[kind];
     server->answers++;
     conn->answered++;
-    conn->closing = kind >= LAST || conn->answered == options->close_after;
-    if (options->garbage && server->answers % options->garbage == 0) {
-        iov = (struct iovec){(void *)(uintptr_t)GARBAGE, sizeof GARBAGE - 1};
-        conn->closing = true;
-    }
-    server->batch[server->batch_count++] = iov;
+    if (options->garbage && server->answers % options->garbage == 0)
+        kind = CANNED_GARBAGE;
+    conn->closing = canned_is_last(kind) || conn->answered == options->close_after;
+    server->batch[server->batch_count++] = server->canned.answer[kind];
 }
 
-/* The ring, twice as long, with what it holds at its beginning. */
-static bool grow_queue(struct null_server *server)
+static int arm(struct null_server *server)
 {
-    size_t max = server->queue_max ? server->queue_max * 2 : QUEUE_FIRST;
-    struct owed *queue = calloc(max, sizeof *queue);
-    if (!queue)
-        return false;
-    for (size_t i = 0; i < server->queue_count; i++)
-        queue[i] = server->queue[(server->queue_at + i) % server->queue_max];
-    free(server->queue);
-    server->queue = queue;
-    server->queue_max = max;
-    server->queue_at = 0;
-    return true;
-}
-
-static bool arm(struct null_server *server)
-{
-    int64_t due = server->queue[server->queue_at].due_ns;
-    return pf_loop_call_at(server->loop, due, on_due, server, NULL) == 0;
-}
-
-/* False: no memory. */
-static bool owe(struct null_server *server, int fd, enum kind kind, int64_t due_ns)
-{
-    if (server->queue_count == server->queue_max && !grow_queue(server))
-        return false;
-    server->queue[(server->queue_at + server->queue_count++) % server->queue_max] =
-        (struct owed){due_ns, fd, server->conns[fd].generation, kind};
-    return server->queue_count > 1 || arm(server);
+    return pf_loop_call_at(server->loop, owed_due(&server->owed), on_due, server, NULL);
 }
 
 /* What is due, with one send for those of a connection that stand side by side. */
@@ -269,11 +159,9 @@ static int on_due(pf_loop *loop, void *arg)
     stand_still(server);
     int64_t now = now_ns();
     int fd = -1;
-    while (server->queue_count && server->queue[server->queue_at].due_ns <= now) {
-        struct owed owed = server->queue[server->queue_at];
-        server->queue_at = (server->queue_at + 1) % server->queue_max;
-        server->queue_count--;
-        if (fd >= 0 && (fd != owed.fd || server->batch_count == BATCH_MAX))
+    while (owed_due(&server->owed) <= now) {
+        struct owed owed = owed_take(&server->owed);
+        if (fd >= 0 && (fd != owed.fd || server->batch_count == OUTBOX_PIECES_MAX))
             (void)flush(server, fd); /* closed: what else it was owed is passed over */
         fd = server->conns[owed.fd].generation == owed.generation ? owed.fd : -1;
         if (fd >= 0)
@@ -281,17 +169,24 @@ static int on_due(pf_loop *loop, void *arg)
     }
     if (fd >= 0)
         (void)flush(server, fd);
-    return server->queue_count && !arm(server) ? -ENOMEM : 0;
+    return server->owed.count ? arm(server) : 0;
+}
+
+static int owe(struct null_server *server, int fd, enum canned_kind kind, int64_t due_ns)
+{
+    int err = owed_push(&server->owed,
+                        (struct owed){due_ns, fd, server->conns[fd].generation, kind});
+    return err || server->owed.count > 1 ? err : arm(server);
 }
 
 /* A request is whole: answer it now, or when it is due. False: the connection is closed. */
-static bool take(struct null_server *server, int fd, enum kind kind, int64_t due_ns)
+static bool take(struct null_server *server, int fd, enum canned_kind kind, int64_t due_ns)
 {
     if (!server->options.delay_ns) {
         answer(server, fd, kind);
-        return server->batch_count < BATCH_MAX || flush(server, fd);
+        return server->batch_count < OUTBOX_PIECES_MAX || flush(server, fd);
     }
-    if (owe(server, fd, kind, due_ns))
+    if (owe(server, fd, kind, due_ns) == 0)
         return true;
     close_conn(server, fd);
     return false;
@@ -321,12 +216,12 @@ static void next_request(struct null_server *server)
     server->in_body = false;
 }
 
-static enum kind kind_of(const struct pf_http_parser *parser)
+static enum canned_kind kind_of(const struct pf_http_parser *parser)
 {
     bool head = parser->method == PF_HTTP_HEAD;
     if (parser->keep_alive)
-        return head ? ANSWER_HEAD : ANSWER;
-    return head ? LAST_HEAD : LAST;
+        return head ? CANNED_HEAD : CANNED;
+    return head ? CANNED_LAST_HEAD : CANNED_LAST;
 }
 
 /* Parse it on. Returns PF_HTTP_DONE, PF_HTTP_MORE, or below 0: it is none. */
@@ -357,7 +252,7 @@ static void serve(struct null_server *server, int fd, size_t len, size_t used)
         }
         free(conn->partial);
         conn->partial = NULL;
-        if (!take(server, fd, progress < 0 ? BAD : kind_of(&server->parser), due_ns))
+        if (!take(server, fd, progress < 0 ? CANNED_BAD : kind_of(&server->parser), due_ns))
             return;
         if (progress < 0)
             break;
@@ -402,7 +297,7 @@ static int on_ready(pf_loop *loop, int fd, unsigned events, void *arg)
     struct null_server *server = arg;
     (void)loop, (void)events;
     stand_still(server);
-    if (server->conns[fd].pending)
+    if (server->conns[fd].outbox)
         on_writable(server, fd);
     else
         on_readable(server, fd);
@@ -424,35 +319,6 @@ static void on_connection(pf_acceptor *acceptor, int fd, const struct pf_address
 }
 
 /* ---- life ------------------------------------------------------------------------ */
-
-/* RFC 9110 6.4.1: these have no body, and 204 has no length either. */
-static bool has_body(unsigned status)
-{
-    return status != 204 && status != 304;
-}
-
-static int make_answer(struct null_server *server, enum kind kind, unsigned status,
-                       size_t body)
-{
-    char length[64] = "";
-    if (has_body(status))
-        snprintf(length, sizeof length, "Content-Length: %zu\r\n", body);
-    else
-        body = 0;
-    char *text = malloc(HEAD_ROOM + body);
-    if (!text)
-        return -ENOMEM;
-    int head = snprintf(text, HEAD_ROOM, "HTTP/1.1 %u%s\r\n%s%s\r\n", status,
-                        status == 200 ? " OK" : " ", length,
-                        kind >= LAST ? "Connection: close\r\n" : "");
-    for (size_t i = 0; i < body; i++)
-        text[(size_t)head + i] = (char)('a' + i % 26);
-    server->text[kind] = text;
-    server->answer[kind] = (struct iovec){text, (size_t)head + body};
-    if (kind != BAD)
-        server->answer[kind + 1] = (struct iovec){text, (size_t)head};
-    return 0;
-}
 
 static int make_conns(struct null_server *server)
 {
@@ -486,11 +352,7 @@ int null_server_new(pf_loop *loop, const struct null_server_options *options,
         return -ENOMEM;
     server->loop = loop;
     server->options = *options;
-    int err = make_answer(server, ANSWER, options->status, options->body);
-    if (!err)
-        err = make_answer(server, LAST, options->status, options->body);
-    if (!err)
-        err = make_answer(server, BAD, 400, 0);
+    int err = canned_init(&server->canned, options->status, options->body);
     if (!err)
         err = make_conns(server);
     if (!err)
@@ -512,12 +374,11 @@ void null_server_free(struct null_server *server)
         pf_acceptor_free(server->acceptors[i]);
     for (size_t i = 0; server->conns && i < server->conns_max; i++) {
         free(server->conns[i].partial);
-        free(server->conns[i].pending);
+        outbox_free(server->conns[i].outbox);
     }
-    for (size_t i = 0; i < KINDS; i++)
-        free(server->text[i]);
+    canned_fini(&server->canned);
+    owed_free(&server->owed);
     free(server->conns);
-    free(server->queue);
     free(server);
 }
 
