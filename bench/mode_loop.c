@@ -63,7 +63,7 @@ static const struct pf_option options[] = {
      .type = PF_OPTION_STRING,
      .at = offsetof(struct config, json),
      .argument = "FILE",
-     .help = "write the runs as JSON"},
+     .help = "write the numbers as JSON; - is standard output"},
     {.name = "list",
      .type = PF_OPTION_FLAG,
      .at = offsetof(struct config, list),
@@ -314,11 +314,12 @@ static json_t *document(const struct config *config, const struct contest *conte
                      "rounds", (json_int_t)config->rounds, "subjects", subjects, "jobs");
 }
 
+/* "-" is standard output. */
 static int write_json(const json_t *root, const char *path)
 {
-    return json_dump_file(root, path, JSON_INDENT(1)) == 0
-               ? 0
-               : cli_fail("--json %s: cannot write it: %s", path, strerror(errno));
+    bool ok = strcmp(path, "-") == 0 ? json_dumpf(root, stdout, JSON_INDENT(1)) == 0
+                                     : json_dump_file(root, path, JSON_INDENT(1)) == 0;
+    return ok ? 0 : cli_fail("--json %s: cannot write it: %s", path, strerror(errno));
 }
 
 /* ---- all of it ------------------------------------------------------------------- */

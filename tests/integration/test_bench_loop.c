@@ -236,6 +236,8 @@ static void its_document_has_all_of_it(void **state)
     assert_true(
         json_is_null(json_object_get(json_object_get(posts, "cpu_ns_per_op"), "liba")));
     json_decref(root);
+    assert_int_equal(loop("--rounds 1 --work pipes --json -"), EXIT_RUN_OK);
+    says("\"schema\": \"prefork-bench-loop/1\"");
 }
 
 static void what_cannot_be_is_said_in_a_line(void **state)
