@@ -93,6 +93,8 @@ static int compare_number(enum compare_number number, double min_effect, double 
     row->low = low / row->a;
     row->high = high / row->a;
     row->p = stats_mann_whitney(a, row->a_count, b, row->b_count);
+    if (isnan(row->p)) /* of finite values, not too many: without memory */
+        return -ENOMEM;
     judge(number, min_effect, row);
     return 0;
 }

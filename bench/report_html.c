@@ -248,7 +248,9 @@ static int put_end(const struct page *page)
 
 int report_html(const struct result *result, const struct result *baseline, FILE *to)
 {
-    const struct page page = {.result = result, .baseline = baseline, .to = to};
+    int error = 0;
+    const struct page page = {
+        .result = result, .baseline = baseline, .to = to, .error = &error};
     put_head(&page);
     put_plan(&page);
     put_verdict(&page);
@@ -262,9 +264,8 @@ int report_html(const struct result *result, const struct result *baseline, FILE
     page_stages(&page);
     page_modes(&page);
     page_errors(&page);
-    int err = page_comparison(&page);
-    if (err)
-        return err;
+    page_comparison(&page);
     page_environment(&page);
-    return put_end(&page);
+    int err = put_end(&page);
+    return error ? error : err;
 }

@@ -12,6 +12,7 @@
 struct page {
     const struct result *result, *baseline; /* the latter may be NULL */
     FILE *to;
+    int *error; /* set to -ENOMEM by a part that could not be written */
 };
 
 /* A section with a heading and a sentence below it; "" for none. */
@@ -41,7 +42,7 @@ void page_workers(const struct page *page);
 void page_stages(const struct page *page);
 void page_modes(const struct page *page); /* hold, reload, adversaries */
 void page_errors(const struct page *page);
-int page_comparison(const struct page *page); /* 0 or -ENOMEM */
+void page_comparison(const struct page *page);
 void page_environment(const struct page *page);
 
 /* The text of a <style> and of a <script> element, in pieces; NULL ends them. */

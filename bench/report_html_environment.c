@@ -1,6 +1,7 @@
 /* The part of the page that says what it was measured with, so that it can be again. */
 #include "bench/report_html.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <prefork/base.h>
 #include <stdlib.h>
@@ -27,8 +28,10 @@ static void put_word(const struct page *page, const char *word)
     plot_text(page->to, "'");
     while (*word) {
         char *piece = strndup(word, strcspn(word, "'"));
-        if (!piece)
+        if (!piece) {
+            *page->error = -ENOMEM;
             return;
+        }
         plot_text(page->to, piece);
         word += strlen(piece);
         free(piece);

@@ -2,6 +2,7 @@
  * search. */
 #include "bench/report_html.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -308,8 +309,10 @@ void page_search(const struct page *page)
     if (!search || search->trial_count == 0)
         return;
     struct result_trial *trials = calloc(search->trial_count, sizeof *trials);
-    if (!trials)
+    if (!trials) {
+        *page->error = -ENOMEM;
         return;
+    }
     unsigned count = 0;
     for (unsigned i = 0; i < search->trial_count; i++) {
         const struct result_trial *trial = &search->trials[i];

@@ -1,6 +1,7 @@
 /* The parts of the page that go along with time: the heat map of latencies, and rates. */
 #include "bench/report_html.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,15 +43,18 @@ static void join_row(struct result_row *into, const struct result_row *row)
 }
 
 /* False if there is nothing to draw. */
-static bool make_columns(const struct result *result, struct columns *columns)
+static bool make_columns(const struct page *page, struct columns *columns)
 {
+    const struct result *result = page->result;
     size_t rows = result->row_count;
     columns->count = rows < COLUMNS_MAX ? rows : COLUMNS_MAX;
     if (rows < 2)
         return false;
     columns->rows = calloc(columns->count, sizeof *columns->rows);
-    if (!columns->rows)
+    if (!columns->rows) {
+        *page->error = -ENOMEM;
         return false;
+    }
     for (size_t i = 0; i < columns->count; i++) {
         size_t from = i * rows / columns->count, to = (i + 1) * rows / columns->count;
         columns->rows[i] = result->rows[from];
@@ -201,7 +205,7 @@ void page_heat(const struct page *page)
     struct columns columns;
     int low, high;
     uint32_t most;
-    if (!make_columns(page->result, &columns))
+    if (!make_columns(page, &columns))
         return;
     if (find_bins(&columns, &low, &high, &most)) {
         struct plot plot = {.to = page->to,
@@ -300,7 +304,7 @@ void page_rates(const struct page *page)
     bool open = result->plan.load && strcmp(result->plan.load, "open") == 0;
     bool errors = false;
     struct columns columns;
-    if (!make_columns(result, &columns))
+    if (!make_columns(page, &columns))
         return;
     struct plot plot = {.to = page->to, .height = 220, .x_high = columns.end_s};
     for (size_t i = 0; i < columns.count; i++) {

@@ -34,32 +34,38 @@ static void write_environment(struct json_writer *json, const struct result *res
 }
 
 /* "10s:1k,30s:20k" as an array of its pieces. */
-static void write_stages(struct json_writer *json, const char *stages)
+static int write_stages(struct json_writer *json, const char *stages)
 {
     json_open_flat(json, "stages", '[');
     while (stages) {
         const char *comma = strchrnul(stages, ',');
         char *stage = strndup(stages, (size_t)(comma - stages));
+        if (!stage)
+            return -ENOMEM;
         json_put_text(json, NULL, stage);
         free(stage);
         stages = *comma ? comma + 1 : NULL;
     }
     json_close(json);
+    return 0;
 }
 
-static void write_plan(struct json_writer *json, const struct result *result)
+static int write_plan(struct json_writer *json, const struct result *result)
 {
     const struct result_plan *plan = &result->plan;
     bool run = plan->mode && strcmp(plan->mode, "run") == 0;
     json_open(json, "plan", '{');
     json_put_text(json, "mode", run ? plan->load : plan->mode);
     document_write(json, document_plan, plan);
-    write_stages(json, plan->stages);
+    int err = write_stages(json, plan->stages);
+    if (err)
+        return err;
     json_open_flat(json, "ips", '[');
     if (plan->address)
         json_put_text(json, NULL, plan->address);
     json_close(json);
     json_close(json);
+    return 0;
 }
 
 static void write_lag(struct json_writer *json, const struct hdr *lag)
@@ -321,10 +327,12 @@ int report_json(const struct result *result, FILE *to)
     json_put_text(&json, "schema", RESULT_SCHEMA);
     write_tool(&json, result);
     write_environment(&json, result);
-    write_plan(&json, result);
+    int err = write_plan(&json, result);
+    if (err)
+        return err;
     write_validity(&json, result);
     write_totals(&json, result);
-    int err = write_latencies(&json, result);
+    err = write_latencies(&json, result);
     if (err)
         return err;
     write_status(&json, result);

@@ -193,6 +193,8 @@ static int parse(const struct document_reader *reader, const char *text, size_t 
     *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
     if (*root)
         return 0;
+    if (json_error_code(&error) == json_error_out_of_memory)
+        return -ENOMEM;
     return document_refuse(reader, "line %d: not JSON: %s", error.line, error.text);
 }
 

@@ -370,5 +370,5 @@ int report_text(const struct result *result, const struct report_style *style, F
         print_notes(&text);
         print_exit(&text);
     }
-    return ferror(to) ? -EIO : 0;
+    return text.error ? text.error : ferror(to) ? -EIO : 0;
 }

@@ -19,6 +19,7 @@ struct text {
     const struct report_style *style;
     FILE *to;
     int column; /* of the row being written */
+    int error;  /* -ENOMEM: a row is not whole */
 };
 
 /* Begin a row: "  rate     ". A name of "" goes on with the one before. */

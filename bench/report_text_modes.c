@@ -5,6 +5,7 @@
 #include "bench/figure.h"
 #include "bench/stats.h"
 #include "bench/verdict.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -201,9 +202,13 @@ static void print_sides(struct text *text)
     struct compare_row rows[COMPARE_NUMBERS];
     int a_count = compare_side(text->result, 'A', &a);
     int b_count = compare_side(text->result, 'B', &b);
-    if (a_count > 0 && b_count > 0 &&
-        compare_runs(a, (size_t)a_count, b, (size_t)b_count, COMPARE_MIN_EFFECT, rows) ==
-            0) {
+    int err = a_count < 0 ? a_count : b_count < 0 ? b_count : 0;
+    if (a_count > 0 && b_count > 0)
+        err =
+            compare_runs(a, (size_t)a_count, b, (size_t)b_count, COMPARE_MIN_EFFECT, rows);
+    if (err == -ENOMEM)
+        text->error = err;
+    if (a_count > 0 && b_count > 0 && !err) {
         text_row(text, "A to B");
         for (int i = 0; i < COMPARE_NUMBERS; i++)
             print_change(text, (enum compare_number)i, &rows[i]);

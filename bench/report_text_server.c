@@ -2,6 +2,7 @@
 #include "bench/report_text.h"
 
 #include "bench/figure.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -88,8 +89,10 @@ static void print_shares(struct text *text, bool requests)
     unsigned count = server->worker_count;
     char figure[FIGURE_MAX];
     int64_t *shares = calloc(count, sizeof *shares);
-    if (!shares)
+    if (!shares) {
+        text->error = -ENOMEM;
         return;
+    }
     for (unsigned i = 0; i < count; i++)
         shares[i] = requests ? server->workers[i].requests : server->workers[i].cpu_ns;
     if (count > WORKERS_SHOWN) {
