@@ -141,9 +141,20 @@ static void hear_worker(const struct crew *crew, const struct ctl_worker *worker
         place->connections_min = worker->connections;
 }
 
+/* Another server speaks: it counts anew, and what there is to subtract, nobody knows. */
+static void forget_counts(struct crew *crew)
+{
+    crew->requests_start = RESULT_UNKNOWN;
+    for (size_t i = 0; i < crew->place_count; i++)
+        crew->places[i].requests_start = RESULT_UNKNOWN;
+}
+
 void crew_hear(struct crew *crew, const struct ctl_status *status)
 {
+    if (crew->heard && status->pid != crew->server)
+        forget_counts(crew);
     crew->heard = true;
+    crew->server = status->pid;
     crew->requests_now = status->requests;
     if (!crew->begun) /* what is heard for the first time later is since no one knows when
                        */
@@ -273,7 +284,6 @@ int64_t crew_cpu_ns(const struct crew *crew)
     return max(use_of_all(crew).cpu_ns, crew->kept_now - crew->kept_start);
 }
 
-/* Less than before means that a new server counts anew: then it is unknown. */
 static int64_t since(int64_t now, int64_t start)
 {
     return start >= 0 && now >= start ? now - start : RESULT_UNKNOWN;

@@ -54,7 +54,8 @@ struct crew_place {
 
 struct crew {
     bool begun, ended;
-    bool heard; /* a server has said who its workers are */
+    bool heard;     /* a server has said who its workers are */
+    int64_t server; /* its root, as it says itself */
     size_t process_count, place_count;
     struct crew_process processes[PROC_TREE_MAX];
     struct crew_place places[CREW_PLACES_MAX];

@@ -4,13 +4,18 @@
  * its control socket as well.
  *
  *     server_side_open("auto", &address, &side, why, sizeof why);
- *     server_side_begin(side);  server_side_sample(side, row) ...  server_side_end(side,
- * &result->server);
+ *     server_side_begin(side);
+ *     server_side_sample(side, row);                each second
+ *     server_side_end(side, &result->server);
  *
- * "auto" finds the process that listens on the address (/proc/net/tcp gives the socket's
- * inode, /proc/PID/fd who holds it) and the root of its tree that holds it too; a control
- * socket by the name that prefork-server gives it. None of it can fail a run: what cannot
- * be read is unknown.
+ * "auto" finds the process that listens on the address (net/holder.h), the root of its tree
+ * that holds the socket too, and its control socket, if it is a prefork server: the one
+ * that it listens on itself (ctl.h). If the root ends, whoever serves there next is looked
+ * for. The workers are the processes below the root that hold the listening socket, else
+ * those without children.
+ *
+ * None of it can fail a run: what cannot be read is unknown. Context switches are those of
+ * processes that live at the end.
  */
 #ifndef PREFORK_BENCH_SERVER_SIDE_H
 #define PREFORK_BENCH_SERVER_SIDE_H

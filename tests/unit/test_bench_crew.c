@@ -286,7 +286,9 @@ static void another_server_in_its_place_makes_requests_unknown(void **state)
     HEAR(500, 1, {0, 2, 3, 500, 0});
     crew_begin(&crew);
     SEE({5, 0, 0}, {6, 9, 0});
-    HEAR(40, 1, {0, 6, 1, 40, 0});
+    status = (struct ctl_status){.pid = 5, .requests = 600, .worker_count = 1};
+    status.workers[0] = (struct ctl_worker){0, 6, 1, 600, 0};
+    crew_hear(&crew, &status);
     tell(&server);
     assert_int_equal(server.requests, RESULT_UNKNOWN);
     assert_int_equal(worker_of(&server, 6)->requests, RESULT_UNKNOWN);
