@@ -203,6 +203,7 @@ static int abuse_main(const struct mode *mode, int argc, char **argv)
 const struct mode mode_abuse = {
     .name = "abuse",
     .usage = "--mix KIND:N,... [options] URL",
-    .help = "slow and broken clients beside honest ones, who are the judges",
+    .help =
+        "Let slow and broken clients loose on a server of this machine; honest ones judge.",
     .main = abuse_main,
 };

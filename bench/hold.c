@@ -245,6 +245,7 @@ static int hold_main(const struct mode *mode, int argc, char **argv)
 const struct mode mode_hold = {
     .name = "hold",
     .usage = "-c N [options] URL",
-    .help = "many idle connections: what they cost, and how the server fares under them",
+    .help = "Hold idle connections, and say what each costs and how the server answers "
+            "meanwhile.",
     .main = hold_main,
 };

@@ -190,6 +190,6 @@ static int reload_main(const struct mode *mode, int argc, char **argv)
 const struct mode mode_reload = {
     .name = "reload",
     .usage = "--cmd COMMAND [options] URL",
-    .help = "load, while a command runs again and again: what was lost, and for how long",
+    .help = "Load a server while a command is run again and again, and say what was lost.",
     .main = reload_main,
 };

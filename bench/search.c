@@ -287,6 +287,6 @@ static int search_main(const struct mode *mode, int argc, char **argv)
 const struct mode mode_search = {
     .name = "search",
     .usage = "--slo GOALS [options] URL",
-    .help = "the highest rate that holds its goals, and the curve",
+    .help = "Find the highest rate at which a server holds its goals.",
     .main = search_main,
 };

@@ -101,6 +101,7 @@ static int storm_main(const struct mode *mode, int argc, char **argv)
 const struct mode mode_storm = {
     .name = "storm",
     .usage = "[options] URL",
-    .help = "a request on each connection: connections a second",
+    .help =
+        "Connect, ask once and close: how many connections a second does a server take?",
     .main = storm_main,
 };
