@@ -37,7 +37,7 @@ struct result *mode_result(const struct cli *cli)
 
 static void set(struct result *result, enum exit_status code, const char *why)
 {
-    result->exit_code = code;
+    result->exit_code = (int)code;
     snprintf(result->exit_why, sizeof result->exit_why, "%s", why);
 }
 
