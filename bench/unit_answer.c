@@ -58,21 +58,31 @@ void unit_on_answer(struct pf__http_client_conn *http, const struct pf_http_pars
     unit_books_answered(conn, parser->status, judge(conn, parser->status), now);
 }
 
+/* What came is not what was to come back: the end of the connection. */
+static void refuse_bytes(struct conn *conn, int reason, const char *bytes, size_t len,
+                         int64_t now)
+{
+    struct tally_error how = {.phase = reason == TALLY_ECHO ? TALLY_VALIDATE : TALLY_PARSE,
+                              .when = TALLY_ANSWERED,
+                              .reason = reason,
+                              .count = 1,
+                              .first_ns = now};
+    unit_books_sample(&how, bytes, len);
+    if (conn->count > 0)
+        unit_books_broken(conn, &how, true, now);
+    else
+        unit_books_error(conn->unit, &how);
+    unit_conn_reopen(conn);
+}
+
 /* Raw bytes: they are to be those that were sent. */
 void unit_on_bytes(struct pf__http_client_conn *http, const char *bytes, size_t len,
                    int64_t now)
 {
     struct conn *conn = (struct conn *)http;
     while (len > 0) {
-        struct tally_error how = {.phase = TALLY_PARSE,
-                                  .when = TALLY_ANSWERED,
-                                  .reason = TALLY_UNASKED,
-                                  .count = 1,
-                                  .first_ns = now};
-        unit_books_sample(&how, bytes, len);
         if (conn->count == 0) {
-            unit_books_error(conn->unit, &how);
-            unit_conn_reopen(conn);
+            refuse_bytes(conn, TALLY_UNASKED, bytes, len, now);
             return;
         }
         const struct request *request = unit_stamp(conn, 0)->request;
@@ -82,10 +92,7 @@ void unit_on_bytes(struct pf__http_client_conn *http, const char *bytes, size_t 
         if (conn->echoed == 0)
             conn->first_ns = now;
         if (memcmp(request->bytes + conn->echoed, bytes, n) != 0) {
-            how.phase = TALLY_VALIDATE;
-            how.reason = TALLY_ECHO;
-            unit_books_broken(conn, &how, true, now);
-            unit_conn_reopen(conn);
+            refuse_bytes(conn, TALLY_ECHO, bytes, len, now);
             return;
         }
         bytes += n;

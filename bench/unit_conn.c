@@ -313,8 +313,13 @@ static void on_close(struct pf__http_client_conn *http,
     if (conn->state == CONN_CONNECTING) {
         fail_open(conn, end->error ? end->error : ECONNREFUSED, now);
     } else {
+        /* Nothing was even asked: who is so unwelcome does not come back at once. */
+        bool unwelcome = conn->made == 0;
         count_end(conn, end, now);
-        unit_conn_reopen(conn);
+        if (unwelcome)
+            set_state(conn, CONN_DOWN);
+        else
+            unit_conn_reopen(conn);
     }
     if (unit->open_loop && unit_is_live(unit))
         unit_pace_advance(unit, now);
