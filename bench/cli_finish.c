@@ -44,8 +44,10 @@ static bool is_invalid(struct result *result)
     const struct result_validity *validity = &result->validity;
     if (validity->verdict != RESULT_INVALID)
         return false;
-    return set(result, EXIT_INVALID, "not a valid measurement: %s",
-               validity->reason_count ? validity->reasons[0] : "");
+    /* What it says, without what to do: that stands at the top. */
+    const char *why = validity->reason_count ? validity->reasons[0] : "";
+    return set(result, EXIT_INVALID, "not a valid measurement: %.*s",
+               (int)strcspn(why, ";"), why);
 }
 
 static bool is_lossy(struct result *result)
