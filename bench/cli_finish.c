@@ -22,7 +22,7 @@ static bool set(struct result *result, enum exit_status code, const char *format
 {
     va_list args;
     va_start(args, format);
-    result->exit_code = code;
+    result->exit_code = (int)code;
     vsnprintf(result->exit_why, sizeof result->exit_why, format, args);
     va_end(args);
     return true;
