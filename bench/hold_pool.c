@@ -327,7 +327,7 @@ int hold_pool_new(pf_loop *loop, const struct hold_options *options,
     pool->to_start = options->connections;
     /* Those that are not used are in pages that are never touched. */
     pool->slot_count = descriptors_max();
-    pool->slots = calloc(pool->slot_count, sizeof *pool->slots);
+    pool->slots = calloc(pool->slot_count + 1, sizeof *pool->slots);
     int err = pool->slots ? 0 : -ENOMEM;
     if (err)
         goto free_pool;
