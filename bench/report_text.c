@@ -211,8 +211,10 @@ static void print_rate(struct text *text)
     double seconds = (double)totals->elapsed_ns / 1e9;
     text_row(text, "rate");
     if (is_open(result)) {
+        /* Working off a backlog takes longer than the schedule did. */
+        double rate = result->plan.rate_per_s;
         text_item(text, 2, "%s/s planned",
-                  figure_rate((double)totals->planned / seconds, figure));
+                  figure_rate(rate > 0 ? rate : (double)totals->planned / seconds, figure));
         text_item(text, 2, "%s/s sent",
                   figure_rate((double)totals->sent / seconds, figure));
     }
