@@ -132,6 +132,9 @@ static int check_config(const struct cli_config *config)
         return cli_fail(
             "--requests and %s: give one of them; the file has methods and bodies",
             config->body ? "-b" : "-m");
+    if (config->close == PLAN_CLOSE_SERVER && config->reqs_per_conn &&
+        !config->no_keepalive)
+        return cli_fail("--close server: needs --no-keepalive, which tells it to close");
     if (config->vs && config->repeat == 1)
         return cli_fail(
             "--vs: needs --repeat, at least 3, to tell a difference from chance");
@@ -361,7 +364,6 @@ int cli_parse(const struct mode *mode, int argc, char **argv, const struct pf_op
     out->argc = argc;
     out->argv = argv;
     out->plan.mode = mode->name;
-    config.no_keepalive = mode->no_keepalive;
     int err = parse_options(argc, argv, more, more_config, &config, &url);
     if (err)
         return err;

@@ -38,7 +38,6 @@ struct mode {
     const char *name, *usage;                                    /* "[options] URL" */
     const char *help;                                            /* one line */
     int (*main)(const struct mode *mode, int argc, char **argv); /* argv[0]: the name */
-    bool no_keepalive; /* as if --no-keepalive had been given */
 };
 
 extern const struct mode mode_run, mode_search, mode_storm, mode_hold, mode_abuse,

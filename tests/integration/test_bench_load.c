@@ -471,6 +471,8 @@ static void what_contradicts_is_refused_with_the_remedy(void **state)
         {"--stages 1s:1k -d 5s http://127.0.0.1:1/", {"-d and --stages", "one of them"}},
         {"-R 1k --think 1s http://127.0.0.1:1/", {"--think", "one of them"}},
         {"--procs 2 http://127.0.0.1:1/", {"--procs 2", "-t 2"}},
+        {"--close server --reqs-per-conn 3 http://127.0.0.1:1/",
+         {"--close server", "--no-keepalive"}},
         {"--cpus 0-x http://127.0.0.1:1/", {"--cpus 0-x", "4-7,9"}},
         {"--src nowhere http://127.0.0.1:1/", {"--src 'nowhere'", "address"}},
         {"--src ::1 http://127.0.0.1:1/", {"--src '::1'", "family"}},
