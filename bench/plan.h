@@ -77,7 +77,8 @@ struct plan {
     int64_t duration_ns; /* of the measurement; 0: until `requests` have been made */
     uint64_t requests;   /* 0: until the time is over */
     int64_t timeout_ns;  /* of a connect, and of an answer */
-    int64_t drain_ns;    /* at the end: wait so long for answers that are due */
+    int64_t drain_ns;    /* at the end: wait so long for answers that are due; half of it is
+                            for sending what is */
 
     const struct requests *requests_set; /* what to send: requests.h */
     const struct expect *expect;         /* NULL: any complete answer will do */

@@ -129,10 +129,10 @@ static int fill_latencies(const struct run *run, struct result *result)
     const struct tally *sum = run->sum;
     bool open_loop = run->plan->load == PLAN_OPEN;
     int64_t service = sum->censored ? sum->censored_ns : RESULT_UNKNOWN;
-    /* What was due and never sent would have taken longer than the drain at least. */
+    /* What was due and never sent was due half a drain before it was given up, at least. */
     int64_t response = service;
-    if (sum->unsent && (response < 0 || run->plan->drain_ns < response))
-        response = run->plan->drain_ns;
+    if (sum->unsent && (response < 0 || run->plan->drain_ns / 2 < response))
+        response = run->plan->drain_ns / 2;
     int err = fill_latency(result, RESULT_SERVICE, &sum->service, service);
     err |= fill_latency(result, RESULT_TTFB, &sum->ttfb, RESULT_UNKNOWN);
     err |= fill_latency(result, RESULT_CONNECT, &sum->connect, RESULT_UNKNOWN);

@@ -15,8 +15,8 @@
 /* A scan that comes so late shows that this program stood still. */
 #define SCAN_LATE (20 * PF_MILLISECOND)
 
-static pf_callback_fn unit_on_start, unit_on_warm, unit_on_time_over, unit_on_drained,
-    unit_on_scan, unit_on_ramp, unit_on_thought;
+static pf_callback_fn unit_on_start, unit_on_warm, unit_on_time_over, unit_on_give_up,
+    unit_on_drained, unit_on_scan, unit_on_ramp, unit_on_thought;
 static pf_io_fn unit_on_steering;
 
 /* ---- the end --------------------------------------------------------------------- */
@@ -34,21 +34,39 @@ static void finish(struct unit *unit)
     (void)pf_loop_stop(unit->loop); /* our own running loop: cannot fail */
 }
 
-/* Nothing new is asked for. What is due is waited for, but not for ever. */
+/*
+ * Nothing new falls due. What is due is sent and waited for, but not for ever: in the first
+ * half of the drain it is still sent, and the second half is for the answers. So requests
+ * that end unanswered are old ones, and say something.
+ */
 static int drain(struct unit *unit)
 {
-    int64_t now = unit_now();
+    int64_t now = unit_now(), whole = unit->plan->drain_ns;
     if (unit->open_loop)
         unit_pace_take(unit, now < unit->end_ns ? now : unit->end_ns - 1, now);
     unit_books_close(unit, now < unit->end_ns ? now : unit->end_ns);
     unit->state = UNIT_DRAINING;
-    if (unit->plan->drain_ns == 0)
+    if (whole == 0)
         finish(unit);
     unit_settle(unit);
     if (unit->state == UNIT_DONE)
         return 0;
-    return pf_loop_call_at(unit->loop, now + unit->plan->drain_ns, unit_on_drained, unit,
-                           NULL);
+    int err = pf_loop_call_at(unit->loop, now + whole / 2, unit_on_give_up, unit, NULL);
+    return err ? err
+               : pf_loop_call_at(unit->loop, now + whole, unit_on_drained, unit, NULL);
+}
+
+/* What has not been sent by now will not be. */
+static int unit_on_give_up(pf_loop *loop, void *arg)
+{
+    (void)loop;
+    struct unit *unit = arg;
+    if (unit->state != UNIT_DRAINING)
+        return 0;
+    unit->backlog = 0;
+    unit_books_backlog(unit);
+    unit_settle(unit);
+    return 0;
 }
 
 static int unit_on_time_over(pf_loop *loop, void *arg)
