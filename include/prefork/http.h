@@ -236,7 +236,8 @@ PF_API int pf_http_respond_json(pf_http_request *request, int status, const char
  * a blank or a control character in it is -EINVAL: browsers pass over some. */
 PF_API int pf_http_redirect(pf_http_request *request, int status, const char *location);
 
-/* An error page: the resource's write_error, or the application's, or the standard text. */
+/* An error page: the resource's write_error, or the application's, or the standard text; a
+ * 503 of that kind has a Retry-After of a second, unless one of the others set it. */
 PF_API int pf_http_respond_error(pf_http_request *request, int status);
 
 /*

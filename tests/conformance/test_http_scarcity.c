@@ -126,7 +126,42 @@ static void a_body_beyond_the_processes_memory_is_a_503_and_others_are_served(vo
         (void)pf_wire_say(&wire, piece, sizeof piece);
     assert_int_equal(setrlimit(RLIMIT_DATA, &limit), 0);
     assert_told("503 closed");
+    assert_has("{Retry-After: 1}");
     assert_exchange(GOOD, "200[hello] open");
+    stop();
+}
+
+static int overloaded(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    return pf_http_respond_error(request, 503);
+}
+
+static const struct pf_http_route busy[] = {
+    {.method = "GET", .path = "/", .handler = overloaded}, {0}};
+
+/* The standard page, but it is to take longer. */
+static void page_that_waits(pf_http_request *request, int status, void *arg)
+{
+    (void)arg;
+    assert_int_equal(pf_http_set_field(request, "retry-after", "90"), 0);
+    assert_int_equal(pf_http_respond_error(request, status), 0);
+}
+
+static void a_503_says_once_when_to_come_again(void **state)
+{
+    (void)state;
+    struct pf_http_server_options options;
+    pf_wire_options(&options);
+    options.routes = busy;
+    start(&options);
+    assert_exchange(GOOD, "503 open");
+    assert_has("{Content-Type: text/plain} {Retry-After: 1} {Content-Length: ");
+    stop();
+    options.on_error = page_that_waits;
+    start(&options);
+    assert_exchange(GOOD, "503 open");
+    assert_has("{Content-Type: text/plain} {retry-after: 90} {Content-Length: ");
     stop();
 }
 
@@ -611,6 +646,7 @@ static void without_descriptors_a_file_is_a_503_and_later_it_is_there(void **sta
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         say(paths[i]);
     assert_told("503 503 503 503 open");
+    assert_has("{Retry-After: 1}");
     while (count > 0)
         close(fill[--count]);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -671,6 +707,7 @@ int main(void)
     pf_backend_configure();
     const struct CMUnitTest tests[] = {
         pf_test(a_body_beyond_the_processes_memory_is_a_503_and_others_are_served),
+        pf_test(a_503_says_once_when_to_come_again),
         pf_test(want_of_memory_is_an_error_or_the_end_and_leaves_nothing),
         pf_test(a_proxy_header_may_come_when_memory_is_short),
         pf_test(floods_of_names_make_no_table_and_end_at_the_limit),
