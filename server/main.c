@@ -46,7 +46,7 @@ struct settings {
     struct pf__static_options files;
     const char *access_log;
     int access_log_format;
-    int log_level, log_format;
+    int log_format;
     bool preload, daemon, print_plan, help, version;
 };
 
@@ -117,6 +117,13 @@ static int parse_mode(const char *value, void *field, char *why, size_t why_len)
     return 0;
 }
 
+/* The levels are the log's own. */
+static int parse_log(const char *value, void *field, char *why, size_t why_len)
+{
+    (void)field;
+    return pf_log_set_levels(value, why, why_len) ? -EINVAL : 0;
+}
+
 static const char *const accepts[] = {"reuseport", "exclusive", "shared", NULL};
 static const char *const steers[] = {"hash", "cpu", NULL};
 static const char *const orphans[] = {"drain", "die", NULL};
@@ -124,7 +131,6 @@ static const char *const all_failing[] = {"exit", "stay", NULL};
 static const char *const no_new[] = {"auto", "yes", "no", NULL};
 static const char *const access_formats[] = {"combined", "json", NULL};
 static const char *const log_formats[] = {"auto", "plain", "pretty", "json", NULL};
-static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 
 #define AT(field) .at = offsetof(struct settings, field)
 #define TIME(option, field, text)                                                          \
@@ -316,7 +322,12 @@ static const struct pf_option options[] = {
      .argument = "PATH",
      .help = "control socket (named by the address, in $RUNTIME_DIRECTORY, "
              "$XDG_RUNTIME_DIR/prefork, /run/prefork or /tmp/prefork-UID)"},
-    CHOICE("log", log_level, levels, "LEVEL", "debug, info, warn or error (info)"),
+    {.name = "log",
+     .type = PF_OPTION_CUSTOM,
+     .parse = parse_log,
+     .argument = "LEVELS",
+     .help = "debug, info, warn or error; behind it, or alone, for parts of the "
+             "application and for access, NAME=LEVEL: info,app.db=debug (info)"},
     CHOICE("log-format", log_format, log_formats, "HOW",
            "plain, key=value; pretty, with the time, coloured on a terminal; json; auto, "
            "pretty on a terminal, else plain (auto)"),
@@ -755,8 +766,10 @@ static int run_choice(const char *program, const struct settings *settings,
 static int run(int argc, char **argv, const struct pf_app *const *apps)
 {
     const char *program = program_name(argv[0]);
-    struct settings settings = {.log_level = PF_LOG_INFO};
+    struct settings settings = {0};
     char error[PF_OPTION_ERROR_MAX + 256];
+    pf_log_set_level(PF_LOG_INFO);
+    (void)pf_log_set_named_level(PF__ACCESS_NAME, PF_LOG_INFO); /* whatever the others' */
     int at = parse(argc, argv, apps, &settings, error);
     if (at < 0)
         return complain(program, error);
@@ -771,7 +784,6 @@ static int run(int argc, char **argv, const struct pf_app *const *apps)
                                  &settings.http.trusted.networks); /* it is well-formed */
     static const enum pf_log_format formats[] = {PF_LOG_AUTO, PF_LOG_PLAIN, PF_LOG_PRETTY,
                                                  PF_LOG_JSON};
-    pf_log_set_level((enum pf_log_level)settings.log_level);
     pf_log_set_format(formats[settings.log_format]);
     struct choice choice = {.module = PF__MODULE_NONE};
     int status = run_choice(program, &settings, apps, argc - at, argv + at, &choice);
