@@ -48,10 +48,10 @@ static void help(const char *program, const struct pf_app *const *apps)
         help_apps(apps);
     pf__settings_help(apps);
     printf(
-        "\nTERM or QUIT stops gracefully, INT at once. Exit status: 0 stopped as told, 64 "
-        "bad\n"
-        "command line, 69 cannot bind, 70 out of memory or descriptors at start, 75 all\n"
-        "workers keep failing, 78 bad application, or no worker could boot.\n");
+        "\nTERM or QUIT stops gracefully, INT at once. Exit status: 0 stopped as told,\n"
+        "64 bad command line, 69 cannot bind, or open a file, 70 a start-up step failed\n"
+        "that no option can mend, 75 all workers keep failing, 78 bad application, or no\n"
+        "worker could boot.\n");
 }
 
 /* What is done when the server is up. */
@@ -98,10 +98,14 @@ static int open_access_log(const struct pf__settings *settings, struct pf__hoste
         return PF_EXIT_OK;
     int err = pf__access_log_open(&hosted->access_log, settings->access_log,
                                   (enum pf__access_format)settings->access_log_format);
-    if (err)
-        snprintf(error, error_len, "--access-log %s: %s", settings->access_log,
-                 err == -ENXIO ? "nobody reads this pipe" : strerror(-err));
-    return err ? PF_EXIT_USAGE : PF_EXIT_OK;
+    if (err == -ENXIO)
+        snprintf(error, error_len,
+                 "--access-log %s: nobody reads this pipe; start its reader before",
+                 settings->access_log);
+    else if (err)
+        snprintf(error, error_len, "--access-log %s: %s; name a file that can be written",
+                 settings->access_log, strerror(-err));
+    return err ? PF_EXIT_UNAVAILABLE : PF_EXIT_OK;
 }
 
 static int run_master(const struct pf__settings *settings, struct pf__hosted *hosted,
@@ -128,7 +132,8 @@ static int serve(const char *program, const struct pf__settings *settings,
     struct pf__hosted hosted = {.access_log = PF__ACCESS_LOG_NONE};
     int status = host(settings, choice, &hosted, error, sizeof error);
     if (status == PF_EXIT_OK)
-        status = pf__settings_check(settings, &hosted.facts, error, sizeof error);
+        status = pf__settings_check_app(settings, &hosted.facts, choice->is_module, error,
+                                        sizeof error);
     if (status == PF_EXIT_OK)
         status = open_access_log(settings, &hosted, error, sizeof error);
     if (status == PF_EXIT_OK)
@@ -202,6 +207,8 @@ static int run(int argc, char **argv, const struct pf_app *const *apps)
         printf("prefork %s\n", pf_version());
     if (settings.version || (settings.help && at == argc))
         return PF_EXIT_OK;
+    if (!settings.help && pf__settings_check(&settings, error, sizeof error) != PF_EXIT_OK)
+        return complain(program, error);
     static const enum pf_log_format formats[] = {PF_LOG_AUTO, PF_LOG_PLAIN, PF_LOG_PRETTY,
                                                  PF_LOG_JSON};
     pf_log_set_format(formats[settings.log_format]);

@@ -61,7 +61,7 @@ static int parse_trusted(const char *value, void *field, char *why, size_t why_l
     else if (err)
         snprintf(why, why_len, "must be networks such as 10.0.0.0/8,::1,unix; not %.*s",
                  (int)(bad.len < 60 ? bad.len : 60), bad.at ? bad.at : "");
-    trusted->is_given = err == 0;
+    trusted->text = value;
     return err ? -EINVAL : 0;
 }
 
@@ -342,7 +342,7 @@ int pf__settings_parse(int argc, char **argv, const struct pf_app *const *apps,
     /* Behind a module are options of its own, and this one is everybody's. */
     for (int i = at; at > 0 && i < argc && pf__module_is_meant(argv[at]); i++)
         settings->help |= strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
-    if (!settings->http.trusted.is_given)
+    if (!settings->http.trusted.text)
         (void)pf__networks_parse(pf__text_of(DEFAULT_TRUSTED), NULL,
                                  &settings->http.trusted.networks); /* it is well-formed */
     return at;

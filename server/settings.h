@@ -57,10 +57,15 @@ int pf__settings_parse(int argc, char **argv, const struct pf_app *const *apps,
  * the server's. */
 void pf__settings_help(const struct pf_app *const *apps);
 
-/* Is there an option that what is served would not heed? Returns PF_EXIT_OK, or
- * PF_EXIT_USAGE with one line in `error`. */
-int pf__settings_check(const struct pf__settings *settings, const struct pf__facts *facts,
-                       char *error, size_t error_len);
+/* Are there two options of which one makes the other senseless? Returns PF_EXIT_OK, or
+ * PF_EXIT_USAGE with one line in `error`: option, value, remedy. */
+int pf__settings_check(const struct pf__settings *settings, char *error, size_t error_len);
+
+/* Is there an option that what is served would not heed, or could not be served with?
+ * Returns likewise. */
+int pf__settings_check_app(const struct pf__settings *settings,
+                           const struct pf__facts *facts, bool is_module, char *error,
+                           size_t error_len);
 
 /* Fill in the master's options, all but those that speak of the application. */
 void pf__settings_take(const struct pf__settings *settings,

@@ -301,8 +301,8 @@ static void a_log_that_nobody_reads_holds_up_nobody(void **state)
     make_directory();
     assert_int_equal(mkfifo(path, 0600), 0);
     struct pf_test_server server;
-    assert_int_equal(pf_test_server_run(&server, ARGS("--access-log", path)), 64);
-    assert_says(server.text, "nobody reads this pipe");
+    assert_int_equal(pf_test_server_run(&server, ARGS("--access-log", path)), 69);
+    assert_says(server.text, "nobody reads this pipe; start its reader before");
     int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     assert_true(reader >= 0);
     assert_true(fcntl(reader, F_SETPIPE_SZ, 4096) > 0);
@@ -352,8 +352,9 @@ static void a_wrong_log_is_refused(void **state)
     (void)state;
     struct pf_test_server server;
     assert_int_equal(pf_test_server_run(&server, ARGS("--access-log", "/nonexistent/log")),
-                     64);
-    assert_says(server.text, "--access-log /nonexistent/log: No such file");
+                     69);
+    assert_says(server.text,
+                "--access-log /nonexistent/log: No such file or directory; name");
     assert_int_equal(pf_test_server_run(&server, ARGS("--access-log", "-", "echo")), 64);
     assert_says(server.text, "no HTTP");
     assert_int_equal(pf_test_server_run(&server, ARGS("--proxy-protocol", "echo")), 64);
