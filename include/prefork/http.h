@@ -13,6 +13,8 @@
  * PF_HTTP_LATER and finishes from a timer, a future or any other callback of the loop; from
  * another thread, by pf_loop_add_callback() on pf_http_get_loop(). If the client goes away
  * meanwhile the request stays: finishing it then answers -EPIPE and frees it all the same.
+ * So it is if there is no memory to keep it: its client is answered 503, and nothing can be
+ * asked of it any more.
  *
  * ORDER. Requests of one connection are answered one after the other, in the order in which
  * they came: the next is read on when the one before is finished.

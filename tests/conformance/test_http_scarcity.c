@@ -252,12 +252,30 @@ static const struct pf_http_resource resource = {.size = sizeof resource,
                                                  .get = greet,
                                                  .on_finish = resource_finish};
 
+static int respond_later(pf_loop *loop, void *arg)
+{
+    (void)loop;
+    int err = pf_http_respond(arg, 200, "text/plain", "later", 5);
+    assert_true(err == 0 || err == -EPIPE);
+    return 0;
+}
+
+static int later(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    pf_timer timer;
+    int err = pf_loop_call_later(pf_http_get_loop(request), PF_WIRE_LATER, respond_later,
+                                 request, &timer);
+    return err ? err : PF_HTTP_LATER;
+}
+
 #define X20  "xxxxxxxxxxxxxxxxxxxx"
 #define X100 X20 X20 X20 X20 X20
 
 static const struct pf_http_route thrifty[] = {
     {.path = "/greet", .handler = greet},
     {.method = "GET", .path = "/redirect", .handler = redirect},
+    {.path = "/later", .handler = later},
     {.method = "GET", .path = "/abort", .handler = abort_it},
     {.method = "POST", .path = "/early", .handler = answer_early, .flags = PF_HTTP_STREAM},
     {.path = "/resource", .resource = &resource},
@@ -329,6 +347,9 @@ static void want_of_memory_is_an_error_or_the_end_and_leaves_nothing(void **stat
         {"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" GET("/greet?name=a"), "400 closed"},
         {GET("/redirect") GET("/greet?name=a"), "303 200[a] open"},
         {GET("/greet?name=a") GET("/abort") GET("/greet?name=b"), "200[a] closed"},
+        {GET("/later") GET("/greet?name=a"), "200[later] 200[a] open"},
+        {POST("/later") "Content-Length: 100\r\n\r\n" X100 GET("/greet?name=a"),
+         "200[later] 200[a] open"},
         {GET("/none"), "404 open"},
         {GET("/greet"), "500 open"},
         {POST("/early") "Content-Length: 3\r\n\r\nabc" GET("/greet?name=a"),
