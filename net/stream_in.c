@@ -69,9 +69,25 @@ static ssize_t read_some(pf_stream *stream, bool *filled)
     return n;
 }
 
+/* Inside a callback that looks at bytes in our memory: what comes goes into another.
+ * Returns 0 or -ENOMEM. */
+static int keep_lent(pf_stream *stream)
+{
+    struct pf__stream_buffer fresh = {0};
+    size_t len = pf__stream_buffer_len(&stream->in);
+    if (len > 0 &&
+        pf__stream_buffer_add(&fresh, pf__stream_buffer_data(&stream->in), len) != 0)
+        return -ENOMEM;
+    stream->lent = stream->in.bytes;
+    stream->in = fresh;
+    return 0;
+}
+
 void pf__stream_break_off(pf_stream *stream, int error)
 {
     bool filled = stream->transport.can_read;
+    if (filled && stream->lends)
+        filled = keep_lent(stream) == 0;
     for (int i = 0; i < READS_MAX && filled; i++)
         if (pf__stream_buffer_len(&stream->in) == stream->options.max_buffer_size ||
             read_some(stream, &filled) <= 0)

@@ -77,6 +77,7 @@ struct pf_stream {
     unsigned watched; /* events, as the loop knows them */
     unsigned busy;    /* in run(), or in a call that must not be undercut */
     bool freed;
+    bool lends; /* a callback looks at what was taken from `in` */
     bool closed, close_told;
     bool closes_when_written;
     int error;  /* why it closed */
@@ -86,6 +87,7 @@ struct pf_stream {
     struct pf__stream_call on_connect, on_close;
     struct pf__stream_read read;
     struct pf__stream_buffer in, out;
+    char *lent; /* what `in` was, if a callback still looks at it: `lends` */
     size_t piece;
     uint64_t sent; /* bytes that are out, of all */
     struct pf__stream_write *writes, **last_write;

@@ -1,6 +1,7 @@
 /* stream_read.c - the read that is pending: see stream_internal.h. */
 #include "net/stream_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- what it waits for ----------------------------------------------------------- */
@@ -71,6 +72,18 @@ bool pf__stream_read_is_due(pf_stream *stream)
 
 /* ---- what it gets ---------------------------------------------------------------- */
 
+/* What stands in `in` stays there for the call, or in `lent`: see keep_lent(). */
+static void lend(pf_stream *stream, pf_stream_read_fn *fn, const char *data, size_t n,
+                 int err, void *arg)
+{
+    stream->lends = true;
+    int result = fn(stream, data, n, err, arg);
+    stream->lends = false;
+    free(stream->lent);
+    stream->lent = NULL;
+    pf__stream_called(stream, result);
+}
+
 static void tell_chunk(pf_stream *stream, size_t n)
 {
     const struct pf__stream_read *read = &stream->read;
@@ -78,7 +91,7 @@ static void tell_chunk(pf_stream *stream, size_t n)
     pf__stream_buffer_take(&stream->in, n);
     if (!read->endless)
         stream->read.n -= n;
-    pf__stream_called(stream, read->on_chunk(stream, data, n, 0, read->arg));
+    lend(stream, read->on_chunk, data, n, 0, read->arg);
 }
 
 /* The read is over, with n bytes, before the call: which may ask for the next. */
@@ -93,7 +106,7 @@ static void finish_read(pf_stream *stream, size_t n, int err)
         data = n ? pf__stream_buffer_data(&stream->in) : "";
         pf__stream_buffer_take(&stream->in, n);
     }
-    pf__stream_called(stream, read.fn(stream, data, n, err, read.arg));
+    lend(stream, read.fn, data, n, err, read.arg);
 }
 
 static void fail_read(pf_stream *stream)

@@ -709,7 +709,7 @@ static void writes_arrive_in_order_and_are_told_from_the_loop(void **unused)
     {
         open_writer(carrier, NULL);
         asks(pf_stream_write(stream, "one", 3, on_write, NULL), 0);
-        asks(pf_stream_write(stream, "", 0, on_write, NULL), 0);
+        asks(pf_stream_write(stream, NULL, 0, on_write, NULL), 0);
         asks(pf_stream_write(stream, "two", 3, NULL, NULL), 0);
         assert_int_equal(pf_stream_writing(stream), 0);
         assert_int_equal(hear(100), 6);
@@ -814,6 +814,43 @@ static void what_the_peer_said_before_it_left_is_read_though_a_write_breaks(void
     assert_read("sorry\n");
     assert_int_equal(seen.closed, -EPIPE);
     shut();
+}
+
+static int write_then_look(pf_stream *from, const char *data, size_t len, int err,
+                           void *arg)
+{
+    if (seen.order[0]) /* the rest */
+        return on_read(from, data, len, err, arg);
+    assert_int_equal(pf_stream_write(from, "x", 1, NULL, NULL), 0);
+    assert_true(pf_stream_closed(from));
+    for (size_t i = 0; i + 1 < len; i++)
+        assert_int_equal(data[i], 'a');
+    return on_read(from, data, len, err, arg);
+}
+
+static void data_stays_for_the_call_though_a_write_in_it_breaks(void **unused)
+{
+    (void)unused;
+    for (int chunks = 0; chunks <= 1; chunks++) {
+        char text[4001];
+        memset(text, 'a', 899);
+        text[899] = '\n';
+        memset(text + 900, 'b', 3100);
+        text[4000] = 0;
+        open_reader(UNIX, NULL);
+        if (chunks)
+            asks(pf_stream_read_chunks(stream, 900, write_then_look, on_read, NULL), 0);
+        else
+            asks(pf_stream_read_until(stream, "\n", 1, write_then_look, NULL), 0);
+        say(text);
+        leave();
+        turn_until_seen(chunks ? "rr" : "r");
+        forget();
+        asks(pf_stream_read_until_close(stream, on_read, NULL), 0);
+        turn_until_seen("R"); /* it has broken */
+        assert_read(text + 900);
+        shut();
+    }
 }
 
 static void ends_of_a_pipe_do_one_thing_only(void **unused)
@@ -1509,6 +1546,7 @@ int main(void)
         pf_test(writing_to_a_peer_that_is_gone_closes_quietly),
         pf_test(reader_of_a_pipe_that_leaves_is_noticed_by_an_idle_writer),
         pf_test(what_the_peer_said_before_it_left_is_read_though_a_write_breaks),
+        pf_test(data_stays_for_the_call_though_a_write_in_it_breaks),
         pf_test(ends_of_a_pipe_do_one_thing_only),
         pf_test(nodelay_is_set_on_tcp_alone),
         pf_test(writes_before_the_connection_are_flushed_after),
