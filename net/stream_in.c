@@ -30,10 +30,7 @@ static ssize_t probe(pf_stream *stream)
 static ssize_t read_into(pf_stream *stream, bool *filled)
 {
     struct pf__stream_read *read = &stream->read;
-    pf__stream_read_take(stream); /* first what came first */
     size_t left = read->n - read->got;
-    if (left == 0)
-        return 0;
     ssize_t n =
         stream->transport.ops->read(&stream->transport, read->into + read->got, left);
     if (n > 0)
@@ -46,8 +43,11 @@ static ssize_t read_into(pf_stream *stream, bool *filled)
 static ssize_t read_some(pf_stream *stream, bool *filled)
 {
     *filled = false;
-    if (stream->read.kind == PF__READ_INTO)
-        return read_into(stream, filled);
+    if (stream->read.kind == PF__READ_INTO) {
+        pf__stream_read_take(stream); /* first what came first */
+        if (stream->read.got < stream->read.n)
+            return read_into(stream, filled);
+    }
     size_t room,
         left = stream->options.max_buffer_size - pf__stream_buffer_len(&stream->in);
     size_t piece = stream->piece < left ? stream->piece : left;
@@ -88,10 +88,8 @@ void pf__stream_break_off(pf_stream *stream, int error)
     bool filled = stream->transport.can_read;
     if (filled && stream->lends)
         filled = keep_lent(stream) == 0;
-    for (int i = 0; i < READS_MAX && filled; i++)
-        if (pf__stream_buffer_len(&stream->in) == stream->options.max_buffer_size ||
-            read_some(stream, &filled) <= 0)
-            break;
+    for (int i = 0; i < READS_MAX && filled && read_some(stream, &filled) > 0; i++)
+        ;
     pf__stream_end(stream, error);
 }
 

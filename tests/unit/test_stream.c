@@ -853,6 +853,36 @@ static void data_stays_for_the_call_though_a_write_in_it_breaks(void **unused)
     }
 }
 
+static void what_comes_behind_a_read_into_is_kept_when_a_write_breaks(void **unused)
+{
+    (void)unused;
+    char mine[32];
+    open_reader(UNIX, NULL);
+    asks(pf_stream_read_into(stream, mine, 4, false, on_read, NULL), 0);
+    say("abcdefghij");
+    leave();
+    asks(pf_stream_write(stream, "x", 1, on_write, NULL), 0);
+    turn_until_seen("rW");
+    assert_read("abcd");
+    asks(pf_stream_read_until_close(stream, on_read, NULL), 0);
+    turn_until_seen("rWR");
+    assert_read("efghij");
+    shut();
+
+    /* What is buffered up to the limit makes room, too. */
+    struct pf_stream_options options = {PF_STREAM_OPTIONS, .max_buffer_size = 8};
+    open_reader(UNIX, &options);
+    asks(pf_stream_set_close_callback(stream, on_close, NULL), 0);
+    say("12345678abcdef");
+    turn_until(pf_stream_buffered(stream) == 8);
+    asks(pf_stream_read_into(stream, mine, 20, false, on_read, NULL), 0);
+    leave();
+    asks(pf_stream_write(stream, "x", 1, NULL, NULL), 0);
+    turn_until_seen("RC");
+    assert_read("12345678abcdef");
+    shut();
+}
+
 static void ends_of_a_pipe_do_one_thing_only(void **unused)
 {
     (void)unused;
@@ -1547,6 +1577,7 @@ int main(void)
         pf_test(reader_of_a_pipe_that_leaves_is_noticed_by_an_idle_writer),
         pf_test(what_the_peer_said_before_it_left_is_read_though_a_write_breaks),
         pf_test(data_stays_for_the_call_though_a_write_in_it_breaks),
+        pf_test(what_comes_behind_a_read_into_is_kept_when_a_write_breaks),
         pf_test(ends_of_a_pipe_do_one_thing_only),
         pf_test(nodelay_is_set_on_tcp_alone),
         pf_test(writes_before_the_connection_are_flushed_after),
