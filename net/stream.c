@@ -107,10 +107,8 @@ void pf__stream_tell(pf_stream *stream, struct pf__stream_call call, int err)
 
 static bool is_due(pf_stream *stream)
 {
-    return stream->connecting == PF__CONNECT_DONE ||
-           (stream->connecting == PF__CONNECT_RUNS && stream->closed) ||
-           pf__stream_read_is_due(stream) || pf__stream_write_is_due(stream) ||
-           pf__stream_close_is_due(stream);
+    return pf__stream_connect_is_due(stream) || pf__stream_read_is_due(stream) ||
+           pf__stream_write_is_due(stream) || pf__stream_close_is_due(stream);
 }
 
 static bool tell_one(pf_stream *stream)

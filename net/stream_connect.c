@@ -13,22 +13,28 @@ void pf__stream_finish_connecting(pf_stream *stream)
     socklen_t len = sizeof error;
     if (getsockopt(stream->transport.fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1)
         error = errno;
-    stream->connecting = PF__CONNECT_DONE;
-    if (error)
+    if (error) {
         pf__stream_end(stream, -error);
-    else
+    } else {
+        stream->connecting = PF__CONNECT_DONE;
         pf__stream_drain(stream);
+    }
+}
+
+/* It is made, though the stream may have ended since; or it will never be. */
+bool pf__stream_connect_is_due(const pf_stream *stream)
+{
+    return stream->connecting == PF__CONNECT_DONE ||
+           (stream->connecting == PF__CONNECT_RUNS && stream->closed);
 }
 
 bool pf__stream_tell_connected(pf_stream *stream)
 {
-    if (stream->connecting == PF__CONNECT_RUNS && stream->closed)
-        stream->connecting = PF__CONNECT_DONE;
-    if (stream->connecting != PF__CONNECT_DONE)
+    if (!pf__stream_connect_is_due(stream))
         return false;
+    int err = stream->connecting == PF__CONNECT_DONE ? 0 : pf__stream_reason(stream);
     stream->connecting = PF__CONNECT_TOLD;
-    pf__stream_tell(stream, stream->on_connect,
-                    stream->closed ? pf__stream_reason(stream) : 0);
+    pf__stream_tell(stream, stream->on_connect, err);
     return true;
 }
 

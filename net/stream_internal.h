@@ -63,7 +63,7 @@ struct pf__stream_write {
 enum pf__connecting {
     PF__CONNECT_NONE, /* or never asked for */
     PF__CONNECT_RUNS,
-    PF__CONNECT_DONE, /* to be told */
+    PF__CONNECT_DONE, /* made, to be told */
     PF__CONNECT_TOLD,
 };
 
@@ -159,6 +159,7 @@ bool pf__stream_tell_written(pf_stream *stream);
 /* The descriptor is ready: it is connected, or it is not. */
 void pf__stream_finish_connecting(pf_stream *stream);
 
+bool pf__stream_connect_is_due(const pf_stream *stream);
 bool pf__stream_tell_connected(pf_stream *stream);
 
 /* ---- stream_end.c ---------------------------------------------------------------- */

@@ -943,6 +943,45 @@ static void writes_before_the_connection_are_flushed_after(void **unused)
     shut();
 }
 
+static int listen_unix(struct sockaddr_un *address, socklen_t *len)
+{
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX}; /* the kernel picks a name */
+    *len = sizeof *address;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)address, sizeof(sa_family_t)), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)address, len), 0);
+    return fd;
+}
+
+static void connection_that_was_made_is_told_though_it_is_over(void **unused)
+{
+    (void)unused;
+    for (int local = 0; local <= 1; local++) {
+        struct sockaddr_in in;
+        struct sockaddr_un un;
+        socklen_t len = sizeof in;
+        open_loop();
+        int listener = local ? listen_unix(&un, &len) : listen_tcp(&in);
+        int fd = socket(local ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(pf_stream_new(loop, fd, NULL, &stream), 0);
+        asks(pf_stream_set_close_callback(stream, NULL, NULL), 0);
+        asks(local
+                 ? pf_stream_connect(stream, (struct sockaddr *)&un, len, on_connect, NULL)
+                 : pf_stream_connect(stream, (struct sockaddr *)&in, len, on_connect, NULL),
+             0);
+        asks(pf_stream_set_close_callback(stream, on_close, NULL), 0);
+        asks(pf_stream_write(stream, "once", 4, on_write, NULL), 0);
+        asks(pf_stream_close_when_written(stream), 0);
+        turn_until(strlen(seen.order) == 3);
+        assert_string_equal(seen.order, "owc");
+        peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        assert_int_equal(hear(100), 4);
+        close(listener);
+        shut();
+    }
+}
+
 static void refused_connection_is_told_and_closes(void **unused)
 {
     (void)unused;
@@ -1581,6 +1620,7 @@ int main(void)
         pf_test(ends_of_a_pipe_do_one_thing_only),
         pf_test(nodelay_is_set_on_tcp_alone),
         pf_test(writes_before_the_connection_are_flushed_after),
+        pf_test(connection_that_was_made_is_told_though_it_is_over),
         pf_test(refused_connection_is_told_and_closes),
         pf_test(close_callback_waits_for_the_reads_that_are_buffered),
         pf_test(data_in_the_kernel_is_read_after_the_peer_has_closed),
