@@ -38,6 +38,14 @@ bool pf__stream_tell_connected(pf_stream *stream)
     return true;
 }
 
+/* It cannot be watched: as if it had not been asked for. Source: connect(2), AF_UNSPEC. */
+static void take_back(pf_stream *stream)
+{
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    (void)connect(stream->transport.fd, &nobody, sizeof nobody);
+    stream->connecting = PF__CONNECT_NONE;
+}
+
 int pf_stream_connect(pf_stream *stream, const struct sockaddr *address, socklen_t len,
                       pf_stream_fn *fn, void *arg)
 {
@@ -60,6 +68,6 @@ int pf_stream_connect(pf_stream *stream, const struct sockaddr *address, socklen
         pf__stream_end(stream, -errno);
     err = pf__stream_asked(stream);
     if (err)
-        stream->connecting = PF__CONNECT_NONE;
+        take_back(stream);
     return err;
 }

@@ -982,6 +982,35 @@ static void connection_that_was_made_is_told_though_it_is_over(void **unused)
     }
 }
 
+static void connection_that_cannot_be_watched_is_not_made(void **unused)
+{
+    (void)unused;
+    if (pf_backend()->ops != &pf_poller_epoll)
+        skip();
+    struct sockaddr_in first, second;
+    open_loop();
+    int listeners[] = {listen_tcp(&first), listen_tcp(&second)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(pf_stream_new(loop, fd, NULL, &stream), 0);
+    fail_controls = true;
+    asks(pf_stream_connect(stream, (struct sockaddr *)&first, sizeof first, on_connect,
+                           NULL),
+         -ENOSPC);
+    fail_controls = false;
+    asks(pf_stream_connect(stream, (struct sockaddr *)&second, sizeof second, on_connect,
+                           NULL),
+         0);
+    turn_until_seen("o");
+    struct sockaddr_in to;
+    socklen_t len = sizeof to;
+    assert_int_equal(getpeername(pf_stream_fd(stream), (struct sockaddr *)&to, &len), 0);
+    assert_int_equal(to.sin_port, second.sin_port);
+    close(listeners[0]);
+    close(listeners[1]);
+    peer = -1;
+    shut();
+}
+
 static void refused_connection_is_told_and_closes(void **unused)
 {
     (void)unused;
@@ -1621,6 +1650,7 @@ int main(void)
         pf_test(nodelay_is_set_on_tcp_alone),
         pf_test(writes_before_the_connection_are_flushed_after),
         pf_test(connection_that_was_made_is_told_though_it_is_over),
+        pf_test(connection_that_cannot_be_watched_is_not_made),
         pf_test(refused_connection_is_told_and_closes),
         pf_test(close_callback_waits_for_the_reads_that_are_buffered),
         pf_test(data_in_the_kernel_is_read_after_the_peer_has_closed),
