@@ -150,13 +150,15 @@ static void settle(pf_stream *stream)
         pf__stream_schedule(stream);
 }
 
-/* Tell what is due, though not without end. Returns what a callback failed with. The stream
- * may be gone afterwards. */
+/* Tell what is due, though not without end, and only up to a callback that fails: the loop
+ * reports one failure for each call. Returns what it failed with. The stream may be gone
+ * afterwards. */
 static int run(pf_stream *stream)
 {
     stream->busy++;
-    for (int i = 0; i < CALLBACKS_MAX && goes_on(stream) && tell_one(stream); i++)
-        ;
+    for (int i = 0; i < CALLBACKS_MAX && !stream->failed && goes_on(stream); i++)
+        if (!tell_one(stream))
+            break;
     stream->busy--;
     int failed = stream->failed;
     stream->failed = 0;

@@ -1262,6 +1262,32 @@ static void callback_that_fails_closes_the_stream_and_is_reported(void **unused)
     }
 }
 
+static void each_callback_that_fails_is_reported(void **unused)
+{
+    (void)unused;
+    struct pf_loop_options options = PF_LOOP_OPTIONS_INIT;
+    options.on_error = on_error;
+    int fds[2];
+    memset(&seen, 0, sizeof seen);
+    reports = 0;
+    assert_int_equal(pf_loop_new(&options, &loop), 0);
+    pair(UNIX, fds);
+    peer = fds[1];
+    assert_int_equal(pf_stream_new(loop, fds[0], NULL, &stream), 0);
+    asks(pf_stream_set_close_callback(stream, on_close, NULL), 0);
+    seen.result = -EPROTO;
+    say("x");
+    asks(pf_stream_read_bytes(stream, 1, false, on_read, NULL), 0);
+    asks(pf_stream_write(stream, "x", 1, on_write, NULL), 0);
+    asks(pf_stream_write(stream, "x", 1, on_write, NULL), 0);
+    turn_until(strlen(seen.order) == 4);
+    turn(3);
+    assert_int_equal(seen.closed, -EPROTO);
+    assert_int_equal(reports, 3);
+    assert_int_equal(reported, -EPROTO);
+    shut();
+}
+
 static int free_it(pf_stream *from, const char *data, size_t len, int err, void *arg)
 {
     (void)data, (void)arg;
@@ -1662,6 +1688,7 @@ int main(void)
         pf_test(stream_closes_when_all_is_written),
         pf_test(reset_is_kept_as_the_error),
         pf_test(callback_that_fails_closes_the_stream_and_is_reported),
+        pf_test(each_callback_that_fails_is_reported),
         pf_test(stream_may_be_freed_in_each_callback),
         pf_test(freeing_calls_nobody),
         pf_test(stream_of_a_parent_lives_on_when_its_child_has_gone),
