@@ -13,6 +13,7 @@
  * memory goes when no callback runs any more. They may fork, too, and return in the child
  * into our midst: there the stream is still the parent's, and nothing is touched.
  */
+#include "loop/context.h"
 #include "net/stream_internal.h"
 
 #include <limits.h>
@@ -76,6 +77,7 @@ static int watch(pf_stream *stream)
         if (!err) {
             (void)pf_loop_describe_handler(loop, fd, "stream");
             (void)pf_loop_set_closer(loop, fd, pf__stream_on_loop_closes);
+            pf__context_share(loop, stream->timer, fd); /* that of pf_stream_new() */
         }
     }
     if (!err)

@@ -1510,52 +1510,76 @@ static void mistakes_are_answered(void **unused)
     shut();
 }
 
-static int context_now;
+static int context_now; /* 0: none */
+static int contexts[3]; /* captured and not released */
 
 static void *capture(void *arg)
 {
     (void)arg;
-    return &context_now;
+    if (!context_now)
+        return NULL;
+    contexts[context_now]++;
+    return &contexts[context_now];
 }
 
 static void *enter(void *context, void *arg)
 {
-    (void)context, (void)arg;
-    context_now++;
-    return NULL;
+    static int before[8];
+    static unsigned depth;
+    (void)arg;
+    int *kept = &before[depth++ % 8];
+    *kept = context_now;
+    context_now = (int)((int *)context - contexts);
+    return kept;
 }
 
 static void leave_context(void *context, void *entered, void *arg)
 {
-    (void)context, (void)entered, (void)arg;
-    context_now--;
+    (void)context, (void)arg;
+    context_now = *(int *)entered;
+}
+
+static void release_context(void *context, void *arg)
+{
+    (void)arg;
+    --*(int *)context;
 }
 
 static int on_read_in_context(pf_stream *from, const char *data, size_t len, int err,
                               void *arg)
 {
-    assert_int_equal(context_now, 1);
+    assert_int_equal(context_now, *(int *)arg);
     return on_read(from, data, len, err, arg);
 }
 
 static void callbacks_run_in_the_context_of_the_stream(void **unused)
 {
     (void)unused;
-    struct pf_context_hooks hooks = {sizeof hooks,  capture, enter,
-                                     leave_context, NULL,    NULL};
-    int fds[2];
-    open_loop();
-    assert_int_equal(pf_loop_set_context_hooks(loop, &hooks), 0);
-    pair(UNIX, fds);
-    peer = fds[1];
-    assert_int_equal(pf_stream_new(loop, fds[0], NULL, &stream), 0);
-    asks(pf_stream_read_bytes(stream, 0, false, on_read_in_context, NULL), 0);
-    turn_until_seen("r");
-    asks(pf_stream_read_bytes(stream, 1, false, on_read_in_context, NULL), 0);
-    say("x");
-    turn_until_seen("rr");
-    assert_int_equal(context_now, 0);
-    shut();
+    struct pf_context_hooks hooks = {sizeof hooks,  capture,         enter,
+                                     leave_context, release_context, NULL};
+    for (int of = 0; of <= 2; of++) {
+        int fds[2];
+        open_loop();
+        assert_int_equal(pf_loop_set_context_hooks(loop, &hooks), 0);
+        pair(UNIX, fds);
+        peer = fds[1];
+        context_now = of;
+        assert_int_equal(pf_stream_new(loop, fds[0], NULL, &stream), 0);
+        context_now = 1; /* what is around the calls does not matter */
+        asks(pf_stream_read_bytes(stream, 1, false, on_read_in_context, &of), 0);
+        context_now = 0;
+        say("x");
+        turn_until_seen("r"); /* by its descriptor */
+        asks(pf_stream_read_bytes(stream, 0, false, on_read_in_context, &of), 0);
+        turn_until_seen("rr"); /* by its timer */
+        asks(pf_stream_read_bytes(stream, 1, false, on_read_in_context, &of), 0);
+        say("x");
+        turn_until_seen("rrr");
+        assert_int_equal(context_now, 0);
+        shut();
+        assert_int_equal(contexts[1], 0);
+        assert_int_equal(contexts[2], 0);
+    }
 }
 
 /* ---- cost and scarcity ----------------------------------------------------------- */
