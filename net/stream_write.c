@@ -84,6 +84,8 @@ static int send_or_keep(pf_stream *stream, const char *data, size_t len)
         n = n > 0 ? n : 0;
     }
     stream->sent += (size_t)n;
+    if ((size_t)n == len)
+        return 0;
     int err = pf__stream_buffer_add(&stream->out, data + n, len - (size_t)n);
     if (err && n > 0) { /* nothing can follow half a write */
         pf__stream_end(stream, err);
