@@ -853,6 +853,31 @@ static void data_stays_for_the_call_though_a_write_in_it_breaks(void **unused)
     }
 }
 
+static int write_without_memory(pf_stream *from, const char *data, size_t len, int err,
+                                void *arg)
+{
+    pf_alloc_fail(1);
+    int result = write_then_look(from, data, len, err, arg);
+    assert_int_equal(pf_alloc_stop(), 1);
+    return result;
+}
+
+static void data_stays_though_there_is_no_memory_for_what_comes(void **unused)
+{
+    (void)unused;
+    pf_alloc_needed();
+    open_reader(UNIX, NULL);
+    asks(pf_stream_read_until(stream, "\n", 1, write_without_memory, NULL), 0);
+    say("aaaa\nrest");
+    leave();
+    turn_until_seen("r");
+    assert_read("aaaa\n");
+    asks(pf_stream_read_until_close(stream, on_read, NULL), 0);
+    turn_until_seen("rR");
+    assert_read("rest");
+    shut();
+}
+
 static void what_comes_behind_a_read_into_is_kept_when_a_write_breaks(void **unused)
 {
     (void)unused;
@@ -1695,6 +1720,7 @@ int main(void)
         pf_test(reader_of_a_pipe_that_leaves_is_noticed_by_an_idle_writer),
         pf_test(what_the_peer_said_before_it_left_is_read_though_a_write_breaks),
         pf_test(data_stays_for_the_call_though_a_write_in_it_breaks),
+        pf_test(data_stays_though_there_is_no_memory_for_what_comes),
         pf_test(what_comes_behind_a_read_into_is_kept_when_a_write_breaks),
         pf_test(ends_of_a_pipe_do_one_thing_only),
         pf_test(nodelay_is_set_on_tcp_alone),
