@@ -113,10 +113,20 @@ static bool is_due(pf_stream *stream)
            pf__stream_write_is_due(stream) || pf__stream_close_is_due(stream);
 }
 
+/* The order is the header's. */
 static bool tell_one(pf_stream *stream)
 {
-    return pf__stream_tell_connected(stream) || pf__stream_tell_read(stream) ||
-           pf__stream_tell_written(stream) || pf__stream_tell_closed(stream);
+    if (pf__stream_connect_is_due(stream))
+        pf__stream_tell_connected(stream);
+    else if (pf__stream_tell_read(stream))
+        return true;
+    else if (pf__stream_write_is_due(stream))
+        pf__stream_tell_written(stream);
+    else if (pf__stream_close_is_due(stream))
+        pf__stream_tell_closed(stream);
+    else
+        return false;
+    return true;
 }
 
 /* ---- life ------------------------------------------------------------------------ */

@@ -21,21 +21,11 @@ void pf__stream_finish_connecting(pf_stream *stream)
     }
 }
 
-/* It is made, though the stream may have ended since; or it will never be. */
-bool pf__stream_connect_is_due(const pf_stream *stream)
+void pf__stream_tell_connected(pf_stream *stream)
 {
-    return stream->connecting == PF__CONNECT_DONE ||
-           (stream->connecting == PF__CONNECT_RUNS && stream->closed);
-}
-
-bool pf__stream_tell_connected(pf_stream *stream)
-{
-    if (!pf__stream_connect_is_due(stream))
-        return false;
     int err = stream->connecting == PF__CONNECT_DONE ? 0 : pf__stream_reason(stream);
     stream->connecting = PF__CONNECT_TOLD;
     pf__stream_tell(stream, stream->on_connect, err);
-    return true;
 }
 
 /* It cannot be watched: as if it had not been asked for. Source: connect(2), AF_UNSPEC. */

@@ -31,18 +31,10 @@ void pf__stream_end(pf_stream *stream, int error)
         pf__stream_schedule(stream);
 }
 
-bool pf__stream_close_is_due(const pf_stream *stream)
+void pf__stream_tell_closed(pf_stream *stream)
 {
-    return stream->closed && !stream->close_told && stream->on_close.fn;
-}
-
-bool pf__stream_tell_closed(pf_stream *stream)
-{
-    if (!pf__stream_close_is_due(stream))
-        return false;
     stream->close_told = true;
     pf__stream_tell(stream, stream->on_close, stream->error);
-    return true;
 }
 
 int pf_stream_set_close_callback(pf_stream *stream, pf_stream_fn *fn, void *arg)

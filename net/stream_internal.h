@@ -10,9 +10,8 @@
  *
  * Whatever the program asks for is noted down in the struct; then pf__stream_asked() sees
  * to it that the loop comes by. What is due is told by the functions that are called
- * pf__stream_tell_..., one callback each: they return false if there was nothing to tell.
- * After a callback everything may be closed, or freed: `freed` says so, and the memory goes
- * when no callback runs any more.
+ * pf__stream_tell_..., one callback each. After it everything may be closed, or freed:
+ * `freed` says so, and the memory goes when no callback runs any more.
  */
 #ifndef PREFORK_NET_STREAM_INTERNAL_H
 #define PREFORK_NET_STREAM_INTERNAL_H
@@ -112,6 +111,24 @@ static inline bool pf__stream_is_idle(const pf_stream *stream)
            pf__stream_buffer_len(&stream->in) == 0;
 }
 
+/* What is to be told: that it is connected, or never will be; that a write is out, or never
+ * will be; that it is closed. */
+static inline bool pf__stream_connect_is_due(const pf_stream *stream)
+{
+    return stream->connecting == PF__CONNECT_DONE ||
+           (stream->connecting == PF__CONNECT_RUNS && stream->closed);
+}
+
+static inline bool pf__stream_write_is_due(const pf_stream *stream)
+{
+    return stream->writes && (stream->closed || stream->writes->end <= stream->sent);
+}
+
+static inline bool pf__stream_close_is_due(const pf_stream *stream)
+{
+    return stream->closed && !stream->close_told && stream->on_close.fn;
+}
+
 /* ---- stream.c -------------------------------------------------------------------- */
 
 /* Have the loop come by and tell what is due. */
@@ -132,6 +149,7 @@ bool pf__stream_read_is_due(pf_stream *stream);
 /* Copy what is buffered to where it is wanted. */
 void pf__stream_read_take(pf_stream *stream);
 
+/* Returns false if there was nothing to tell. */
 bool pf__stream_tell_read(pf_stream *stream);
 
 /* ---- stream_in.c ----------------------------------------------------------------- */
@@ -151,16 +169,14 @@ void pf__stream_drain(pf_stream *stream);
 /* Close it, if that is all it waited for. */
 void pf__stream_finish_when_written(pf_stream *stream);
 
-bool pf__stream_write_is_due(const pf_stream *stream);
-bool pf__stream_tell_written(pf_stream *stream);
+void pf__stream_tell_written(pf_stream *stream);
 
 /* ---- stream_connect.c ------------------------------------------------------------ */
 
 /* The descriptor is ready: it is connected, or it is not. */
 void pf__stream_finish_connecting(pf_stream *stream);
 
-bool pf__stream_connect_is_due(const pf_stream *stream);
-bool pf__stream_tell_connected(pf_stream *stream);
+void pf__stream_tell_connected(pf_stream *stream);
 
 /* ---- stream_end.c ---------------------------------------------------------------- */
 
@@ -173,7 +189,6 @@ void pf__stream_close_descriptor(pf_stream *stream);
 /* The last thing before its callbacks; a second end changes nothing. */
 void pf__stream_end(pf_stream *stream, int error);
 
-bool pf__stream_close_is_due(const pf_stream *stream);
-bool pf__stream_tell_closed(pf_stream *stream);
+void pf__stream_tell_closed(pf_stream *stream);
 
 #endif

@@ -79,8 +79,10 @@ static void lend(pf_stream *stream, pf_stream_read_fn *fn, const char *data, siz
     stream->lends = true;
     int result = fn(stream, data, n, err, arg);
     stream->lends = false;
-    free(stream->lent);
-    stream->lent = NULL;
+    if (stream->lent) {
+        free(stream->lent);
+        stream->lent = NULL;
+    }
     pf__stream_called(stream, result);
 }
 

@@ -38,15 +38,8 @@ void pf__stream_drain(pf_stream *stream)
         pf__stream_finish_when_written(stream);
 }
 
-bool pf__stream_write_is_due(const pf_stream *stream)
+void pf__stream_tell_written(pf_stream *stream)
 {
-    return stream->writes && (stream->closed || stream->writes->end <= stream->sent);
-}
-
-bool pf__stream_tell_written(pf_stream *stream)
-{
-    if (!pf__stream_write_is_due(stream))
-        return false;
     struct pf__stream_write *write = stream->writes;
     struct pf__stream_call call = write->call;
     int err = write->end <= stream->sent ? 0 : pf__stream_reason(stream);
@@ -55,7 +48,6 @@ bool pf__stream_tell_written(pf_stream *stream)
         stream->last_write = &stream->writes;
     free(write);
     pf__stream_tell(stream, call, err);
-    return true;
 }
 
 /* ---- asking ---------------------------------------------------------------------- */
