@@ -203,7 +203,8 @@ static int stream_on_turn(pf_loop *loop, void *arg)
     (void)loop;
     (void)park_timer(stream); /* in the slot that has just become free */
     stream->scheduled = false;
-    return run(stream);
+    int failed = run(stream);
+    return failed == -EPIPE ? 0 : failed; /* as silent as from a handler */
 }
 
 int pf__stream_asked(pf_stream *stream)

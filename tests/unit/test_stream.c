@@ -1287,6 +1287,31 @@ static void callback_that_fails_closes_the_stream_and_is_reported(void **unused)
     }
 }
 
+static void callback_that_fails_with_epipe_closes_the_stream_silently(void **unused)
+{
+    (void)unused;
+    for (int buffered = 0; buffered <= 1; buffered++) {
+        struct pf_loop_options options = PF_LOOP_OPTIONS_INIT;
+        options.on_error = on_error;
+        int fds[2];
+        memset(&seen, 0, sizeof seen);
+        reports = 0;
+        assert_int_equal(pf_loop_new(&options, &loop), 0);
+        pair(UNIX, fds);
+        peer = fds[1];
+        assert_int_equal(pf_stream_new(loop, fds[0], NULL, &stream), 0);
+        asks(pf_stream_set_close_callback(stream, on_close, NULL), 0);
+        seen.result = -EPIPE;
+        asks(pf_stream_read_bytes(stream, buffered ? 0 : 1, false, on_read, NULL), 0);
+        say("x");
+        turn_until_seen("rC");
+        assert_int_equal(seen.closed, -EPIPE);
+        turn(3);
+        assert_int_equal(reports, 0);
+        shut();
+    }
+}
+
 static void each_callback_that_fails_is_reported(void **unused)
 {
     (void)unused;
@@ -1738,6 +1763,7 @@ int main(void)
         pf_test(stream_closes_when_all_is_written),
         pf_test(reset_is_kept_as_the_error),
         pf_test(callback_that_fails_closes_the_stream_and_is_reported),
+        pf_test(callback_that_fails_with_epipe_closes_the_stream_silently),
         pf_test(each_callback_that_fails_is_reported),
         pf_test(stream_may_be_freed_in_each_callback),
         pf_test(freeing_calls_nobody),
