@@ -107,8 +107,16 @@ void pf__stream_tell(pf_stream *stream, struct pf__stream_call call, int err)
         pf__stream_called(stream, call.fn(stream, err, call.arg));
 }
 
+/* That comes first, also before what needs no bytes. */
+static bool is_connecting(const pf_stream *stream)
+{
+    return stream->connecting == PF__CONNECT_RUNS && !stream->closed;
+}
+
 static bool is_due(pf_stream *stream)
 {
+    if (is_connecting(stream))
+        return false;
     return pf__stream_connect_is_due(stream) || pf__stream_read_is_due(stream) ||
            pf__stream_write_is_due(stream) || pf__stream_close_is_due(stream);
 }
@@ -116,6 +124,8 @@ static bool is_due(pf_stream *stream)
 /* The order is the header's. */
 static bool tell_one(pf_stream *stream)
 {
+    if (is_connecting(stream))
+        return false;
     if (pf__stream_connect_is_due(stream))
         pf__stream_tell_connected(stream);
     else if (pf__stream_tell_read(stream))

@@ -1067,6 +1067,32 @@ static void refused_connection_is_told_and_closes(void **unused)
     }
 }
 
+static void connection_is_told_before_what_needs_no_bytes(void **unused)
+{
+    (void)unused;
+    struct sockaddr_in address;
+    open_loop();
+    int listener = listen_tcp(&address);
+    for (int refused = 0; refused <= 1; refused++) {
+        if (refused)
+            close(listener);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(pf_stream_new(loop, fd, NULL, &stream), 0);
+        asks(pf_stream_connect(stream, (struct sockaddr *)&address, sizeof address,
+                               on_connect, NULL),
+             0);
+        asks(pf_stream_write(stream, NULL, 0, on_write, NULL), 0);
+        asks(pf_stream_read_bytes(stream, 0, false, on_read, NULL), 0);
+        turn_until(strlen(seen.order) == 3);
+        assert_string_equal(seen.order, refused ? "Orw" : "orw");
+        forget();
+        pf_stream_free(stream);
+    }
+    stream = NULL;
+    peer = -1;
+    shut();
+}
+
 /* ---- the end --------------------------------------------------------------------- */
 
 static void close_callback_waits_for_the_reads_that_are_buffered(void **unused)
@@ -1753,6 +1779,7 @@ int main(void)
         pf_test(connection_that_was_made_is_told_though_it_is_over),
         pf_test(connection_that_cannot_be_watched_is_not_made),
         pf_test(refused_connection_is_told_and_closes),
+        pf_test(connection_is_told_before_what_needs_no_bytes),
         pf_test(close_callback_waits_for_the_reads_that_are_buffered),
         pf_test(data_in_the_kernel_is_read_after_the_peer_has_closed),
         pf_test(pending_read_and_writes_are_told_before_the_close),
