@@ -221,9 +221,9 @@ void pf__http_take_result(pf_http_request *request, int result, bool may_be_late
     }
     if (result == PF_HTTP_LATER && !finished) {
         request->later = true;
-        if (pf__http_request_keep(request) == 0)
-            return;
-        result = -ENOMEM;
+        if (pf__http_request_keep(request) != 0)
+            pf__http_request_lose(request);
+        return;
     }
     if (result == 0 && !finished && !may_be_later)
         result = -ENODATA;

@@ -153,6 +153,11 @@ void pf__http_request_end(pf_http_request *request);
 /* Its own copy of head and body: it outlives the bytes at hand. Returns 0 or -ENOMEM. */
 int pf__http_request_keep(pf_http_request *request);
 
+/* There is no memory for that. The application has it nevertheless, and will finish it: it
+ * stays, without its connection, and with nothing to be asked of it. The client is answered
+ * 503. */
+void pf__http_request_lose(pf_http_request *request);
+
 /* Tell a client that waits for it to send the body. Returns as pf_conn_write() does. */
 int pf__http_go_on(pf_http_request *request);
 

@@ -294,9 +294,14 @@ int pf__http_answer(pf_http_request *request, const struct pf__http_answer *what
     return err;
 }
 
+static size_t len_of_fields(const pf_http_request *request, const char *name);
+
+/* A 503 is for now: RFC 9110 section 15.6.4. */
 int pf__http_answer_status(pf_http_request *request, int status, const char *field)
 {
     struct pf__http_answer answer = {.status = status, .field = field};
+    if (status == 503 && !field && len_of_fields(request, "Retry-After") == 0)
+        answer.field = "Retry-After: 1\r\n";
     const struct status_line *line = find_status_line(status);
     if (line && has_body(status)) {
         answer.content_type = "text/plain";

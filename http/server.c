@@ -254,6 +254,27 @@ static void refuse(pf_conn *conn, int status)
     (void)pf__http_leave(request);
 }
 
+void pf__http_request_lose(pf_http_request *request)
+{
+    pf_conn *conn = request->conn;
+    bool begun = request->head_sent;
+    if (!request->head_copy) { /* what it speaks of is about to go */
+        pf__http_parser_start(&request->parser, PF_HTTP_REQUEST, false);
+        request->head_done = false;
+        request->head = "";
+        request->captures.count = 0;
+    }
+    request->body = NULL;
+    request->body_len = 0;
+    if (!conn)
+        return;
+    detach(request, -ENOMEM);
+    if (begun)
+        (void)pf_conn_abort(conn, -ENOMEM);
+    else
+        refuse(conn, 503);
+}
+
 /* ---- reading --------------------------------------------------------------------- */
 
 /* Nobody wants more of it: answered early, or its connection is gone. */

@@ -35,4 +35,8 @@ static inline void pf__context_release(const struct pf_context_hooks *hooks, voi
         hooks->release(context, hooks->arg);
 }
 
+/* Have the handler of fd called in the context of this timer, whatever was around its own
+ * registration: for an object that has one context and registers its descriptor late. */
+void pf__context_share(pf_loop *loop, pf_timer timer, int fd);
+
 #endif

@@ -10,10 +10,11 @@
  * A job holds the memory of its loop and of its executor, so that neither side finds one
  * gone: a thread may look at a closed loop, and a loop cancel what a freed executor had.
  */
+#include "loop/executor.h"
+
 #include "loop/internal.h"
 #include "loop/pool.h"
 
-#include <prefork/executor.h>
 #include <prefork/log.h>
 
 #include <errno.h>
@@ -34,10 +35,8 @@ struct job {
     pf_executor *executor; /* the same */
 
     struct pf__task task;
-    pf_work_fn *work;
-    void *arg;
-    pf_destroy_fn *destroy;
-    const char *where;
+    struct pf__work work;
+    bool owns_arg; /* it is accepted, and does not run yet */
     int error;
     void *value;
     bool has_value; /* that is still ours to drop */
@@ -60,6 +59,8 @@ static void release(pf_executor *executor)
 
 static void free_job(struct job *job)
 {
+    if (job->owns_arg && job->work.destroy_arg)
+        job->work.destroy_arg(job->work.arg);
     if (pf__process_is(job->executor->cookie)) /* in a child it may have been discarded */
         pf__loop_release(job->loop);
     release(job->executor);
@@ -68,8 +69,8 @@ static void free_job(struct job *job)
 
 static void drop_value(struct job *job)
 {
-    if (job->has_value && job->destroy)
-        job->destroy(job->value);
+    if (job->has_value && job->work.destroy)
+        job->work.destroy(job->value);
     job->has_value = false;
 }
 
@@ -102,7 +103,8 @@ static void on_gone(struct pf__member *member)
 static void run(struct pf__task *task)
 {
     struct job *job = job_of(task);
-    int result = job->work(job->arg, &job->value);
+    job->owns_arg = false;
+    int result = job->work.run(job->work.arg, &job->value);
     job->error = result < 0 ? result : 0;
     job->has_value = result >= 0;
 }
@@ -113,7 +115,7 @@ static int deliver(pf_loop *loop, void *arg)
     (void)loop;
     if (job->error)
         (void)pf_future_set_error(job->future, job->error); /* unless somebody else did */
-    else if (pf_future_set_value(job->future, job->value, job->destroy) == 0)
+    else if (pf_future_set_value(job->future, job->value, job->work.destroy) == 0)
         job->has_value = false;
     return 0;
 }
@@ -122,7 +124,7 @@ static void hand_over(struct pf__task *task)
 {
     struct job *job = job_of(task);
     struct pf__callback callback = {
-        .fn = deliver, .arg = job, .destroy = end_job, .where = job->where};
+        .fn = deliver, .arg = job, .destroy = end_job, .where = job->work.where};
     if (pf__loop_keep_promise(job->loop, &callback) == 0)
         return; /* and may be gone by now */
     drop_value(job);
@@ -247,10 +249,10 @@ static int on_cancel(pf_future *future, void *arg)
 }
 
 /* The loop's side. Returns 0, -ENOSPC or -ENOMEM. */
-static int make_job(pf_loop *loop, const char *where, struct job **out)
+static int make_job(pf_loop *loop, const struct pf__work *work, struct job **out)
 {
     struct job *job = calloc(1, sizeof *job);
-    int err = job ? pf_future_new_at(loop, where, &job->future) : -ENOMEM;
+    int err = job ? pf_future_new_at(loop, work->where, &job->future) : -ENOMEM;
     if (!err)
         err = pf__loop_promise(loop);
     if (err) {
@@ -260,7 +262,7 @@ static int make_job(pf_loop *loop, const char *where, struct job **out)
         return err;
     }
     atomic_init(&job->sides, 2);
-    job->where = where;
+    job->work = *work;
     job->loop = loop;
     pf__loop_hold(loop);
     pf__member_join(&job->member, loop, on_gone);
@@ -285,29 +287,27 @@ static int submit(struct job *job, pf_executor *executor)
 {
     job->executor = executor;
     atomic_fetch_add(&executor->holds, 1);
+    job->owns_arg = true;
     int err = pf__pool_add(&executor->pool, &job->task);
     if (err) {
+        job->owns_arg = false;
         pf__loop_unpromise(job->loop);
         end_job(job);
     }
     return err;
 }
 
-int pf_loop_run_in_executor_full(pf_loop *loop, pf_executor *executor, pf_work_fn *work,
-                                 void *arg, pf_destroy_fn *destroy, const char *where,
-                                 pf_future **out)
+int pf__loop_run_work(pf_loop *loop, pf_executor *executor, const struct pf__work *work,
+                      pf_future **out)
 {
     struct job *job = NULL;
-    int err = work ? pf__loop_check(loop) : -EINVAL;
+    int err = work->run ? pf__loop_check(loop) : -EINVAL;
     if (!err)
         err = find_executor(&executor);
     if (!err)
-        err = make_job(loop, where, &job);
+        err = make_job(loop, work, &job);
     if (err)
         return err;
-    job->work = work;
-    job->arg = arg;
-    job->destroy = destroy;
     pf_future *future = pf_future_ref(job->future);
     err = submit(job, executor);
     if (err || !out)
@@ -315,6 +315,16 @@ int pf_loop_run_in_executor_full(pf_loop *loop, pf_executor *executor, pf_work_f
     else
         *out = future;
     return err;
+}
+
+int pf_loop_run_in_executor_full(pf_loop *loop, pf_executor *executor, pf_work_fn *work,
+                                 void *arg, pf_destroy_fn *destroy, const char *where,
+                                 pf_future **out)
+{
+    return pf__loop_run_work(
+        loop, executor,
+        &(struct pf__work){.run = work, .arg = arg, .destroy = destroy, .where = where},
+        out);
 }
 
 int(pf_loop_run_in_executor)(pf_loop *loop, pf_executor *executor, pf_work_fn *work,

@@ -25,7 +25,6 @@
 #define ROLE_MAX 32    /* with the NUL */
 #define ELLIPSIS "..." /* ends a line that was cut */
 
-static atomic_int level_min = PF_LOG_INFO;
 static pf_log_sink_fn *sink;
 static void *sink_arg;
 static char role[ROLE_MAX] = "main";
@@ -116,30 +115,45 @@ static const char *level_name(enum pf_log_level level)
 
 /* ---- formats --------------------------------------------------------------------- */
 
-static void compose_plain(struct line *line, enum pf_log_level level, const char *event,
-                          const char *values)
+/* What is to be said. */
+struct event {
+    enum pf_log_level level;
+    const char *name; /* whose it is; "": nobody's in particular */
+    const char *event, *values;
+};
+
+/* ` log=NAME key=value...` */
+static void put_values(struct line *line, const struct event *event)
 {
-    char pid[sizeof " -2147483648 "];
-    (void)snprintf(pid, sizeof pid, " %d ", (int)getpid()); /* always fits */
-    put_escaped(line, level_name(level));
-    put(line, " ", 1);
-    put_escaped(line, role);
-    put_escaped(line, pid);
-    put_escaped(line, event);
-    if (*values) {
+    if (*event->name) {
+        put_text(line, " log=");
+        put_escaped(line, event->name);
+    }
+    if (*event->values) {
         put(line, " ", 1);
-        put_escaped(line, values);
+        put_escaped(line, event->values);
     }
 }
 
+static void compose_plain(struct line *line, const struct event *event)
+{
+    char pid[sizeof " -2147483648 "];
+    (void)snprintf(pid, sizeof pid, " %d ", (int)getpid()); /* always fits */
+    put_escaped(line, level_name(event->level));
+    put(line, " ", 1);
+    put_escaped(line, role);
+    put_escaped(line, pid);
+    put_escaped(line, event->event);
+    put_values(line, event);
+}
+
 /* As Tornado's LogFormatter has it, colours and all. */
-static void compose_pretty(struct line *line, enum pf_log_level level, const char *event,
-                           const char *values)
+static void compose_pretty(struct line *line, const struct event *event)
 {
     static const char letters[] = "DIWE";
     static const char *const colours[] = {"\x1b[34m", "\x1b[32m", "\x1b[33m", "\x1b[31m"};
     bool in_colour = coloured && !sink;
-    int severity = level < PF_LOG_ERROR ? (int)level : PF_LOG_ERROR;
+    int severity = event->level < PF_LOG_ERROR ? (int)event->level : PF_LOG_ERROR;
     struct pf__date at = pf__date_of(time(NULL) + offset_s);
     char text[96];
     if (in_colour)
@@ -150,16 +164,12 @@ static void compose_pretty(struct line *line, enum pf_log_level level, const cha
     put_escaped(line, role);
     (void)snprintf(text, sizeof text, ":%d]%s ", (int)getpid(), in_colour ? "\x1b[0m" : "");
     put_text(line, text);
-    put_escaped(line, event);
-    if (*values) {
-        put(line, " ", 1);
-        put_escaped(line, values);
-    }
+    put_escaped(line, event->event);
+    put_values(line, event);
 }
 
-/* Only `event` and `values` can be long: a cut is in one of their strings, and closed. */
-static void compose_json(struct line *line, enum pf_log_level level, const char *event,
-                         const char *values)
+/* Only event, name and values can be long: a cut is in one of their strings, and closed. */
+static void compose_json(struct line *line, const struct event *event)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -170,30 +180,33 @@ static void compose_json(struct line *line, enum pf_log_level level, const char 
                    (int)(now.tv_nsec / PF_MILLISECOND));
     put_text(line, text);
     put_text(line, ",\"level\":\"");
-    put_text(line, level_name(level));
+    put_text(line, level_name(event->level));
     put_text(line, "\",\"role\":\"");
     put_json(line, role);
     (void)snprintf(text, sizeof text, "\",\"pid\":%d,\"event\":\"", (int)getpid());
     put_text(line, text);
-    put_json(line, event);
-    if (*values) {
+    put_json(line, event->event);
+    if (*event->name) {
+        put_text(line, "\",\"log\":\"");
+        put_json(line, event->name);
+    }
+    if (*event->values) {
         put_text(line, "\",\"text\":\"");
-        put_json(line, values);
+        put_json(line, event->values);
     }
 }
 
-static void compose(struct line *line, enum pf_log_level level, const char *event,
-                    const char *values)
+static void compose(struct line *line, const struct event *event)
 {
     static const char end[] = "\"}";
     bool json = format == PF_LOG_JSON;
     *line = (struct line){.max = PF_LOG_LINE_MAX - (json ? sizeof end - 1 : 0)};
     if (json)
-        compose_json(line, level, event, values);
+        compose_json(line, event);
     else if (format == PF_LOG_PRETTY)
-        compose_pretty(line, level, event, values);
+        compose_pretty(line, event);
     else
-        compose_plain(line, level, event, values);
+        compose_plain(line, event);
     finish(line);
     if (json) {
         line->max = PF_LOG_LINE_MAX;
@@ -216,13 +229,33 @@ static bool has_room(void)
     return poll(&out, 1, 0) != 0;
 }
 
+/* Is standard error a terminal? Asked once, until a format or a sink is set. */
+enum {
+    UNKNOWN,
+    NO_TERMINAL,
+    TERMINAL
+};
+static atomic_int terminal = UNKNOWN;
+
+static bool is_terminal(void)
+{
+    int known = atomic_load_explicit(&terminal, memory_order_relaxed);
+    if (known == UNKNOWN) {
+        known = isatty(STDERR_FILENO) == 1 ? TERMINAL : NO_TERMINAL;
+        atomic_store_explicit(&terminal, known, memory_order_relaxed);
+    }
+    return known == TERMINAL;
+}
+
 /* A terminal promises room for a byte only. It is written through a description that does
- * not wait, and is nobody else's. Returns STDERR_FILENO if there is none to be had. */
+ * not wait, and is nobody else's. O_APPEND is for a file that has taken its place since.
+ * Returns STDERR_FILENO if there is none to be had. */
 static int open_out(void)
 {
     int fd = -1;
-    if (isatty(STDERR_FILENO))
-        fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (is_terminal())
+        fd = open("/proc/self/fd/2",
+                  O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     return fd == -1 ? STDERR_FILENO : fd;
 }
 
@@ -249,7 +282,7 @@ static void write_line(struct line *line)
         struct line note;
         char count[sizeof "count=4294967295"];
         (void)snprintf(count, sizeof count, "count=%u", before); /* always fits */
-        compose(&note, PF_LOG_WARN, "log-lines-lost", count);
+        compose(&note, &(struct event){PF_LOG_WARN, "", "log-lines-lost", count});
         note.text[note.len] = '\n';
         if (!write_all(fd, note.text, note.len + 1))
             atomic_fetch_add(&lost, before);
@@ -261,53 +294,64 @@ static void write_line(struct line *line)
         close(fd);
 }
 
-void pf_log(enum pf_log_level level, const char *event, const char *values, ...)
+static void log_it(struct event *event, const char *format_of_values, va_list args)
+    PF_PRINTF(2, 0);
+static void log_it(struct event *event, const char *format_of_values, va_list args)
 {
-    if (!pf_log_enabled(level))
-        return;
     int saved_errno = errno;
     struct line line;
     char text[PF_LOG_LINE_MAX + 2]; /* one byte over the line shows that it is cut */
-    va_list args;
-    va_start(args, values);
-    if (vsnprintf(text, sizeof text, values, args) < 0)
+    if (vsnprintf(text, sizeof text, format_of_values, args) < 0)
         text[0] = '\0';
-    va_end(args);
-    compose(&line, level, event, text);
+    event->values = text;
+    compose(&line, event);
     if (sink)
-        sink(level, line.text, line.len, sink_arg);
+        sink(event->level, line.text, line.len, sink_arg);
     else
         write_line(&line);
     errno = saved_errno;
 }
 
+void pf_log(enum pf_log_level level, const char *event, const char *values, ...)
+{
+    if (!pf_log_enabled(level))
+        return;
+    va_list args;
+    va_start(args, values);
+    log_it(&(struct event){.level = level, .name = "", .event = event}, values, args);
+    va_end(args);
+}
+
+void pf_log_named(const char *name, enum pf_log_level level, const char *event,
+                  const char *values, ...)
+{
+    if (!pf_log_named_enabled(name, level))
+        return;
+    va_list args;
+    va_start(args, values);
+    log_it(&(struct event){.level = level, .name = name ? name : "", .event = event},
+           values, args);
+    va_end(args);
+}
+
 void pf_log_set_format(enum pf_log_format wanted)
 {
-    bool is_terminal = isatty(STDERR_FILENO) == 1;
     const char *no_colour = getenv("NO_COLOR");
     time_t now = time(NULL);
     struct tm local;
+    atomic_store_explicit(&terminal, UNKNOWN, memory_order_relaxed);
     if (wanted == PF_LOG_AUTO)
-        wanted = is_terminal ? PF_LOG_PRETTY : PF_LOG_PLAIN;
+        wanted = is_terminal() ? PF_LOG_PRETTY : PF_LOG_PLAIN;
     format = wanted;
-    coloured = is_terminal && !(no_colour && *no_colour);
+    coloured = is_terminal() && !(no_colour && *no_colour);
     offset_s = localtime_r(&now, &local) ? local.tm_gmtoff : 0;
-}
-
-void pf_log_set_level(enum pf_log_level level)
-{
-    atomic_store_explicit(&level_min, (int)level, memory_order_relaxed);
-}
-
-bool pf_log_enabled(enum pf_log_level level)
-{
-    return (int)level >= atomic_load_explicit(&level_min, memory_order_relaxed);
 }
 
 void pf_log_set_sink(pf_log_sink_fn *new_sink, void *arg)
 {
     sink = new_sink;
     sink_arg = arg;
+    atomic_store_explicit(&terminal, UNKNOWN, memory_order_relaxed);
 }
 
 void pf_log_set_role(const char *name)

@@ -183,6 +183,25 @@ int pf_loop_set_closer(pf_loop *loop, int fd, pf_close_fn *closer)
     return err;
 }
 
+void pf__context_share(pf_loop *loop, pf_timer timer, int fd)
+{
+    struct pf__handler_more *more;
+    void *around = pf__timers_context(&loop->timers, timer), *context = NULL;
+    if (!loop->hooks.capture)
+        return;
+    if (around) {
+        void *entered = pf__context_enter(&loop->hooks, around);
+        context = pf__context_capture(&loop->hooks);
+        pf__context_leave(&loop->hooks, around, entered);
+    }
+    if (find_more(loop, fd, &more) == 0) {
+        void *before = more->context;
+        more->context = context;
+        context = before;
+    }
+    pf__context_release(&loop->hooks, context);
+}
+
 int pf_loop_describe_handler(pf_loop *loop, int fd, const char *what)
 {
     struct pf__handler_more *more;

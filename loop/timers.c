@@ -435,6 +435,12 @@ int pf__timers_move(struct pf__timers *timers, pf_timer timer, int64_t deadline)
     return 0;
 }
 
+void *pf__timers_context(const struct pf__timers *timers, pf_timer timer)
+{
+    const struct pf__timer_slot *slot = slot_of(timers, timer);
+    return slot && slot->has_more ? timers->more[(uint32_t)timer.id].context : NULL;
+}
+
 int pf__timers_describe(struct pf__timers *timers, pf_timer timer, const char *what)
 {
     struct pf__timer_slot *slot = slot_of(timers, timer);

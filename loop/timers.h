@@ -128,6 +128,9 @@ int pf__timers_add(struct pf__timers *timers, int64_t deadline,
 /* Returns 0 or -ENOENT. */
 int pf__timers_move(struct pf__timers *timers, pf_timer timer, int64_t deadline);
 
+/* Its context, borrowed; NULL: none. */
+void *pf__timers_context(const struct pf__timers *timers, pf_timer timer);
+
 /* Describe it; returns 0 or -ENOENT. */
 int pf__timers_describe(struct pf__timers *timers, pf_timer timer, const char *what);
 

@@ -3,10 +3,12 @@
  *
  * A question has two parts. What the loop knows of it goes when it is answered or
  * cancelled. The look-up itself may be in the hands of a thread then, which cannot be
- * stopped: from the moment it runs it is the value of its future, which frees it.
+ * stopped: it is the executor's while it waits, then the thread's, then the value of its
+ * future, and whoever has it last frees it.
  */
 #include <prefork/resolver.h>
 
+#include "loop/executor.h"
 #include "loop/member.h"
 
 #include <errno.h>
@@ -32,8 +34,8 @@ struct pf_resolving {
     pf_resolving *next, **at;
     pf_resolve_fn *fn;
     void *arg;
-    struct lookup *lookup; /* a thread's, if there is a future */
-    pf_future *future;     /* NULL: the timer brings the answer, which is there */
+    pf_future *future;     /* NULL: the timer brings the answer, which is there: */
+    struct lookup *lookup; /* ours; NULL if there is a future */
     pf_timer timer;
 };
 
@@ -45,7 +47,7 @@ struct pf_resolver {
 };
 
 static pf_callback_fn resolving_on_turn;
-static pf_future_fn resolving_on_found;
+static pf_future_fn resolving_on_found, forgotten_on_found;
 
 /* ---- looking up ------------------------------------------------------------------ */
 
@@ -195,22 +197,32 @@ static int resolving_on_found(pf_loop *loop, pf_future *future, void *arg)
     void *lookup = NULL;
     (void)loop;
     (void)pf_future_result(future, &err, &lookup); /* it is done */
-    if (err) {
-        free(resolving->lookup); /* never was a thread's */
+    if (err)
         result =
             answer(resolving, &(struct pf_resolved){.err = err, .why = strerror(-err)});
-    } else {
+    else
         result = answer_with(resolving, lookup);
-    }
     pf_future_unref(future);
     return result;
 }
 
-/* Give up what was asked of the executor. */
-static void drop_future(pf_future *future, struct lookup *lookup)
+/* Asked for, so that nobody reports that nobody did. */
+static int forgotten_on_found(pf_loop *loop, pf_future *future, void *arg)
 {
-    if (pf_future_cancel(future) == 0)
-        free(lookup); /* no thread has seen it */
+    (void)loop, (void)arg;
+    int err;
+    (void)pf_future_result(future, &err, NULL);
+    return 0;
+}
+
+/* Give up what was asked of the executor. What a thread has, or what is on its way back,
+ * goes on by itself. */
+static void drop_future(pf_loop *loop, pf_future *future)
+{
+    if (pf_future_cancel(future) == -EBUSY)
+        (void)pf_loop_add_future(loop, future, forgotten_on_found, NULL);
+    else
+        (void)forgotten_on_found(loop, future, NULL);
     pf_future_unref(future);
 }
 
@@ -221,23 +233,24 @@ static int begin(pf_resolving *resolving, struct lookup *lookup)
     pf_resolver *resolver = resolving->resolver;
     pf_loop *loop = resolver->member.loop;
     int err;
-    resolving->lookup = lookup;
     if (is_known(resolver, lookup)) {
+        resolving->lookup = lookup;
         err = pf_loop_call_at(loop, pf_loop_now(loop), resolving_on_turn, resolving,
                               &resolving->timer);
         if (err)
             free(lookup);
         return err;
     }
-    err = pf_loop_run_in_executor_full(loop, resolver->options.executor, look_up, lookup,
-                                       free, PF_HERE, &resolving->future);
+    err = pf__loop_run_work(loop, resolver->options.executor,
+                            &(struct pf__work){look_up, lookup, free, free, PF_HERE},
+                            &resolving->future);
     if (err) {
         free(lookup);
         return err;
     }
     err = pf_loop_add_future(loop, resolving->future, resolving_on_found, resolving);
     if (err)
-        drop_future(resolving->future, lookup);
+        drop_future(loop, resolving->future);
     return err;
 }
 
@@ -290,20 +303,15 @@ int pf_resolve(pf_resolver *resolver, const char *host, unsigned port, int famil
     return 0;
 }
 
-/* Also when the loop is gone: then a thread's look-up is freed by the future or the thread.
- */
+/* Also when the loop is gone, and with it its timers and waits. */
 static void drop(pf_resolving *resolving)
 {
     pf_loop *loop = resolving->resolver->member.loop;
-    bool usable = pf__member_check(&resolving->resolver->member) == 0;
-    if (usable && resolving->future) {
+    if (resolving->future) {
         (void)pf_loop_remove_future(loop, resolving->future, resolving_on_found, resolving);
-        drop_future(resolving->future, resolving->lookup);
-    } else if (resolving->future) {
-        pf_future_unref(resolving->future);
+        drop_future(loop, resolving->future);
     } else {
-        if (usable)
-            (void)pf_loop_remove_timeout(loop, resolving->timer);
+        (void)pf_loop_remove_timeout(loop, resolving->timer);
         free(resolving->lookup);
     }
     unlist(resolving);

@@ -1,18 +1,16 @@
 /*
  * subprocess.c - other programs; see subprocess.h.
  *
- * Everything that can fail is made before the fork. The child tells by a pipe, which exec
- * closes, why it could not become the program. Whoever learns that a child has ended, by
- * its own descriptor or by SIGCHLD, waits for it, and has its timer tell the program: the
- * timer is made with the subprocess, so that cannot fail.
+ * Everything that can fail is made before the fork: exec.h. Whoever learns that a child has
+ * ended, by its own descriptor or by SIGCHLD, waits for it, and has its timer tell the
+ * program: the timer is made with the subprocess, so that cannot fail.
  */
 #include <prefork/subprocess.h>
 
 #include "loop/member.h"
+#include "net/exec.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,14 +38,6 @@ struct pf_subprocess {
     int status;
 };
 
-/* What the child needs, and all descriptors until they have found their place. */
-struct plan {
-    const struct pf_subprocess_options *options;
-    int child[3];  /* -1: inherited */
-    int parent[3]; /* -1: no stream */
-    int report[2]; /* errno of a failed exec */
-};
-
 /* Of this thread's loops. */
 static _Thread_local pf_subprocess *by_signal;
 
@@ -58,152 +48,6 @@ static pf_callback_fn process_on_turn;
 static int check(const pf_subprocess *process)
 {
     return process ? pf__member_check(&process->member) : -EINVAL;
-}
-
-/* ---- in the child ---------------------------------------------------------------- */
-
-/* Only async-signal-safe calls from here to exec: other threads may have held any lock. */
-
-static void reset_signals(void)
-{
-    struct sigaction standard = {.sa_handler = SIG_DFL};
-    sigset_t none;
-    for (int signo = 1; signo <= SIGRTMAX; signo++)
-        (void)sigaction(signo, &standard, NULL); /* EINVAL: SIGKILL and the like */
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/* All are above 2 first, so that none is in another's place. */
-static int place_descriptors(struct plan *plan)
-{
-    for (int i = 0; i < 3; i++) {
-        if (plan->child[i] >= 0)
-            plan->child[i] = fcntl(plan->child[i], F_DUPFD_CLOEXEC, 3);
-        if (plan->child[i] == -1 && plan->options->standard[i] != PF_STDIO_INHERIT)
-            return -1;
-    }
-    for (int i = 0; i < 3; i++)
-        if (plan->child[i] >= 0 && dup2(plan->child[i], i) == -1)
-            return -1;
-    return 0;
-}
-
-static void become(struct plan *plan)
-{
-    const struct pf_subprocess_options *options = plan->options;
-    extern char **environ;
-    reset_signals();
-    int report = fcntl(plan->report[1], F_DUPFD_CLOEXEC, 3);
-    if (report >= 0 && place_descriptors(plan) == 0 &&
-        (!options->cwd || chdir(options->cwd) == 0)) {
-        /* exec takes what it never changes without const. */
-        char *const *argv = (char *const *)(uintptr_t)options->argv;
-        char *const *env =
-            options->env ? (char *const *)(uintptr_t)options->env : (char *const *)environ;
-        execvpe(argv[0], argv, env);
-    }
-    int err = errno;
-    (void)!write(report >= 0 ? report : plan->report[1], &err, sizeof err);
-    _exit(127);
-}
-
-/* ---- starting -------------------------------------------------------------------- */
-
-static void close_all(int *fds, int count)
-{
-    for (int i = 0; i < count; i++) {
-        if (fds[i] >= 0)
-            close(fds[i]);
-        fds[i] = -1;
-    }
-}
-
-static int open_standard(struct plan *plan, int which)
-{
-    int ends[2];
-    switch (plan->options->standard[which]) {
-    case PF_STDIO_INHERIT:
-        return 0;
-    case PF_STDIO_NULL:
-        plan->child[which] = open("/dev/null", O_RDWR | O_CLOEXEC);
-        return plan->child[which] == -1 ? -errno : 0;
-    case PF_STDIO_STREAM:
-        if (pipe2(ends, O_CLOEXEC) == -1)
-            return -errno;
-        plan->child[which] = ends[which == 0 ? 0 : 1];
-        plan->parent[which] = ends[which == 0 ? 1 : 0];
-        return 0;
-    }
-    return -EINVAL;
-}
-
-static int open_plan(struct plan *plan, const struct pf_subprocess_options *options)
-{
-    *plan = (struct plan){options, {-1, -1, -1}, {-1, -1, -1}, {-1, -1}};
-    int err = pipe2(plan->report, O_CLOEXEC) == -1 ? -errno : 0;
-    for (int i = 0; i < 3 && !err; i++)
-        err = open_standard(plan, i);
-    return err;
-}
-
-static void close_plan(struct plan *plan)
-{
-    close_all(plan->child, 3);
-    close_all(plan->parent, 3);
-    close_all(plan->report, 2);
-}
-
-static int make_streams(pf_subprocess *process, struct plan *plan)
-{
-    const struct pf_stream_options *options =
-        plan->options->stream.size ? &plan->options->stream : NULL;
-    for (int i = 0; i < 3; i++) {
-        if (plan->parent[i] < 0)
-            continue;
-        int err = pf_stream_new(process->member.loop, plan->parent[i], options,
-                                &process->streams[i]);
-        if (err)
-            return err;
-        plan->parent[i] = -1; /* the stream's now */
-    }
-    return 0;
-}
-
-/* No handler of ours may run in the child: so all signals wait until that is impossible. */
-static int fork_into(pf_subprocess *process, struct plan *plan)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid_t pid = fork();
-    int err = pid == -1 ? -errno : 0;
-    if (pid == 0)
-        become(plan);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    process->pid = pid;
-    return err;
-}
-
-static void wait_now(pid_t pid)
-{
-    while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
-        ;
-}
-
-/* Returns 0 when it has become the program, or why it has not; then it is gone. */
-static int hear_of_exec(pf_subprocess *process, struct plan *plan)
-{
-    int said = 0;
-    ssize_t n;
-    close_all(&plan->report[1], 1);
-    do
-        n = read(plan->report[0], &said, sizeof said);
-    while (n == -1 && errno == EINTR);
-    if (n != sizeof said)
-        return 0; /* or was killed before: its status will tell */
-    wait_now(process->pid);
-    return said ? -said : -EIO;
 }
 
 /* ---- its end --------------------------------------------------------------------- */
@@ -362,23 +206,38 @@ static void on_loop_closes(int fd, void *arg)
     process->pidfd = -1;
 }
 
-static int start(pf_subprocess *process, struct plan *plan)
+static int make_streams(pf_subprocess *process, struct pf__exec *exec)
+{
+    const struct pf_stream_options *options =
+        exec->options->stream.size ? &exec->options->stream : NULL;
+    for (int i = 0; i < 3; i++) {
+        if (exec->parent[i] < 0)
+            continue;
+        int err = pf_stream_new(process->member.loop, exec->parent[i], options,
+                                &process->streams[i]);
+        if (err)
+            return err;
+        exec->parent[i] = -1; /* the stream's now */
+    }
+    return 0;
+}
+
+static int start(pf_subprocess *process, struct pf__exec *exec)
 {
     int err = park_timer(process);
     if (!err)
-        err = make_streams(process, plan);
+        err = make_streams(process, exec);
     if (!err)
-        err = fork_into(process, plan);
+        err = pf__exec_fork(exec, &process->pid);
     if (err)
         return err;
-    close_all(plan->child, 3);
-    err = hear_of_exec(process, plan);
+    err = pf__exec_hear(exec, process->pid);
     if (err)
         return err;
     err = watch(process);
     if (err) { /* nobody would hear of its end */
         (void)kill(process->pid, SIGKILL);
-        wait_now(process->pid);
+        pf__exec_wait(process->pid);
     } else if (process->pidfd >= 0) {
         (void)pf_loop_set_closer(process->member.loop, process->pidfd, on_loop_closes);
     }
@@ -389,7 +248,7 @@ int pf_subprocess_start(pf_loop *loop, const struct pf_subprocess_options *optio
                         pf_subprocess **out)
 {
     struct pf_subprocess_options chosen = {PF_SUBPROCESS_OPTIONS};
-    struct plan plan;
+    struct pf__exec exec;
     int err = pf_loop_check(loop);
     if (!err && (!out || !options || options->size < sizeof options->size))
         err = -EINVAL;
@@ -405,10 +264,10 @@ int pf_subprocess_start(pf_loop *loop, const struct pf_subprocess_options *optio
     process->on_exit = chosen.on_exit;
     process->arg = chosen.arg;
     pf__member_join(&process->member, loop, on_gone);
-    err = open_plan(&plan, &chosen);
+    err = pf__exec_open(&exec, &chosen);
     if (!err)
-        err = start(process, &plan);
-    close_plan(&plan);
+        err = start(process, &exec);
+    pf__exec_close(&exec);
     if (err)
         pf_subprocess_free(process);
     else

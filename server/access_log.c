@@ -289,11 +289,16 @@ static void lose(struct pf__access_log *log, int error)
                strerror(error));
 }
 
+static enum pf_log_level level_of(int status)
+{
+    return status < 400 ? PF_LOG_INFO : status < 500 ? PF_LOG_WARN : PF_LOG_ERROR;
+}
+
 void pf__access_log_write(struct pf__access_log *log, pf_http_request *request,
                           const struct pf__access *access)
 {
     char text[PF__ACCESS_LINE_MAX];
-    if (log->fd == -1)
+    if (log->fd == -1 || !pf_log_named_enabled(PF__ACCESS_NAME, level_of(access->status)))
         return;
     size_t len = pf__access_log_format(log->format, request, access, text);
     int error = write_line(log, text, len);

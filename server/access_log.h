@@ -25,6 +25,11 @@ enum pf__access_format {
     PF__ACCESS_JSON,     /* an object a line */
 };
 
+/* A request counts as an event of this name (pf_log_named()), with a level by its status,
+ * as Tornado has it: info below 400, warn below 500, error. Below the name's level it has
+ * no line. */
+#define PF__ACCESS_NAME "access"
+
 /* The longest line, with its newline: PIPE_BUF. Fields that are longer than their share of
  * it are cut. */
 #define PF__ACCESS_LINE_MAX 4096

@@ -19,7 +19,7 @@ struct pf__http_settings {
     int64_t age_max_ns;
     bool xheaders, proxy_protocol;
     struct pf__trusted {
-        bool is_given;
+        const char *text; /* as it was given; NULL: it was not */
         struct pf__networks networks;
     } trusted;
 };

@@ -173,6 +173,15 @@ static const char *why_not(const char *copy_name)
     return strncmp(text, copy_name, len) == 0 && text[len] == ':' ? text + len + 2 : text;
 }
 
+static const char *remedy(const char *copy_name, const char *why)
+{
+    if (access(copy_name, R_OK) != 0)
+        return "/proc cannot be seen, use --preload";
+    if (strstr(why, "undefined symbol"))
+        return "link what defines it into the module";
+    return "name a shared object, built with -shared -fPIC for this machine";
+}
+
 /* The symbol must be data, as large as it says that it is: a function, or what was compiled
  * with other headers, would be read as nonsense. dladdr1(3). */
 static int check_symbol(const struct complaint *to, const void *at)
@@ -235,9 +244,7 @@ int pf__module_load(struct pf__module *module, char *error, size_t error_len)
     module->handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
     if (!module->handle) {
         const char *why = why_not(name);
-        bool is_hidden = access(name, R_OK) != 0;
-        return complain(&to, PF_EXIT_CONFIG, "%s%s", why,
-                        is_hidden ? "; /proc cannot be seen, use --preload" : "");
+        return complain(&to, PF_EXIT_CONFIG, "%s; %s", why, remedy(name, why));
     }
     int status = find_app(module, &to);
     if (status == PF_EXIT_OK)

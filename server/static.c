@@ -32,7 +32,8 @@ static void say_why(const char *word, const char *root,
     if (!*root)
         snprintf(error, error_len, "APP %s: has no directory; use static:DIR", word);
     else if (err != -EINVAL)
-        snprintf(error, error_len, "APP %s: %s", word, strerror(-err));
+        snprintf(error, error_len, "APP %s: %s; name a directory that can be read", word,
+                 strerror(-err));
     else if (is_refused(root, &index))
         snprintf(error, error_len,
                  "--index %s: must be the name of a file, and not begin with a dot",

@@ -43,7 +43,7 @@ extern "C" {
 enum pf_exit {
     PF_EXIT_OK = 0,
     PF_EXIT_USAGE = 64,       /* bad command line */
-    PF_EXIT_UNAVAILABLE = 69, /* cannot bind */
+    PF_EXIT_UNAVAILABLE = 69, /* cannot bind, or open a file of the server's */
     PF_EXIT_SOFTWARE = 70,    /* a start-up step failed that no option can mend */
     PF_EXIT_TEMPFAIL = 75,    /* all workers keep failing */
     PF_EXIT_CONFIG = 78,      /* bad configuration, or no worker could boot */

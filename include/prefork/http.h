@@ -13,6 +13,8 @@
  * PF_HTTP_LATER and finishes from a timer, a future or any other callback of the loop; from
  * another thread, by pf_loop_add_callback() on pf_http_get_loop(). If the client goes away
  * meanwhile the request stays: finishing it then answers -EPIPE and frees it all the same.
+ * So it is if there is no memory to keep it: its client is answered 503, and nothing can be
+ * asked of it any more.
  *
  * ORDER. Requests of one connection are answered one after the other, in the order in which
  * they came: the next is read on when the one before is finished.
@@ -236,7 +238,8 @@ PF_API int pf_http_respond_json(pf_http_request *request, int status, const char
  * a blank or a control character in it is -EINVAL: browsers pass over some. */
 PF_API int pf_http_redirect(pf_http_request *request, int status, const char *location);
 
-/* An error page: the resource's write_error, or the application's, or the standard text. */
+/* An error page: the resource's write_error, or the application's, or the standard text; a
+ * 503 of that kind has a Retry-After of a second, unless one of the others set it. */
 PF_API int pf_http_respond_error(pf_http_request *request, int status);
 
 /*

@@ -1,8 +1,8 @@
 /*
  * What the open internet sends to an HTTP server, and what it is to get for it: one error
  * answer and the end, nothing parsed behind it, nothing held for long, nothing leaked.
- * Whatever is said is said whole, byte by byte, and cut once at every place: what comes
- * back is the same.
+ * Whatever is said is said over TCP, whole, byte by byte, and cut once at every place: what
+ * comes back is the same.
  */
 #include "tests/lib/test.h"
 
@@ -30,6 +30,12 @@
 #define CHUNKED(body) WITH("Transfer-Encoding: chunked\r\n") body
 
 static struct pf_wire wire;
+
+static void start(const struct pf_http_server_options *options)
+{
+    pf_wire_start(&wire, options);
+    pf_wire_listen(&wire);
+}
 
 /* Behind a good request, and in front of one that must not be seen. */
 static void assert_answer(const char *said, size_t len, const char *told)
@@ -65,7 +71,7 @@ static void assert_refused(const char *said, int status)
 #define ASSERT_REFUSED(code, ...)                                                          \
     do {                                                                                   \
         static const char *const said[] = {__VA_ARGS__};                                   \
-        pf_wire_start(&wire, NULL);                                                        \
+        start(NULL);                                                                       \
         for (size_t i = 0; i < sizeof said / sizeof *said; i++)                            \
             assert_refused(said[i], code);                                                 \
         pf_wire_stop(&wire);                                                               \
@@ -183,7 +189,7 @@ static void a_chunk_that_is_not_exactly_one_is_refused(void **state)
 static void framing_without_end_is_counted(void **state)
 {
     (void)state;
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     assert_made(CHUNKED("1;"), "x", PF_HTTP_CHUNK_OVERHEAD_MAX + 1, "\r\n", "431 closed");
     assert_made(CHUNKED("0\r\n"), "X: y\r\n", PF_HTTP_CHUNK_OVERHEAD_MAX / 6 + 10, "\r\n",
                 "431 closed");
@@ -199,7 +205,7 @@ static void trailers_never_become_fields(void **state)
         CHUNKED("3\r\nabc\r\n0\r\nHost: b\r\n\r\n") GOOD,
         CHUNKED("3\r\nabc\r\n0\r\nConnection: close\r\n\r\n") GOOD,
     };
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++) {
         char *told = pf_wire_exchange(&wire, harmless[i], strlen(harmless[i]),
                                       PF_WIRE_WHOLE, PF_WIRE_BRIEF);
@@ -227,7 +233,7 @@ static void a_head_that_is_not_made_of_lines_is_refused(void **state)
                    WITH("no colon\r\n"), "GET  / HTTP/1.1\r\n" HOST "\r\n",
                    "GET / HTTP/1.1 \r\n" HOST "\r\n", "GET /\x01 HTTP/1.1\r\n" HOST "\r\n",
                    " GET / HTTP/1.1\r\n" HOST "\r\n", "GET\t/ HTTP/1.1\r\n" HOST "\r\n");
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     static const char nul_in_name[] = "GET / HTTP/1.1\r\n" HOST "X\0Y: z\r\n\r\n" GOOD;
     static const char nul_in_value[] = "GET / HTTP/1.1\r\n" HOST "X: y\0z\r\n\r\n" GOOD;
     static const char nul_in_path[] = "GET /\0 HTTP/1.1\r\n" HOST "\r\n" GOOD;
@@ -265,7 +271,7 @@ static void what_is_not_http_1_is_refused(void **state)
 static void heads_beyond_the_limits_are_refused(void **state)
 {
     (void)state;
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     assert_made("GET /", "a", PF_HTTP_TARGET_MAX, " HTTP/1.1\r\n" HOST "\r\n" GOOD,
                 "414 closed");
     assert_made("GET /", "a", 4 * PF_HTTP_TARGET_MAX, "", "414 closed");
@@ -292,7 +298,7 @@ static void empty_lines_without_end_are_refused(void **state)
 static void a_body_over_the_limit_is_refused_before_it_comes(void **state)
 {
     (void)state;
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     assert_made(WITH("Content-Length: 1001\r\n"), "x", 1001, GOOD, "413 closed");
     size_t len;
     char *text = make(WITH("Content-Length: 1000\r\n"), "x", 1000, GOOD, &len);
@@ -314,7 +320,7 @@ static void a_head_has_one_deadline_however_it_comes(void **state)
 {
     (void)state;
     static const char head[] = "GET / HTTP/1.1\r\n" HOST "X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyy";
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     pf_wire_connect(&wire);
     for (size_t i = 0; i < 20; i++) { /* a byte now and then changes nothing */
         assert_true(pf_wire_say(&wire, head + i, 1));
@@ -354,7 +360,7 @@ static void what_was_no_request_has_no_method(void **state)
                 {"\x16\x03\x01\x02", ""},
                 {"POST /echo HTTP/1.1\r\n" HOST "no colon\r\n", "POST"},
                 {"POST /echo HTTP/1.1\r\n" HOST "X: y", ""}};
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         pf_wire_connect(&wire);
         int responses = wire.responses;
@@ -373,7 +379,7 @@ static void a_body_has_a_deadline_and_a_least_rate(void **state)
         WITH("Content-Length: 1000\r\n"), CHUNKED("3e8\r\n"),
         "POST /upload HTTP/1.1\r\n" HOST "Content-Length: 1000\r\n\r\n",
         "POST /none HTTP/1.1\r\n" HOST "Content-Length: 1000\r\n\r\n"};
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         pf_wire_connect(&wire);
         say(heads[i]);
@@ -413,7 +419,7 @@ static size_t pour(void)
 static void a_client_that_reads_nothing_is_read_no_further_and_cut(void **state)
 {
     (void)state;
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     pf_wire_connect(&wire);
     size_t poured = pour();
     int answered = wire.responses;
@@ -432,7 +438,7 @@ static void a_client_that_reads_nothing_is_read_no_further_and_cut(void **state)
 static void a_client_that_reads_slowly_is_served_as_long_as_it_reads(void **state)
 {
     (void)state;
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     pf_wire_connect(&wire);
     (void)pour();
     for (int i = 0; i < 3; i++) {
@@ -440,7 +446,8 @@ static void a_client_that_reads_slowly_is_served_as_long_as_it_reads(void **stat
         wire.now += PF_WIRE_STALL - 1;
         while (wire.responses == before) { /* until there is room, as the kernel sees it */
             char some[1024];
-            assert_true(recv(wire.client, some, sizeof some, 0) > 0);
+            ssize_t n = recv(wire.client, some, sizeof some, 0);
+            assert_true(n > 0 || (n == -1 && errno == EAGAIN)); /* on its way */
             pf_wire_turn(&wire);
         }
         assert_int_equal(pf_http_server_connections(wire.server), 1);
@@ -459,7 +466,7 @@ static void a_flood_of_pipelined_requests_is_answered_in_order_and_not_alone(voi
     };
     size_t len;
     char *flood = make("", GOOD, BATCH, "", &len);
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     pf_wire_connect(&wire);
     for (int i = 1; i <= BATCHES; i++) {
         assert_true(pf_wire_say(&wire, flood, len));
@@ -474,6 +481,7 @@ static void a_flood_of_pipelined_requests_is_answered_in_order_and_not_alone(voi
     for (ssize_t n;
          at < len && (n = send(wire.client, flood + at, len - at, MSG_NOSIGNAL)) > 0;)
         at += (size_t)n;
+    pf_wire_await(&wire);
     while (wire.responses == before) {
         assert_true(pf_loop_turn(wire.loop, 0) >= 0);
         assert_true(++turns < 100);
@@ -486,7 +494,7 @@ static void a_flood_of_pipelined_requests_is_answered_in_order_and_not_alone(voi
 static void a_connection_too_many_is_told_so(void **state)
 {
     (void)state;
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     for (int scarce = 0; scarce < 2; scarce++) {
         int pair[2];
         char text[512] = "";
@@ -554,7 +562,7 @@ static void start_with(const struct pf_http_route *routes)
     struct pf_http_server_options options;
     pf_wire_options(&options);
     options.routes = routes;
-    pf_wire_start(&wire, &options);
+    start(&options);
 }
 
 static void an_answer_cannot_be_split(void **state)
@@ -635,7 +643,7 @@ static void a_client_may_leave_anywhere(void **state)
         GET("/chunks"),
         "no request\r\n\r\n",
     };
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     for (size_t i = 0; i < sizeof said / sizeof *said; i++)
         for (size_t n = 0; n <= strlen(said[i]); n++)
             for (int way = 0; way < 3; way++) {
@@ -756,7 +764,11 @@ static int answer_by(enum call call, pf_http_request *request)
 static void whoever_is_told_that_a_client_is_gone_may_finish(void **state)
 {
     (void)state;
-    start_with(holding);
+    struct pf_http_server_options options;
+    pf_wire_options(&options);
+    options.routes = holding;
+    /* Not over TCP, where the first that is sent to whoever is gone succeeds. */
+    pf_wire_start(&wire, &options);
     for (enum call call = RESPOND; call < CALLS; call++) {
         memset(&app, 0, sizeof app);
         int responses = wire.responses;
@@ -876,7 +888,7 @@ static void a_server_may_go_while_handlers_block(void **state)
     options.threads = 1;
     assert_int_equal(pipe2(began, O_CLOEXEC), 0);
     assert_int_equal(pipe2(may_end, O_CLOEXEC), 0);
-    pf_wire_start(&wire, &options);
+    start(&options);
     pf_wire_connect(&wire);
     say(GOOD);
     char byte;

@@ -1,7 +1,7 @@
 /*
  * HTTP/1.1 as RFC 9110 and RFC 9112 have it, where servers tend to miss it: one test for
- * each matter. Whatever is said is said whole, byte by byte, and cut once at every place:
- * what comes back is the same.
+ * each matter. Whatever is said is said over TCP, whole, byte by byte, and cut once at
+ * every place: what comes back is the same.
  */
 #include "tests/lib/test.h"
 
@@ -21,6 +21,12 @@
 #define EXPECT        "Expect: 100-continue\r\n"
 
 static struct pf_wire wire;
+
+static void start(const struct pf_http_server_options *options)
+{
+    pf_wire_start(&wire, options);
+    pf_wire_listen(&wire);
+}
 
 struct row {
     const char *said;
@@ -50,7 +56,7 @@ static void assert_row(const char *said, const char *expected)
 
 static void assert_rows(const struct row *rows, size_t count)
 {
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     for (size_t i = 0; i < count; i++)
         assert_row(rows[i].said, rows[i].told);
     pf_wire_stop(&wire);
@@ -122,7 +128,7 @@ static void methods_are_known_allowed_or_neither(void **state)
                 {"POST /table HTTP/1.1\r\n" HOST "\r\n", "405 open"},
                 {"TRACE / HTTP/1.1\r\n" HOST "Cookie: secret\r\n\r\n", "405 open"},
                 {"CONNECT a:80 HTTP/1.1\r\n" HOST "\r\n" GOOD, "405 closed"});
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     assert_heard("POST / HTTP/1.1\r\n" HOST "\r\n", "{Allow: GET, HEAD, OPTIONS}", true);
     assert_heard("TRACE / HTTP/1.1\r\n" HOST "Cookie: secret\r\n\r\n", "secret", false);
     assert_heard("OPTIONS /echo HTTP/1.1\r\n" HOST "\r\n",
@@ -182,7 +188,7 @@ static void an_answer_to_head_is_the_head_of_the_answer_to_get(void **state)
 {
     (void)state;
     static const char *const paths[] = {"/", "/chunks", "/users/x", "/none", "/any"};
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         char get[128], head[128];
         snprintf(get, sizeof get, "GET %s HTTP/1.1\r\n" HOST "\r\n", paths[i]);
@@ -206,7 +212,7 @@ static void an_answer_to_head_is_the_head_of_the_answer_to_get(void **state)
 static void an_answer_without_a_body_has_no_framing(void **state)
 {
     (void)state;
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     assert_heard("OPTIONS / HTTP/1.1\r\n" HOST "\r\n", "Content-Length", false);
     assert_heard("OPTIONS / HTTP/1.1\r\n" HOST "\r\n", "Transfer-Encoding", false);
     pf_wire_stop(&wire);
@@ -215,7 +221,7 @@ static void an_answer_without_a_body_has_no_framing(void **state)
 static void a_client_of_1_0_gets_no_coding(void **state)
 {
     (void)state;
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     assert_heard(GET("/chunks"), "{Transfer-Encoding: chunked}", true);
     assert_heard("GET /chunks HTTP/1.0\r\n\r\n", "Transfer-Encoding", false);
     pf_wire_stop(&wire);
@@ -310,7 +316,7 @@ static void a_connection_is_kept_by_what_its_fields_say(void **state)
          "200[later] closed"},
         {GOOD "GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\nno request\r\n\r\n",
          "200[hello] 200[hello] closed"});
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     assert_heard("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
                  "{Connection: keep-alive}", true);
     assert_heard("GET / HTTP/1.0\r\n\r\n", "{Connection: close}", true);
@@ -325,7 +331,7 @@ static void the_last_answer_of_a_connection_says_that_it_is(void **state)
     pf_wire_options(&options);
     options.requests_max = 2;
     options.age_max_ns = 3 * PF_SECOND;
-    pf_wire_start(&wire, &options);
+    start(&options);
     char *told = ask(GOOD GOOD GOOD);
     assert_non_null(strstr(told, "{Connection: close} {Content-Length: 5}[hello] closed"));
     assert_told("200[hello] 200[hello] closed");
@@ -343,7 +349,7 @@ static void the_last_answer_of_a_connection_says_that_it_is(void **state)
 static void a_drain_says_good_bye_to_the_busy_and_closes_the_idle(void **state)
 {
     (void)state;
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     pf_wire_connect(&wire);
     say(GET("/later"));
     assert_int_equal(pf_http_server_drain(wire.server), 0);
@@ -354,7 +360,7 @@ static void a_drain_says_good_bye_to_the_busy_and_closes_the_idle(void **state)
     assert_told("200[later] closed");
     pf_wire_stop(&wire);
 
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     pf_wire_connect(&wire);
     say(GOOD);
     assert_int_equal(pf_http_server_drain(wire.server), 0);
@@ -399,7 +405,7 @@ static void assert_head_alone(const char *head, const char *told, int interim)
 static void a_client_is_told_to_go_on_only_if_it_waits(void **state)
 {
     (void)state;
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     assert_head_alone(POST("/echo") EXPECT "Content-Length: 3\r\n\r\n", "open", 1);
     say("abc");
     assert_told("200[abc] open");
@@ -421,7 +427,7 @@ static void a_client_is_told_to_go_on_only_if_it_waits(void **state)
 static void a_client_that_waits_is_refused_without_going_on(void **state)
 {
     (void)state;
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     assert_head_alone(POST("/refuse") EXPECT "Content-Length: 3\r\n\r\n", "401 closed", 0);
     assert_head_alone(POST("/echo") EXPECT "Content-Length: 3000\r\n\r\n", "413 closed", 0);
     assert_head_alone(POST("/none") EXPECT "Content-Length: 3\r\n\r\n", "404 closed", 0);
@@ -472,7 +478,7 @@ static void every_answer_has_a_date_and_a_server(void **state)
                                        GET("/later"),
                                        "OPTIONS * HTTP/1.1\r\n" HOST "\r\n",
                                        "no request\r\n\r\n"};
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
         free(ask(said[i]));
         char *text = strndup(wire.heard, wire.len);
@@ -511,7 +517,7 @@ static void a_client_that_has_said_all_gets_every_answer(void **state)
         {"GET / HT", "closed"},
         {"", "closed"},
     };
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         say_all(rows[i].said);
         assert_told(rows[i].told);
@@ -524,7 +530,7 @@ static void a_client_that_has_said_all_gets_every_answer(void **state)
 static void a_head_that_does_not_end_is_told_so_and_silence_is_not(void **state)
 {
     (void)state;
-    pf_wire_start(&wire, NULL);
+    start(NULL);
     pf_wire_connect(&wire);
     pf_wire_advance(&wire, PF_WIRE_HEAD_TIMEOUT);
     assert_told("closed");

@@ -127,6 +127,32 @@ static void what_a_client_does_not_say_is_a_dash(void **state)
     remove_directory();
 }
 
+/* 200, 404, 400, and so on, of the lines. */
+static void assert_statuses(const char *levels, const char *expected)
+{
+    make_directory();
+    struct pf_test_server server;
+    char statuses[64] = "";
+    pf_test_server_start(&server, ARGS("-w", "1", "--log", levels, "--access-log", path));
+    ask(server.port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    ask(server.port, "GET /none HTTP/1.1\r\nHost: a\r\n\r\n");
+    ask(server.port, "PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+    for (const char *at = contents(path); (at = strstr(at, "HTTP/1.1\" ")); at++)
+        strncat(statuses, at + 10, 4);
+    assert_string_equal(statuses, expected);
+    remove_directory();
+}
+
+static void requests_have_lines_by_the_level_of_their_name(void **state)
+{
+    (void)state;
+    assert_statuses("info", "200 404 501 ");
+    assert_statuses("error", "200 404 501 "); /* the level for all is not theirs */
+    assert_statuses("access=warn", "404 501 ");
+    assert_statuses("debug,access=error", "501 ");
+}
+
 static const char *string_of(const json_t *object, const char *key)
 {
     return json_string_value(json_object_get(object, key));
@@ -275,8 +301,8 @@ static void a_log_that_nobody_reads_holds_up_nobody(void **state)
     make_directory();
     assert_int_equal(mkfifo(path, 0600), 0);
     struct pf_test_server server;
-    assert_int_equal(pf_test_server_run(&server, ARGS("--access-log", path)), 64);
-    assert_says(server.text, "nobody reads this pipe");
+    assert_int_equal(pf_test_server_run(&server, ARGS("--access-log", path)), 69);
+    assert_says(server.text, "nobody reads this pipe; start its reader before");
     int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     assert_true(reader >= 0);
     assert_true(fcntl(reader, F_SETPIPE_SZ, 4096) > 0);
@@ -326,8 +352,9 @@ static void a_wrong_log_is_refused(void **state)
     (void)state;
     struct pf_test_server server;
     assert_int_equal(pf_test_server_run(&server, ARGS("--access-log", "/nonexistent/log")),
-                     64);
-    assert_says(server.text, "--access-log /nonexistent/log: No such file");
+                     69);
+    assert_says(server.text,
+                "--access-log /nonexistent/log: No such file or directory; name");
     assert_int_equal(pf_test_server_run(&server, ARGS("--access-log", "-", "echo")), 64);
     assert_says(server.text, "no HTTP");
     assert_int_equal(pf_test_server_run(&server, ARGS("--proxy-protocol", "echo")), 64);
@@ -339,6 +366,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         pf_test(a_line_in_the_combined_format_tells_all_of_a_request),
         pf_test(what_a_client_does_not_say_is_a_dash),
+        pf_test(requests_have_lines_by_the_level_of_their_name),
         pf_test(a_line_of_json_is_an_object),
         pf_test(what_is_too_long_is_cut_and_the_line_stays_whole),
         pf_test(usr1_opens_it_anew_and_no_line_is_lost),

@@ -269,8 +269,9 @@ static void what_cannot_be_served_gets_one_line_that_says_why(void **state)
         const char *says;
     } rows[] = {
         {"none", NULL, 64, "No such file"},
-        {NULL, NULL, 78, ""},
-        {"lacking", NULL, 78, "function_that_nobody_has"},
+        {NULL, NULL, 78, "; name a shared object, built with -shared -fPIC"},
+        {"lacking", NULL, 78,
+         "undefined symbol: function_that_nobody_has; link what defines it"},
         {"crashing", NULL, 78, "ended by signal 6"},
         {"answers", "no_such_symbol", 78, "has no symbol no_such_symbol"},
         {"answers", "function", 78, "no struct pf_app"},
@@ -297,6 +298,10 @@ static void what_cannot_be_served_gets_one_line_that_says_why(void **state)
     struct pf_test_server server;
     assert_int_equal(pf_test_server_run(&server, ARGS("/tmp")), 64);
     assert_says(server.text, "not a file");
+    assert_int_equal(
+        pf_test_server_run(&server, ARGS("--chroot", "/tmp", module("answers", NULL))), 64);
+    assert_says(server.text, "--chroot /tmp: has no /proc");
+    assert_says(server.text, "; add --preload\n");
     assert_int_equal(pf_test_server_run(
                          &server, ARGS("--boot-timeout", "50ms", module("hanging", NULL))),
                      78);

@@ -192,7 +192,8 @@ static void a_directory_or_option_that_is_wrong_is_told_at_once(void **state)
         const char *message;
     } rows[] = {
         {{"static:"}, "APP static:: has no directory; use static:DIR"},
-        {{"static:/none/there"}, "APP static:/none/there: No such file or directory"},
+        {{"static:/none/there"},
+         "APP static:/none/there: No such file or directory; name a directory"},
         {{"static:/dev/null"}, "APP static:/dev/null: Not a directory"},
         {{"--index", "a/b", "static:/"}, "--index a/b: must be the name of a file"},
         {{"--index", ".a", "static:/"}, "--index .a: must be the name of a file"},

@@ -28,7 +28,8 @@
 #endif
 
 static _Thread_local int pf_alloc_count; /* since it was told */
-static _Thread_local int pf_alloc_at; /* the n-th fails, 1 is the next; 0: none; -1: all */
+/* The n-th fails, 1 is the next; 0: none; -n: that one and all behind it. */
+static _Thread_local int pf_alloc_at;
 
 static atomic_long pf_alloc_live; /* bytes, of all threads */
 
@@ -42,7 +43,8 @@ void __libc_free(void *memory);
 static bool pf_alloc_fails(void)
 {
     pf_alloc_count++;
-    bool now = pf_alloc_at == -1 || pf_alloc_count == pf_alloc_at;
+    bool now = pf_alloc_count == pf_alloc_at ||
+               (pf_alloc_at < 0 && pf_alloc_count >= -pf_alloc_at);
     if (now)
         errno = ENOMEM;
     return now;
@@ -95,7 +97,7 @@ void free(void *memory)
 }
 #endif
 
-/* Count from here; the n-th fails, 0: none, -1: all. */
+/* Count from here; the n-th fails, 0: none, -n: from the n-th on all do. */
 static inline void pf_alloc_fail(int n)
 {
     pf_alloc_count = 0;

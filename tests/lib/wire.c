@@ -3,12 +3,20 @@
 
 #include "http/internal.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/bpf.h> /* the names of TCP states, for the same reason */
+#include <linux/sockios.h>
+#include <linux/tcp.h> /* netinet/tcp.h has half of tcp_info */
+#include <netinet/in.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 static void must(bool holds)
@@ -176,9 +184,10 @@ static void on_request(void *arg, pf_http_request *request, int status, uint64_t
 
 static void on_gone(void *arg, int fd)
 {
-    (void)fd;
     struct pf_wire *wire = arg;
     wire->gone++;
+    if (fd == wire->served)
+        wire->served = -1;
 }
 
 static const struct pf_http_observer observer = {.on_request = on_request,
@@ -198,7 +207,7 @@ void pf_wire_start(struct pf_wire *wire, const struct pf_http_server_options *op
     struct pf_http_server_options http;
     memset(wire, 0, sizeof *wire);
     wire->now = 1000 * PF_SECOND;
-    wire->client = -1;
+    wire->listener = wire->client = wire->served = -1;
     pf_wire_options(&http);
     if (options)
         http = *options;
@@ -217,27 +226,184 @@ void pf_wire_stop(struct pf_wire *wire)
     pf_http_server_free(wire->server);
     must(pf_loop_close(wire->loop, false) == 0);
     pf_loop_unref(wire->loop);
+    if (wire->listener >= 0)
+        close(wire->listener);
+    wire->listener = -1;
     free(wire->heard);
     wire->heard = NULL;
 }
 
-/* ---- the client ------------------------------------------------------------------ */
+/* ---- TCP ------------------------------------------------------------------------- */
 
-void pf_wire_turn(struct pf_wire *wire)
+/*
+ * What one end has sent is not at the other when send(2) returns, though on the loopback it
+ * mostly is. Nobody waits for that by time: the ends' own counts say whether something is
+ * under way.
+ */
+struct end {
+    uint64_t sent, received;
+    uint32_t unsent; /* the other has no room for it yet; a FIN counts as a byte */
+    bool ended;      /* by this end: a FIN is sent, or in `unsent` */
+    bool was_ended;  /* by the other: its FIN, or a reset, has come */
+};
+
+static struct end look_at(int fd)
 {
-    int n;
-    while ((n = pf_loop_turn(wire->loop, 0)) > 0)
-        ;
-    must(n == 0);
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    must(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0);
+    must(len >= offsetof(struct tcp_info, tcpi_bytes_retrans) + 8); /* Linux 4.19 */
+    struct end end = {.sent = info.tcpi_bytes_sent - info.tcpi_bytes_retrans,
+                      .received = info.tcpi_bytes_received,
+                      .unsent = info.tcpi_notsent_bytes};
+    switch (info.tcpi_state) {
+    case BPF_TCP_FIN_WAIT1:
+    case BPF_TCP_FIN_WAIT2:
+        end.ended = true;
+        break;
+    case BPF_TCP_CLOSE_WAIT:
+        end.was_ended = true;
+        break;
+    case BPF_TCP_CLOSING:
+    case BPF_TCP_LAST_ACK:
+    case BPF_TCP_TIME_WAIT:
+    case BPF_TCP_CLOSE:
+        end.ended = end.was_ended = true;
+        break;
+    default:
+        break;
+    }
+    return end;
 }
 
+static bool has_unread(int fd)
+{
+    int unread;
+    must(ioctl(fd, SIOCINQ, &unread) == 0);
+    return unread > 0;
+}
+
+static bool is_under_way(int from, int to)
+{
+    struct end sender = look_at(from), receiver = look_at(to);
+    if (receiver.was_ended)
+        return false;
+    return sender.sent > receiver.received || sender.ended ||
+           (sender.unsent > 0 && !has_unread(to));
+}
+
+/* To the server. A client that has left is told it by an end of the connection. */
+static bool is_server_to_hear(const struct pf_wire *wire)
+{
+    if (wire->served < 0)
+        return false;
+    return wire->client < 0 ? !look_at(wire->served).was_ended
+                            : is_under_way(wire->client, wire->served);
+}
+
+static bool is_client_to_hear(const struct pf_wire *wire)
+{
+    if (wire->listener < 0)
+        return false;
+    return wire->served < 0 ? !look_at(wire->client).was_ended
+                            : is_under_way(wire->served, wire->client);
+}
+
+void pf_wire_listen(struct pf_wire *wire)
+{
+    const int on = 1;
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    pf_wire_leave(wire);
+    wire->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    must(wire->listener >= 0);
+    /* As net/listener.c has it; inherited by what is accepted. */
+    must(setsockopt(wire->listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0);
+    must(bind(wire->listener, (const struct sockaddr *)&address, sizeof address) == 0);
+    must(listen(wire->listener, 1) == 0);
+}
+
+static void connect_tcp(struct pf_wire *wire)
+{
+    const int on = 1;
+    struct sockaddr_in address;
+    socklen_t len = sizeof address;
+    must(getsockname(wire->listener, (struct sockaddr *)&address, &len) == 0);
+    wire->client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    must(wire->client >= 0);
+    must(setsockopt(wire->client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0);
+    must(connect(wire->client, (const struct sockaddr *)&address, len) == 0);
+    must(ioctl(wire->client, FIONBIO, &on) == 0);
+    wire->served = accept4(wire->listener, (struct sockaddr *)&address, &len,
+                           SOCK_NONBLOCK | SOCK_CLOEXEC);
+    must(wire->served >= 0);
+    must(pf_http_server_adopt(wire->server, wire->served,
+                              (const struct sockaddr *)&address) == 0);
+}
+
+/* ---- the client ------------------------------------------------------------------ */
+
+#define GIVE_UP_S 60 /* of real time, in which what is under way has not come */
+
+static void give_way(time_t *since)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (!*since)
+        *since = now.tv_sec;
+    must(now.tv_sec - *since < GIVE_UP_S);
+    sched_yield();
+}
+
+/* Returns whether there was anything to do. */
+static bool turn(struct pf_wire *wire)
+{
+    int n, sum = 0;
+    while ((n = pf_loop_turn(wire->loop, 0)) > 0)
+        sum += n;
+    must(n == 0);
+    return sum > 0;
+}
+
+/* Asked first, then looked at: what had arrived by the answer is not overlooked. */
+void pf_wire_turn(struct pf_wire *wire)
+{
+    time_t since = 0;
+    bool is_coming;
+    do {
+        bool is_there = wire->served >= 0 && has_unread(wire->served);
+        is_coming = is_server_to_hear(wire);
+        if (!turn(wire) && is_there)
+            break; /* it does not want to read */
+        if (is_coming)
+            give_way(&since);
+    } while (is_coming);
+}
+
+void pf_wire_await(struct pf_wire *wire)
+{
+    time_t since = 0;
+    while (wire->served >= 0 && !has_unread(wire->served))
+        give_way(&since);
+}
+
+/* All that there is, and all that comes while there is room for more. */
 static void hear(struct pf_wire *wire)
 {
     static char piece[65536];
+    time_t since = 0;
     ssize_t n;
-    if (wire->client < 0)
+    if (wire->client < 0 || wire->ended || wire->error)
         return;
-    while ((n = recv(wire->client, piece, sizeof piece, 0)) > 0) {
+    for (;;) {
+        bool is_coming = is_client_to_hear(wire);
+        n = recv(wire->client, piece, sizeof piece, 0);
+        if (n == -1 && errno == EAGAIN && is_coming) {
+            give_way(&since);
+            continue;
+        }
+        if (n <= 0)
+            break;
         wire->heard = realloc(wire->heard, wire->len + (size_t)n);
         must(wire->heard != NULL);
         memcpy(wire->heard + wire->len, piece, (size_t)n);
@@ -255,6 +421,14 @@ void pf_wire_advance(struct pf_wire *wire, int64_t ns)
     hear(wire);
 }
 
+/* Of thousands of exchanges each would leave its ports in TIME-WAIT for a minute. */
+static void leave_no_trace(struct pf_wire *wire)
+{
+    const struct linger reset = {.l_onoff = 1};
+    if (wire->client >= 0 && wire->listener >= 0)
+        must(setsockopt(wire->client, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) == 0);
+}
+
 void pf_wire_leave(struct pf_wire *wire)
 {
     if (wire->client >= 0)
@@ -270,13 +444,17 @@ void pf_wire_leave(struct pf_wire *wire)
 
 void pf_wire_connect(struct pf_wire *wire)
 {
-    int pair[2];
     pf_wire_leave(wire);
     free(wire->heard);
     wire->heard = NULL;
     wire->len = 0;
     wire->ended = false;
     wire->error = wire->said = 0;
+    if (wire->listener >= 0) {
+        connect_tcp(wire);
+        return;
+    }
+    int pair[2];
     must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
     must(pf_http_server_adopt(wire->server, pair[0], NULL) == 0);
     wire->client = pair[1];
@@ -429,5 +607,6 @@ char *pf_wire_exchange(struct pf_wire *wire, const char *in, size_t len, size_t 
     if (taken)
         (void)pf_wire_say(wire, in + at, len - at);
     pf_wire_settle(wire);
+    leave_no_trace(wire);
     return pf_wire_tell(wire, detail);
 }

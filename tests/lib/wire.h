@@ -45,7 +45,9 @@ struct pf_wire {
     int64_t now; /* what the loop's clock says */
     pf_loop *loop;
     pf_http_server *server;
-    int client; /* our end of the connection; -1: none */
+    int listener; /* of TCP connections; -1: they are socketpairs */
+    int client;   /* our end of the connection; -1: none */
+    int served;   /* the server's end of a TCP connection; -1: none, or gone */
 
     /* what has been heard from it */
     char *heard;
@@ -76,6 +78,11 @@ void pf_wire_options(struct pf_http_server_options *options);
 void pf_wire_start(struct pf_wire *wire, const struct pf_http_server_options *options);
 void pf_wire_stop(struct pf_wire *wire);
 
+/* Connections from now on are TCP's, over 127.0.0.1, until pf_wire_stop(). Nothing is
+ * waited for by time: both kernels' ends are asked what has been sent and what has arrived.
+ */
+void pf_wire_listen(struct pf_wire *wire);
+
 /* A new connection; the one before is closed, and forgotten. */
 void pf_wire_connect(struct pf_wire *wire);
 
@@ -88,6 +95,9 @@ bool pf_wire_say(struct pf_wire *wire, const char *bytes, size_t len);
 void pf_wire_turn(struct pf_wire *wire);
 void pf_wire_advance(struct pf_wire *wire, int64_t ns);
 
+/* Without a turn of the loop: until something that was sent stands at the server. */
+void pf_wire_await(struct pf_wire *wire);
+
 /* Let the clock go on, for as long as the application has requests of the connection. */
 void pf_wire_settle(struct pf_wire *wire);
 
@@ -96,7 +106,8 @@ void pf_wire_settle(struct pf_wire *wire);
  * whole. Answers of 1xx are left out. Free it. */
 char *pf_wire_tell(struct pf_wire *wire, enum pf_wire_detail detail);
 
-/* All of it: connect, say in[0..len) cut so, settle, tell. */
+/* All of it: connect, say in[0..len) cut so, settle, tell. If nobody goes on with it, a TCP
+ * connection ends by a reset. */
 char *pf_wire_exchange(struct pf_wire *wire, const char *in, size_t len, size_t cut,
                        enum pf_wire_detail detail);
 

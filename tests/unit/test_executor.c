@@ -5,6 +5,7 @@
  *
  * Work that must not end too early stands before a gate.
  */
+#include "loop/executor.h"
 #include "tests/lib/test.h"
 
 #include "tests/lib/alloc.h"
@@ -1095,6 +1096,163 @@ static void an_executor_cannot_be_freed_by_its_own_thread(void **state)
     drop(loop);
 }
 
+/* ---- work that owns its argument ------------------------------------------------- */
+
+struct owned {
+    pf_loop *loop;
+    pf_executor *executor;
+    struct gate gate; /* before which the only thread stands */
+    pf_future *blocks, *future;
+    atomic_int destroyed, ran;
+};
+
+static int count_as_run(void *arg, void **value)
+{
+    struct owned *owned = arg;
+    owned->ran++;
+    *value = NULL;
+    return 0;
+}
+
+static void destroy_owned(void *arg)
+{
+    struct owned *owned = arg;
+    owned->destroyed++;
+}
+
+static int run_owned(struct owned *owned)
+{
+    return pf__loop_run_work(
+        owned->loop, owned->executor,
+        &(struct pf__work){.run = count_as_run, .arg = owned, .destroy_arg = destroy_owned},
+        &owned->future);
+}
+
+/* Work that owns its argument waits behind work that runs. */
+static void open_owned(struct owned *owned)
+{
+    memset(owned, 0, sizeof *owned);
+    owned->loop = make();
+    owned->executor = new_executor(1, 1);
+    owned->blocks = submit(owned->loop, owned->executor, pass, &owned->gate);
+    wait_for_entered(&owned->gate, 1);
+    assert_int_equal(run_owned(owned), 0);
+}
+
+static void end_executor_of(struct owned *owned)
+{
+    struct freer freer = {owned->executor, &owned->gate};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, open_when_nothing_waits, &freer), 0);
+    pf_executor_free(owned->executor);
+    owned->executor = NULL;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void close_owned(struct owned *owned)
+{
+    open_gate(&owned->gate);
+    pf_future_unref(owned->blocks);
+    pf_future_unref(owned->future);
+    pf_executor_free(owned->executor);
+}
+
+static void an_argument_is_given_back_if_its_work_is_never_run(void **state)
+{
+    (void)state;
+    struct owned owned;
+    open_owned(&owned); /* it is cancelled */
+    assert_int_equal(pf_future_cancel(owned.future), 0);
+    assert_int_equal(owned.destroyed, 1);
+    close_owned(&owned);
+    drop(owned.loop);
+
+    open_owned(&owned); /* the executor ends, and the loop hears of it */
+    end_executor_of(&owned);
+    assert_int_equal(await(owned.loop, owned.future, NULL), -ECANCELED);
+    assert_int_equal(owned.destroyed, 1);
+    close_owned(&owned);
+    drop(owned.loop);
+
+    open_owned(&owned); /* the loop closes before it has heard */
+    end_executor_of(&owned);
+    drop(owned.loop);
+    assert_int_equal(owned.destroyed, 1);
+    close_owned(&owned);
+
+    open_owned(&owned); /* the loop closes, then the executor ends */
+    drop(owned.loop);
+    assert_int_equal(owned.destroyed, 0);
+    end_executor_of(&owned);
+    assert_int_equal(owned.destroyed, 1);
+    close_owned(&owned);
+    assert_int_equal(owned.destroyed, 1);
+    assert_int_equal(owned.ran, 0);
+}
+
+static void an_argument_is_the_works_once_that_runs(void **state)
+{
+    (void)state;
+    for (int closed = 0; closed <= 1; closed++) {
+        struct owned owned;
+        open_owned(&owned);
+        if (closed)
+            drop(owned.loop);
+        open_gate(&owned.gate);
+        wait_until(runs_nothing, owned.executor);
+        if (!closed)
+            assert_int_equal(await(owned.loop, owned.future, NULL), 0);
+        close_owned(&owned);
+        if (!closed)
+            drop(owned.loop);
+        assert_int_equal(owned.ran, 1);
+        assert_int_equal(owned.destroyed, 0);
+    }
+}
+
+static void an_argument_of_work_that_is_refused_is_the_callers(void **state)
+{
+    (void)state;
+    struct owned owned;
+    open_owned(&owned);
+    pf_future *waits = owned.future;
+    assert_int_equal(run_owned(&owned), -EAGAIN); /* the queue holds one */
+    assert_ptr_equal(owned.future, waits);
+    assert_int_equal(owned.destroyed, 0);
+    open_gate(&owned.gate);
+    assert_int_equal(await(owned.loop, owned.future, NULL), 0);
+    close_owned(&owned);
+    drop(owned.loop);
+    assert_int_equal(owned.destroyed, 0);
+}
+
+/* Of the work that ran at the fork nobody knows how far it was. */
+static void owned_in_a_child(void *arg)
+{
+    struct owned *owned = arg;
+    pf_executor_free(owned->executor);
+    assert_int_equal(pf_loop_discard(owned->loop), 0);
+    pf_future_unref(owned->blocks);
+    pf_future_unref(owned->future);
+    assert_int_equal(owned->destroyed, 1);
+    assert_int_equal(owned->ran, 0);
+}
+
+static void an_argument_is_given_back_in_a_child_too(void **state)
+{
+    (void)state;
+    struct owned owned;
+    pf_test_skip_under_valgrind(); /* as below */
+    open_owned(&owned);
+    pf_test_in_child(owned_in_a_child, &owned);
+    pf_test_in_raw_clone(owned_in_a_child, &owned);
+    open_gate(&owned.gate);
+    assert_int_equal(await(owned.loop, owned.future, NULL), 0);
+    close_owned(&owned);
+    drop(owned.loop);
+    assert_int_equal(owned.destroyed, 0);
+}
+
 /* ---- forks ----------------------------------------------------------------------- */
 
 struct inherited {
@@ -1257,6 +1415,10 @@ int main(void)
         pf_test(an_executor_that_ends_takes_no_work),
         pf_test(results_of_a_freed_executor_go_with_the_loop),
         pf_test(an_executor_cannot_be_freed_by_its_own_thread),
+        pf_test(an_argument_is_given_back_if_its_work_is_never_run),
+        pf_test(an_argument_is_the_works_once_that_runs),
+        pf_test(an_argument_of_work_that_is_refused_is_the_callers),
+        pf_test(an_argument_is_given_back_in_a_child_too),
         pf_test(a_child_has_no_use_for_its_parents_executor),
         pf_test(the_default_executor_is_made_when_it_is_needed),
         pf_test(a_child_has_a_default_executor_of_its_own),

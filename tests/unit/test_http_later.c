@@ -598,26 +598,45 @@ static void an_answered_request_is_answered_once_whatever_is_returned(void **sta
 
 /* ---- when memory is short -------------------------------------------------------- */
 
-static void a_request_that_cannot_be_kept_is_a_500(void **state)
+/* The application cannot know, and finishes it in its own time. */
+static void a_request_that_cannot_be_kept_is_a_503_and_stays_the_applications(void **state)
 {
     (void)state;
     pf_alloc_needed();
-    open_later();
-    ask(GET("/warm"));
-    assert_answer(200, "/warm");
     int refused = 0;
     for (int n = 1;; n++) {
-        app.count = 0;
+        open_later();
+        ask(GET("/warm"));
+        assert_answer(200, "/warm");
         say(POST("/later", "Content-Length: 1", "x"));
         pf_alloc_fail(n);
         stage_turn();
         int allocated = pf_alloc_stop();
         hear();
+        assert_int_equal(app.count, 1);
         if (allocated < n)
             break;
         refused++;
-        assert_answer(500, "Internal Server Error\r\n");
+        assert_answer(503, "Service Unavailable\r\n");
+        assert_true(has(CLOSES));
+        assert_closed();
+        assert_int_equal(app.gone[1], 1);
+        assert_int_equal(app.last_reason, -ENOMEM);
+        stage_reconnect(); /* the next client's request is not the one that is kept */
+        ask(GET("/later/next"));
+        assert_int_equal(app.count, 2);
+        assert_ptr_not_equal(app.kept[0], app.kept[1]);
+        size_t len;
+        assert_null(pf_http_get_body(app.kept[0], &len));
+        assert_int_equal(len, 0);
+        assert_int_equal(respond_path(app.kept[0]), -EPIPE);
+        hear();
         assert_open();
+        assert_int_equal(respond_path(app.kept[1]), 0);
+        hear();
+        assert_answer(200, "/later/next");
+        assert_open();
+        stage_close();
     }
     assert_int_equal(refused, 2); /* its head, its body */
     assert_int_equal(respond_path(app.kept[0]), 0);
@@ -653,7 +672,7 @@ int main(void)
         pf_test(a_failure_behind_the_head_cuts_the_connection),
         pf_test(a_response_that_is_not_finished_is_cut),
         pf_test(an_answered_request_is_answered_once_whatever_is_returned),
-        pf_test(a_request_that_cannot_be_kept_is_a_500),
+        pf_test(a_request_that_cannot_be_kept_is_a_503_and_stays_the_applications),
     };
     return cmocka_run_group_tests_name("http_later", tests, NULL, NULL);
 }

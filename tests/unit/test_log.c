@@ -91,6 +91,206 @@ static void events_below_the_level_are_dropped(void **state)
     assert_int_equal(got_lines, 1);
 }
 
+/* ---- names ----------------------------------------------------------------------- */
+
+static void a_name_stands_in_front_of_the_values(void **state)
+{
+    (void)state;
+    const char *empty = "";
+    pf_log_named("app.db", PF_LOG_INFO, "query", "ms=%d", 3);
+    assert_line("info", "query log=app.db ms=3");
+    assert_int_equal(got_level, PF_LOG_INFO);
+    pf_log_named("app", PF_LOG_WARN, "bare", "%s", empty);
+    assert_line("warn", "bare log=app");
+    pf_log_named(NULL, PF_LOG_WARN, "nobodys", "x=%d", 1);
+    assert_line("warn", "nobodys x=1");
+    pf_log_named("", PF_LOG_WARN, "nobodys", "x=%d", 2);
+    assert_line("warn", "nobodys x=2");
+    pf_log_named("a\nb", PF_LOG_INFO, "e", "x=%d", 1); /* whatever it is: one line */
+    assert_line("info", "e log=a\\x0ab x=1");
+    pf_log_set_format(PF_LOG_PRETTY);
+    pf_log_named("app.db", PF_LOG_INFO, "query", "ms=%d", 3);
+    assert_non_null(strstr(got, "] query log=app.db ms=3"));
+    pf_log_set_format(PF_LOG_JSON);
+    pf_log_named("app.db", PF_LOG_INFO, "query", "ms=%d", 3);
+    assert_string_equal(strstr(got, "\"event\""),
+                        "\"event\":\"query\",\"log\":\"app.db\",\"text\":\"ms=3\"}");
+    pf_log_named("a\"b", PF_LOG_INFO, "query", "%s", empty);
+    assert_string_equal(strstr(got, "\"event\""),
+                        "\"event\":\"query\",\"log\":\"a\\\"b\"}");
+}
+
+static void assert_level(const char *name, enum pf_log_level level)
+{
+    for (enum pf_log_level at = PF_LOG_DEBUG; at <= PF_LOG_ERROR; at++) {
+        if (pf_log_named_enabled(name, at) != (at >= level))
+            fail_msg("%s at %d", name ? name : "all", at);
+        int lines = got_lines;
+        pf_log_named(name, at, "e", "x=%d", 1);
+        assert_int_equal(got_lines - lines, at >= level);
+    }
+}
+
+struct level_row {
+    const char *levels, *name;
+    enum pf_log_level level;
+};
+
+static void see_level(void *arg)
+{
+    const struct level_row *row = arg;
+    char why[128] = "unchanged";
+    assert_int_equal(pf_log_set_levels(row->levels, why, sizeof why), 0);
+    assert_string_equal(why, "unchanged");
+    assert_level(row->name, row->level);
+}
+
+static void the_level_of_a_name_is_that_of_the_nearest_above_it(void **state)
+{
+    (void)state;
+    static struct level_row rows[] = {
+        {"info", "app", PF_LOG_INFO},
+        {"error", "app", PF_LOG_ERROR}, /* nobody's is everybody's */
+        {"error", NULL, PF_LOG_ERROR},
+        {"error", "", PF_LOG_ERROR},
+        {"info,app=debug", "app", PF_LOG_DEBUG},
+        {"info,app=debug", "app.db", PF_LOG_DEBUG},
+        {"info,app=debug", "app.db.pool", PF_LOG_DEBUG},
+        {"info,app=debug", "app-db", PF_LOG_INFO},
+        {"info,app=debug", "appdb", PF_LOG_INFO},
+        {"info,app=debug", "ap", PF_LOG_INFO},
+        {"info,app=debug", "a.app", PF_LOG_INFO},
+        {"info,app=debug", NULL, PF_LOG_INFO},
+        {"info,app=debug,app.db=error", "app.db", PF_LOG_ERROR},
+        {"info,app.db=error,app=debug", "app.db", PF_LOG_ERROR}, /* in any order */
+        {"info,app.db=error,app=debug", "app.db.pool", PF_LOG_ERROR},
+        {"info,app.db=error,app=debug", "app.dbx", PF_LOG_DEBUG},
+        {"info,app.db=error,app=debug", "app", PF_LOG_DEBUG},
+        {"error,app.db=info,app=warn", "app.db.pool", PF_LOG_INFO}, /* its parent's more */
+        {"app=warn", "app", PF_LOG_WARN}, /* alone: the rest stays */
+        {"app=warn", NULL, PF_LOG_INFO},
+        {"debug,warn,app=info,app=error", "app", PF_LOG_ERROR}, /* the last one counts */
+        {"debug,warn,app=info,app=error", NULL, PF_LOG_WARN},
+        {"A-9_z.0=warn", "A-9_z.0", PF_LOG_WARN},
+        {"App=warn", "app", PF_LOG_INFO}, /* as it is written */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        pf_test_in_child(see_level, &rows[i]); /* names stay */
+}
+
+static void levels_that_are_wrong_change_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *levels, *bad;
+    } rows[] = {
+        {"", "not \"\""},
+        {"loud", "not \"loud\""},
+        {"INFO", "not \"INFO\""},
+        {"information", "not \"information\""},
+        {",error", "not \"\""},
+        {"error,", "not \"\""},
+        {"error,,w=error", "not \"\""},
+        {"error,w", "not \"w\""},
+        {"error,w=", "not \"w=\""},
+        {"error,=debug", "not \"=debug\""},
+        {"error,w=debug=info", "not \"w=debug=info\""},
+        {"error,w=debug,w.=info", "not \"w.=info\""},
+        {"error,.w=info", "not \".w=info\""},
+        {"error,w..x=info", "not \"w..x=info\""},
+        {"error,w x=info", "not \"w x=info\""},
+        {"error, w=info", "not \" w=info\""},
+        {"error,w\xc3\xbc=info", "not \"w\xc3\xbc=info\""},
+        {"w.0123456789.0123456789.0123456789.0123456789.0123456789.01234567=info",
+         "not \"w.0"},
+    };
+    assert_int_equal(pf_log_set_levels("warn,w=warn", NULL, 0), 0);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char why[256] = "";
+        assert_int_equal(pf_log_set_levels(rows[i].levels, why, sizeof why), -EINVAL);
+        if (!strstr(why, rows[i].bad))
+            fail_msg("%s: %s", rows[i].levels, why);
+        assert_non_null(strstr(why, "info,app.db=debug"));
+        assert_int_equal(pf_log_set_levels(rows[i].levels, NULL, 0), -EINVAL);
+        assert_level(NULL, PF_LOG_WARN);
+        assert_level("w", PF_LOG_WARN);
+    }
+    assert_int_equal(pf_log_set_levels(NULL, NULL, 0), -EINVAL);
+    assert_int_equal(pf_log_set_named_level(NULL, PF_LOG_INFO), -EINVAL);
+    assert_int_equal(pf_log_set_named_level("", PF_LOG_INFO), -EINVAL);
+    assert_int_equal(pf_log_set_named_level("w=info", PF_LOG_INFO), -EINVAL);
+}
+
+static void fill_names(void *arg)
+{
+    (void)arg;
+    char name[PF_LOG_NAME_MAX], why[128] = "";
+    int count = 0, err;
+    memset(name, 'n', sizeof name - 1); /* the longest */
+    name[sizeof name - 1] = '\0';
+    assert_int_equal(pf_log_set_named_level("w", PF_LOG_ERROR), 0);
+    do {
+        name[sizeof name - 3] = (char)('0' + count / 10);
+        name[sizeof name - 2] = (char)('0' + count % 10);
+        count++;
+        err = pf_log_set_named_level(name, PF_LOG_ERROR);
+    } while (!err);
+    assert_int_equal(err, -ENOSPC);
+    assert_in_range(count, 2, PF_LOG_NAMES_MAX);
+    assert_level(name, PF_LOG_INFO);
+    assert_int_equal(pf_log_set_levels("error,one.more=debug", why, sizeof why), -ENOSPC);
+    assert_string_equal(why, "must have at most 32 names");
+    assert_level(NULL, PF_LOG_INFO);
+    name[sizeof name - 3] = name[sizeof name - 2] = '0';
+    assert_level(name, PF_LOG_ERROR);
+    assert_int_equal(pf_log_set_levels("debug,w=warn", why, sizeof why), 0); /* known */
+    assert_level("w.x", PF_LOG_WARN);
+}
+
+static void there_are_not_more_names_than_places(void **state)
+{
+    (void)state;
+    pf_test_in_child(fill_names, NULL); /* they stay */
+}
+
+static void *set_many(void *arg)
+{
+    for (int i = 0; i < 2000; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "race.%d", i % 8);
+        assert_int_equal(pf_log_set_named_level(name, *(enum pf_log_level *)arg), 0);
+        if (!pf_log_named_enabled(name, PF_LOG_ERROR))
+            return arg; /* it has never had such a level */
+    }
+    return NULL;
+}
+
+static void set_in_threads(void *arg)
+{
+    (void)arg;
+    pthread_t threads[2];
+    static enum pf_log_level levels[] = {PF_LOG_DEBUG, PF_LOG_ERROR};
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, set_many, &levels[i]), 0);
+    for (int i = 0; i < 2; i++) {
+        void *failed;
+        assert_int_equal(pthread_join(threads[i], &failed), 0);
+        assert_null(failed);
+    }
+    for (int i = 0; i < 8; i++) { /* whoever was the last: it can be set */
+        char name[32];
+        (void)snprintf(name, sizeof name, "race.%d", i);
+        assert_int_equal(pf_log_set_named_level(name, PF_LOG_WARN), 0);
+        assert_level(name, PF_LOG_WARN);
+    }
+}
+
+static void any_thread_may_set_levels(void **state)
+{
+    (void)state;
+    pf_test_in_child(set_in_threads, NULL);
+}
+
 static void control_bytes_cannot_make_a_second_line(void **state)
 {
     (void)state;
@@ -403,6 +603,76 @@ static void a_terminal_that_nobody_reads_holds_up_nobody(void **state)
     close(terminal);
 }
 
+int __real_isatty(int fd);
+int __wrap_isatty(int fd);
+static int asked;
+
+int __wrap_isatty(int fd)
+{
+    asked++;
+    return __real_isatty(fd);
+}
+
+/* How often, for some lines each: before a format is set, in each, and with a sink. */
+static void count_questions(int fd, int counts[6])
+{
+    static const enum pf_log_format formats[] = {PF_LOG_PLAIN, PF_LOG_PRETTY, PF_LOG_JSON,
+                                                 PF_LOG_AUTO};
+    replace_stderr(fd);
+    for (int i = 0; i < 6; i++) {
+        asked = 0;
+        if (i > 0 && i < 5)
+            pf_log_set_format(formats[i - 1]);
+        if (i == 5)
+            pf_log_set_sink(keep_line, got);
+        for (int line = 0; line < 3; line++)
+            pf_log(PF_LOG_INFO, "e", "line=%d", line);
+        counts[i] = asked;
+    }
+    pf_log_set_format(PF_LOG_PLAIN);
+    restore_stderr();
+}
+
+static void standard_error_is_asked_once_whether_it_is_a_terminal(void **state)
+{
+    (void)state;
+    int end, terminal = open_terminal(&end), ends[2], counts[6];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    for (int is_pipe = 0; is_pipe < 2; is_pipe++) {
+        count_questions(is_pipe ? ends[1] : end, counts);
+        for (int i = 0; i < 5; i++)
+            assert_int_equal(counts[i], 1);
+        assert_int_equal(counts[5], 0);
+    }
+    close(end);
+    close(terminal);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* Somebody has put it in the place of the terminal, and has not said so. */
+static void a_file_in_the_place_of_a_terminal_is_written_to_its_end(void **state)
+{
+    (void)state;
+    char bytes[256] = "";
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    assert_true(fputs("before\n", file) >= 0 && fflush(file) == 0);
+    int end, terminal = open_terminal(&end);
+    replace_stderr(end);
+    pf_log(PF_LOG_INFO, "e", "i=%d", 0);
+    assert_int_equal(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+    pf_log(PF_LOG_INFO, "e", "i=%d", 1);
+    restore_stderr();
+    rewind(file);
+    size_t len = fread(bytes, 1, sizeof bytes - 1, file);
+    assert_true(len > 0);
+    assert_memory_equal(bytes, "before\ninfo test ", 17);
+    assert_int_equal(fclose(file), 0);
+    close(end);
+    close(terminal);
+}
+
 /* What a line looks like to a terminal that is standard error. */
 static void read_terminal(enum pf_log_format format, char *line, size_t len)
 {
@@ -522,6 +792,11 @@ int main(void)
         log_test(a_line_names_level_role_pid_and_event),
         log_test(an_event_without_values_has_no_space_at_its_end),
         log_test(events_below_the_level_are_dropped),
+        log_test(a_name_stands_in_front_of_the_values),
+        log_test(the_level_of_a_name_is_that_of_the_nearest_above_it),
+        log_test(levels_that_are_wrong_change_nothing),
+        log_test(there_are_not_more_names_than_places),
+        log_test(any_thread_may_set_levels),
         log_test(control_bytes_cannot_make_a_second_line),
         log_test(bytes_above_ascii_pass_unchanged),
         log_test(a_line_of_the_greatest_length_is_whole),
@@ -534,6 +809,8 @@ int main(void)
         log_test(a_log_that_cannot_be_written_harms_nobody),
         log_test(a_log_that_nobody_reads_holds_up_nobody_and_says_what_it_lost),
         log_test(a_terminal_that_nobody_reads_holds_up_nobody),
+        log_test(standard_error_is_asked_once_whether_it_is_a_terminal),
+        log_test(a_file_in_the_place_of_a_terminal_is_written_to_its_end),
         log_test(a_pretty_line_begins_with_level_time_and_who),
         log_test(a_line_of_json_has_its_parts),
         log_test(a_line_of_json_that_is_cut_is_whole),

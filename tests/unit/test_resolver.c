@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,7 +84,7 @@ static struct pf_endpoint table[2];
 static struct pf_resolver_options options;
 
 static struct {
-    int answers, err;
+    int answers, err, cancelled;
     size_t count;
     bool has_why;
     char text[INET6_ADDRSTRLEN];
@@ -90,6 +92,13 @@ static struct {
 } seen;
 
 static bool inside_a_call;
+static unsigned reports;
+
+static void on_error(pf_loop *of, const struct pf_loop_error *error, void *arg)
+{
+    (void)of, (void)error, (void)arg;
+    reports++;
+}
 
 static int on_resolved(const struct pf_resolved *result, void *arg)
 {
@@ -97,6 +106,7 @@ static int on_resolved(const struct pf_resolved *result, void *arg)
     assert_false(inside_a_call);
     seen.answers++;
     seen.err = result->err;
+    seen.cancelled += result->err == -ECANCELED;
     seen.has_why = result->why && *result->why;
     seen.count = result->count;
     assert_true((result->err == 0) == (result->count > 0));
@@ -133,7 +143,10 @@ static void open_stage(void)
     endpoint4(&table[1], "10.0.0.2", 99);
     overrides[0] = (struct pf_resolver_override){"two.example", table, 2};
     overrides[1] = (struct pf_resolver_override){"none.example", NULL, 0};
-    assert_int_equal(pf_loop_new(NULL, &loop), 0);
+    struct pf_loop_options reporting = PF_LOOP_OPTIONS_INIT;
+    reporting.on_error = on_error;
+    reports = 0;
+    assert_int_equal(pf_loop_new(&reporting, &loop), 0);
     struct pf_executor_options one = {PF_EXECUTOR_OPTIONS, .threads = 1};
     assert_int_equal(pf_executor_new(&one, &executor), 0);
     options = (struct pf_resolver_options){PF_RESOLVER_OPTIONS, .executor = executor,
@@ -147,6 +160,7 @@ static void close_stage(void)
     pf_resolver_free(resolver);
     pf_executor_free(executor);
     pf_loop_unref(loop);
+    assert_int_equal(reports, 0); /* answers are the program's to look at */
 }
 
 static int64_t real_time(void)
@@ -297,6 +311,71 @@ static void loop_that_closes_first_leaves_nothing_behind(void **unused)
     close_stage();
 }
 
+/* While a look-up is held the executor cannot go: it is safe to look at. */
+static void *let_go_when_nothing_waits(void *arg)
+{
+    size_t waits = 1;
+    (void)arg;
+    while (pf_executor_load(executor, &waits, NULL) == 0 && waits > 0)
+        sched_yield();
+    sem_post(&may_leave);
+    return NULL;
+}
+
+/* One look-up runs, and the others never come to it. */
+static void end_executor(void)
+{
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, let_go_when_nothing_waits, NULL), 0);
+    pf_executor_free(executor);
+    executor = NULL;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void ask_for_two(pf_resolving **second)
+{
+    holds = true;
+    assert_int_equal(ask("one.example", AF_UNSPEC, NULL), 0);
+    sem_wait(&entered);
+    assert_int_equal(ask("other.example", AF_UNSPEC, second), 0);
+}
+
+/* What is told by the leak checker. */
+static void lookup_that_never_runs_goes_with_the_executor(void **unused)
+{
+    (void)unused;
+    for (int resolver_first = 0; resolver_first <= 1; resolver_first++) {
+        open_stage();
+        ask_for_two(NULL);
+        assert_int_equal(pf_loop_close(loop, false), 0);
+        if (resolver_first) {
+            pf_resolver_free(resolver);
+            resolver = NULL;
+        }
+        end_executor();
+        assert_int_equal(seen.answers, 0);
+        close_stage();
+    }
+}
+
+static void lookup_that_never_runs_is_answered_or_forgotten(void **unused)
+{
+    (void)unused;
+    for (int forgotten = 0; forgotten <= 1; forgotten++) {
+        pf_resolving *second;
+        open_stage();
+        ask_for_two(&second);
+        end_executor();
+        if (forgotten) /* on its way to the loop */
+            assert_int_equal(pf_resolve_cancel(second), 0);
+        turn_until_answers(forgotten ? 1 : 2);
+        assert_int_equal(seen.cancelled, forgotten ? 0 : 1);
+        assert_true(pf_loop_turn(loop, 0) >= 0);
+        assert_int_equal(seen.answers, forgotten ? 1 : 2);
+        close_stage();
+    }
+}
+
 static int free_resolver(const struct pf_resolved *result, void *arg)
 {
     pf_resolver_free(resolver);
@@ -316,6 +395,28 @@ static void resolver_may_be_freed_in_an_answer(void **unused)
         assert_int_equal(seen.count, 1);
         close_stage();
     }
+}
+
+static void resolver_may_be_freed_when_its_executor_has_ended(void **unused)
+{
+    (void)unused;
+    open_stage();
+    pf_resolver_free(resolver);
+    options.pending_max = 3;
+    assert_int_equal(pf_resolver_new(loop, &options, &resolver), 0);
+    holds = true;
+    assert_int_equal(ask("running.example", AF_UNSPEC, NULL), 0);
+    sem_wait(&entered);
+    assert_int_equal(
+        pf_resolve(resolver, "first.example", 80, AF_UNSPEC, free_resolver, NULL, NULL), 0);
+    assert_int_equal(ask("last.example", AF_UNSPEC, NULL), 0);
+    end_executor();
+    turn_until_answers(1);
+    for (int i = 0; i < 5; i++)
+        assert_true(pf_loop_turn(loop, 0) >= 0);
+    assert_int_equal(seen.answers, 1);
+    assert_int_equal(seen.cancelled, 1);
+    close_stage();
 }
 
 static void mistakes_are_answered(void **unused)
@@ -382,7 +483,10 @@ int main(void)
         pf_test(cancelled_question_is_not_answered),
         pf_test(freeing_forgets_open_questions),
         pf_test(loop_that_closes_first_leaves_nothing_behind),
+        pf_test(lookup_that_never_runs_goes_with_the_executor),
+        pf_test(lookup_that_never_runs_is_answered_or_forgotten),
         pf_test(resolver_may_be_freed_in_an_answer),
+        pf_test(resolver_may_be_freed_when_its_executor_has_ended),
         pf_test(mistakes_are_answered),
         pf_test(child_may_only_free_it),
         pf_test(every_allocation_may_fail),

@@ -709,7 +709,7 @@ static void writes_arrive_in_order_and_are_told_from_the_loop(void **unused)
     {
         open_writer(carrier, NULL);
         asks(pf_stream_write(stream, "one", 3, on_write, NULL), 0);
-        asks(pf_stream_write(stream, "", 0, on_write, NULL), 0);
+        asks(pf_stream_write(stream, NULL, 0, on_write, NULL), 0);
         asks(pf_stream_write(stream, "two", 3, NULL, NULL), 0);
         assert_int_equal(pf_stream_writing(stream), 0);
         assert_int_equal(hear(100), 6);
@@ -816,6 +816,98 @@ static void what_the_peer_said_before_it_left_is_read_though_a_write_breaks(void
     shut();
 }
 
+static int write_then_look(pf_stream *from, const char *data, size_t len, int err,
+                           void *arg)
+{
+    if (seen.order[0]) /* the rest */
+        return on_read(from, data, len, err, arg);
+    assert_int_equal(pf_stream_write(from, "x", 1, NULL, NULL), 0);
+    assert_true(pf_stream_closed(from));
+    for (size_t i = 0; i + 1 < len; i++)
+        assert_int_equal(data[i], 'a');
+    return on_read(from, data, len, err, arg);
+}
+
+static void data_stays_for_the_call_though_a_write_in_it_breaks(void **unused)
+{
+    (void)unused;
+    for (int chunks = 0; chunks <= 1; chunks++) {
+        char text[4001];
+        memset(text, 'a', 899);
+        text[899] = '\n';
+        memset(text + 900, 'b', 3100);
+        text[4000] = 0;
+        open_reader(UNIX, NULL);
+        if (chunks)
+            asks(pf_stream_read_chunks(stream, 900, write_then_look, on_read, NULL), 0);
+        else
+            asks(pf_stream_read_until(stream, "\n", 1, write_then_look, NULL), 0);
+        say(text);
+        leave();
+        turn_until_seen(chunks ? "rr" : "r");
+        forget();
+        asks(pf_stream_read_until_close(stream, on_read, NULL), 0);
+        turn_until_seen("R"); /* it has broken */
+        assert_read(text + 900);
+        shut();
+    }
+}
+
+static int write_without_memory(pf_stream *from, const char *data, size_t len, int err,
+                                void *arg)
+{
+    pf_alloc_fail(1);
+    int result = write_then_look(from, data, len, err, arg);
+    assert_int_equal(pf_alloc_stop(), 1);
+    return result;
+}
+
+static void data_stays_though_there_is_no_memory_for_what_comes(void **unused)
+{
+    (void)unused;
+    pf_alloc_needed();
+    open_reader(UNIX, NULL);
+    asks(pf_stream_read_until(stream, "\n", 1, write_without_memory, NULL), 0);
+    say("aaaa\nrest");
+    leave();
+    turn_until_seen("r");
+    assert_read("aaaa\n");
+    asks(pf_stream_read_until_close(stream, on_read, NULL), 0);
+    turn_until_seen("rR");
+    assert_read("rest");
+    shut();
+}
+
+static void what_comes_behind_a_read_into_is_kept_when_a_write_breaks(void **unused)
+{
+    (void)unused;
+    char mine[32];
+    open_reader(UNIX, NULL);
+    asks(pf_stream_read_into(stream, mine, 4, false, on_read, NULL), 0);
+    say("abcdefghij");
+    leave();
+    asks(pf_stream_write(stream, "x", 1, on_write, NULL), 0);
+    turn_until_seen("rW");
+    assert_read("abcd");
+    asks(pf_stream_read_until_close(stream, on_read, NULL), 0);
+    turn_until_seen("rWR");
+    assert_read("efghij");
+    shut();
+
+    /* What is buffered up to the limit makes room, too. */
+    struct pf_stream_options options = {PF_STREAM_OPTIONS, .max_buffer_size = 8};
+    open_reader(UNIX, &options);
+    asks(pf_stream_set_close_callback(stream, on_close, NULL), 0);
+    say("12345678abcdef");
+    turn_until(pf_stream_buffered(stream) == 8);
+    asks(pf_stream_read_into(stream, mine, 20, false, on_read, NULL), 0);
+    leave();
+    asks(pf_stream_write(stream, "x", 1, NULL, NULL), 0);
+    turn_until_seen("RC");
+    assert_read("12345678abcdef");
+    shut();
+}
+
 static void ends_of_a_pipe_do_one_thing_only(void **unused)
 {
     (void)unused;
@@ -876,6 +968,74 @@ static void writes_before_the_connection_are_flushed_after(void **unused)
     shut();
 }
 
+static int listen_unix(struct sockaddr_un *address, socklen_t *len)
+{
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX}; /* the kernel picks a name */
+    *len = sizeof *address;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)address, sizeof(sa_family_t)), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)address, len), 0);
+    return fd;
+}
+
+static void connection_that_was_made_is_told_though_it_is_over(void **unused)
+{
+    (void)unused;
+    for (int local = 0; local <= 1; local++) {
+        struct sockaddr_in in;
+        struct sockaddr_un un;
+        socklen_t len = sizeof in;
+        open_loop();
+        int listener = local ? listen_unix(&un, &len) : listen_tcp(&in);
+        int fd = socket(local ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(pf_stream_new(loop, fd, NULL, &stream), 0);
+        asks(pf_stream_set_close_callback(stream, NULL, NULL), 0);
+        asks(local
+                 ? pf_stream_connect(stream, (struct sockaddr *)&un, len, on_connect, NULL)
+                 : pf_stream_connect(stream, (struct sockaddr *)&in, len, on_connect, NULL),
+             0);
+        asks(pf_stream_set_close_callback(stream, on_close, NULL), 0);
+        asks(pf_stream_write(stream, "once", 4, on_write, NULL), 0);
+        asks(pf_stream_close_when_written(stream), 0);
+        turn_until(strlen(seen.order) == 3);
+        assert_string_equal(seen.order, "owc");
+        peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        assert_int_equal(hear(100), 4);
+        close(listener);
+        shut();
+    }
+}
+
+static void connection_that_cannot_be_watched_is_not_made(void **unused)
+{
+    (void)unused;
+    if (pf_backend()->ops != &pf_poller_epoll)
+        skip();
+    struct sockaddr_in first, second;
+    open_loop();
+    int listeners[] = {listen_tcp(&first), listen_tcp(&second)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(pf_stream_new(loop, fd, NULL, &stream), 0);
+    fail_controls = true;
+    asks(pf_stream_connect(stream, (struct sockaddr *)&first, sizeof first, on_connect,
+                           NULL),
+         -ENOSPC);
+    fail_controls = false;
+    asks(pf_stream_connect(stream, (struct sockaddr *)&second, sizeof second, on_connect,
+                           NULL),
+         0);
+    turn_until_seen("o");
+    struct sockaddr_in to;
+    socklen_t len = sizeof to;
+    assert_int_equal(getpeername(pf_stream_fd(stream), (struct sockaddr *)&to, &len), 0);
+    assert_int_equal(to.sin_port, second.sin_port);
+    close(listeners[0]);
+    close(listeners[1]);
+    peer = -1;
+    shut();
+}
+
 static void refused_connection_is_told_and_closes(void **unused)
 {
     (void)unused;
@@ -905,6 +1065,32 @@ static void refused_connection_is_told_and_closes(void **unused)
         assert_int_equal(pf_stream_fd(stream), -1);
         shut();
     }
+}
+
+static void connection_is_told_before_what_needs_no_bytes(void **unused)
+{
+    (void)unused;
+    struct sockaddr_in address;
+    open_loop();
+    int listener = listen_tcp(&address);
+    for (int refused = 0; refused <= 1; refused++) {
+        if (refused)
+            close(listener);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(pf_stream_new(loop, fd, NULL, &stream), 0);
+        asks(pf_stream_connect(stream, (struct sockaddr *)&address, sizeof address,
+                               on_connect, NULL),
+             0);
+        asks(pf_stream_write(stream, NULL, 0, on_write, NULL), 0);
+        asks(pf_stream_read_bytes(stream, 0, false, on_read, NULL), 0);
+        turn_until(strlen(seen.order) == 3);
+        assert_string_equal(seen.order, refused ? "Orw" : "orw");
+        forget();
+        pf_stream_free(stream);
+    }
+    stream = NULL;
+    peer = -1;
+    shut();
 }
 
 /* ---- the end --------------------------------------------------------------------- */
@@ -1125,6 +1311,57 @@ static void callback_that_fails_closes_the_stream_and_is_reported(void **unused)
         assert_int_equal(reported, -EPROTO);
         shut();
     }
+}
+
+static void callback_that_fails_with_epipe_closes_the_stream_silently(void **unused)
+{
+    (void)unused;
+    for (int buffered = 0; buffered <= 1; buffered++) {
+        struct pf_loop_options options = PF_LOOP_OPTIONS_INIT;
+        options.on_error = on_error;
+        int fds[2];
+        memset(&seen, 0, sizeof seen);
+        reports = 0;
+        assert_int_equal(pf_loop_new(&options, &loop), 0);
+        pair(UNIX, fds);
+        peer = fds[1];
+        assert_int_equal(pf_stream_new(loop, fds[0], NULL, &stream), 0);
+        asks(pf_stream_set_close_callback(stream, on_close, NULL), 0);
+        seen.result = -EPIPE;
+        asks(pf_stream_read_bytes(stream, buffered ? 0 : 1, false, on_read, NULL), 0);
+        say("x");
+        turn_until_seen("rC");
+        assert_int_equal(seen.closed, -EPIPE);
+        turn(3);
+        assert_int_equal(reports, 0);
+        shut();
+    }
+}
+
+static void each_callback_that_fails_is_reported(void **unused)
+{
+    (void)unused;
+    struct pf_loop_options options = PF_LOOP_OPTIONS_INIT;
+    options.on_error = on_error;
+    int fds[2];
+    memset(&seen, 0, sizeof seen);
+    reports = 0;
+    assert_int_equal(pf_loop_new(&options, &loop), 0);
+    pair(UNIX, fds);
+    peer = fds[1];
+    assert_int_equal(pf_stream_new(loop, fds[0], NULL, &stream), 0);
+    asks(pf_stream_set_close_callback(stream, on_close, NULL), 0);
+    seen.result = -EPROTO;
+    say("x");
+    asks(pf_stream_read_bytes(stream, 1, false, on_read, NULL), 0);
+    asks(pf_stream_write(stream, "x", 1, on_write, NULL), 0);
+    asks(pf_stream_write(stream, "x", 1, on_write, NULL), 0);
+    turn_until(strlen(seen.order) == 4);
+    turn(3);
+    assert_int_equal(seen.closed, -EPROTO);
+    assert_int_equal(reports, 3);
+    assert_int_equal(reported, -EPROTO);
+    shut();
 }
 
 static int free_it(pf_stream *from, const char *data, size_t len, int err, void *arg)
@@ -1349,52 +1586,76 @@ static void mistakes_are_answered(void **unused)
     shut();
 }
 
-static int context_now;
+static int context_now; /* 0: none */
+static int contexts[3]; /* captured and not released */
 
 static void *capture(void *arg)
 {
     (void)arg;
-    return &context_now;
+    if (!context_now)
+        return NULL;
+    contexts[context_now]++;
+    return &contexts[context_now];
 }
 
 static void *enter(void *context, void *arg)
 {
-    (void)context, (void)arg;
-    context_now++;
-    return NULL;
+    static int before[8];
+    static unsigned depth;
+    (void)arg;
+    int *kept = &before[depth++ % 8];
+    *kept = context_now;
+    context_now = (int)((int *)context - contexts);
+    return kept;
 }
 
 static void leave_context(void *context, void *entered, void *arg)
 {
-    (void)context, (void)entered, (void)arg;
-    context_now--;
+    (void)context, (void)arg;
+    context_now = *(int *)entered;
+}
+
+static void release_context(void *context, void *arg)
+{
+    (void)arg;
+    --*(int *)context;
 }
 
 static int on_read_in_context(pf_stream *from, const char *data, size_t len, int err,
                               void *arg)
 {
-    assert_int_equal(context_now, 1);
+    assert_int_equal(context_now, *(int *)arg);
     return on_read(from, data, len, err, arg);
 }
 
 static void callbacks_run_in_the_context_of_the_stream(void **unused)
 {
     (void)unused;
-    struct pf_context_hooks hooks = {sizeof hooks,  capture, enter,
-                                     leave_context, NULL,    NULL};
-    int fds[2];
-    open_loop();
-    assert_int_equal(pf_loop_set_context_hooks(loop, &hooks), 0);
-    pair(UNIX, fds);
-    peer = fds[1];
-    assert_int_equal(pf_stream_new(loop, fds[0], NULL, &stream), 0);
-    asks(pf_stream_read_bytes(stream, 0, false, on_read_in_context, NULL), 0);
-    turn_until_seen("r");
-    asks(pf_stream_read_bytes(stream, 1, false, on_read_in_context, NULL), 0);
-    say("x");
-    turn_until_seen("rr");
-    assert_int_equal(context_now, 0);
-    shut();
+    struct pf_context_hooks hooks = {sizeof hooks,  capture,         enter,
+                                     leave_context, release_context, NULL};
+    for (int of = 0; of <= 2; of++) {
+        int fds[2];
+        open_loop();
+        assert_int_equal(pf_loop_set_context_hooks(loop, &hooks), 0);
+        pair(UNIX, fds);
+        peer = fds[1];
+        context_now = of;
+        assert_int_equal(pf_stream_new(loop, fds[0], NULL, &stream), 0);
+        context_now = 1; /* what is around the calls does not matter */
+        asks(pf_stream_read_bytes(stream, 1, false, on_read_in_context, &of), 0);
+        context_now = 0;
+        say("x");
+        turn_until_seen("r"); /* by its descriptor */
+        asks(pf_stream_read_bytes(stream, 0, false, on_read_in_context, &of), 0);
+        turn_until_seen("rr"); /* by its timer */
+        asks(pf_stream_read_bytes(stream, 1, false, on_read_in_context, &of), 0);
+        say("x");
+        turn_until_seen("rrr");
+        assert_int_equal(context_now, 0);
+        shut();
+        assert_int_equal(contexts[1], 0);
+        assert_int_equal(contexts[2], 0);
+    }
 }
 
 /* ---- cost and scarcity ----------------------------------------------------------- */
@@ -1509,10 +1770,16 @@ int main(void)
         pf_test(writing_to_a_peer_that_is_gone_closes_quietly),
         pf_test(reader_of_a_pipe_that_leaves_is_noticed_by_an_idle_writer),
         pf_test(what_the_peer_said_before_it_left_is_read_though_a_write_breaks),
+        pf_test(data_stays_for_the_call_though_a_write_in_it_breaks),
+        pf_test(data_stays_though_there_is_no_memory_for_what_comes),
+        pf_test(what_comes_behind_a_read_into_is_kept_when_a_write_breaks),
         pf_test(ends_of_a_pipe_do_one_thing_only),
         pf_test(nodelay_is_set_on_tcp_alone),
         pf_test(writes_before_the_connection_are_flushed_after),
+        pf_test(connection_that_was_made_is_told_though_it_is_over),
+        pf_test(connection_that_cannot_be_watched_is_not_made),
         pf_test(refused_connection_is_told_and_closes),
+        pf_test(connection_is_told_before_what_needs_no_bytes),
         pf_test(close_callback_waits_for_the_reads_that_are_buffered),
         pf_test(data_in_the_kernel_is_read_after_the_peer_has_closed),
         pf_test(pending_read_and_writes_are_told_before_the_close),
@@ -1523,6 +1790,8 @@ int main(void)
         pf_test(stream_closes_when_all_is_written),
         pf_test(reset_is_kept_as_the_error),
         pf_test(callback_that_fails_closes_the_stream_and_is_reported),
+        pf_test(callback_that_fails_with_epipe_closes_the_stream_silently),
+        pf_test(each_callback_that_fails_is_reported),
         pf_test(stream_may_be_freed_in_each_callback),
         pf_test(freeing_calls_nobody),
         pf_test(stream_of_a_parent_lives_on_when_its_child_has_gone),

@@ -1,0 +1,121 @@
+/* adoption.c - another lane's listeners, taken in and given back: see internal.h. */
+#include "worker/internal.h"
+
+#include <errno.h>
+#include <prefork/log.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Another lane's listeners, on their way to or from one of ours. */
+struct adoption {
+    struct pf__seat *seat;
+    unsigned owner;
+    size_t count;
+    struct pf__listener listeners[];
+};
+
+static pf_callback_fn worker_on_not_adopted;
+
+/* ---- on a lane's thread ---------------------------------------------------------- */
+
+static int lane_on_adopt(pf_loop *loop, void *arg)
+{
+    (void)loop;
+    struct adoption *adoption = arg;
+    int err = pf__lane_adopt(&adoption->seat->lane, adoption->owner, adoption->listeners,
+                             adoption->count);
+    if (!err) {
+        pf_log(PF_LOG_DEBUG, "adopted", "lane=%u thread=%u", adoption->owner,
+               adoption->seat->lane.thread);
+        free(adoption);
+        return 0;
+    }
+    for (size_t i = 0; i < adoption->count; i++)
+        close(adoption->listeners[i].fd);
+    if (err == -EEXIST || pf_loop_add_callback(adoption->seat->worker->loop,
+                                               worker_on_not_adopted, adoption) != 0)
+        free(adoption);
+    return 0;
+}
+
+static int lane_on_release(pf_loop *loop, void *arg)
+{
+    (void)loop;
+    struct adoption *adoption = arg;
+    pf__lane_release(&adoption->seat->lane, adoption->owner);
+    pf_log(PF_LOG_DEBUG, "released", "lane=%u thread=%u", adoption->owner,
+           adoption->seat->lane.thread);
+    free(adoption);
+    return 0;
+}
+
+/* ---- on the main thread ---------------------------------------------------------- */
+
+static int worker_on_not_adopted(pf_loop *loop, void *arg)
+{
+    (void)loop;
+    struct adoption *adoption = arg;
+    struct pf__ipc_lane lane = {.thread = adoption->seat->lane.thread,
+                                .owner = adoption->owner};
+    pf_log(PF_LOG_WARN, "not-adopted", "lane=%u", lane.owner);
+    pf__self_tell(adoption->seat->worker, PF_IPC_RELEASE, &lane, sizeof lane);
+    free(adoption);
+    return 0;
+}
+
+/* What comes are the other lane's own listeners, in the order of the addresses. Returns
+ * NULL if it is not so, or without memory. */
+static struct adoption *new_adoption(struct pf__seat *seat, unsigned owner,
+                                     const struct pf_message *message)
+{
+    const struct pf__worker_setup *setup = seat->worker->setup;
+    struct adoption *adoption =
+        malloc(sizeof *adoption + message->fd_count * sizeof *adoption->listeners);
+    if (!adoption)
+        return NULL;
+    *adoption = (struct adoption){.seat = seat, .owner = owner};
+    for (size_t i = 0; i < setup->listen_count; i++) {
+        const struct pf__listener *ours = &setup->listeners[i];
+        if (ours->mode != PF_ACCEPT_OWN || adoption->count == message->fd_count)
+            continue;
+        adoption->listeners[adoption->count] = *ours;
+        adoption->listeners[adoption->count].fd = message->fds[adoption->count];
+        adoption->count++;
+    }
+    if (adoption->count == message->fd_count)
+        return adoption;
+    free(adoption);
+    return NULL;
+}
+
+void pf__self_adopt(struct pf__self *worker, const struct pf_message *message)
+{
+    struct pf__ipc_lane lane = {0};
+    struct pf__seat *seat = pf__seat_of(worker, message, &lane);
+    struct adoption *adoption =
+        seat && seat->loop ? new_adoption(seat, lane.owner, message) : NULL;
+    int err =
+        adoption ? pf_loop_add_callback(seat->loop, lane_on_adopt, adoption) : -EINVAL;
+    if (err) {
+        free(adoption);
+        pf_log(PF_LOG_WARN, "not-adopted", "lane=%u", lane.owner);
+        pf__self_tell(worker, PF_IPC_RELEASE, message->payload, message->len);
+        return;
+    }
+    for (size_t i = 0; i < message->fd_count; i++)
+        message->fds[i] = -1;
+}
+
+void pf__self_release(struct pf__self *worker, const struct pf_message *message)
+{
+    struct pf__ipc_lane lane;
+    struct pf__seat *seat = pf__seat_of(worker, message, &lane);
+    if (!seat || !seat->loop)
+        return;
+    struct adoption *adoption = malloc(sizeof *adoption);
+    if (!adoption)
+        return; /* watched by two from now on: nothing is lost */
+    *adoption = (struct adoption){.seat = seat, .owner = lane.owner};
+    if (pf_loop_add_callback(seat->loop, lane_on_release, adoption) != 0)
+        free(adoption);
+}
