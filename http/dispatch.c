@@ -215,7 +215,7 @@ static void answer_failure(pf_http_request *request, int err)
 void pf__http_take_result(pf_http_request *request, int result, bool may_be_later)
 {
     bool finished = request->stage == PF__HTTP_FINISHED;
-    if (pf_loop_check(request->server->loop) == -ECHILD) {
+    if (pf__http_is_inherited(request->server)) {
         request->stage = PF__HTTP_FINISHED; /* it has forked: the parent answers */
         return;
     }
@@ -237,7 +237,7 @@ static bool ends_connection(const pf_http_request *request)
 {
     const struct pf_http_server_options *options = &request->server->options;
     const struct pf__http_client *client = pf_conn_state(request->conn);
-    int64_t age = pf_loop_now(request->server->loop) - client->born_ns;
+    int64_t age = request->server->now_ns - client->born_ns;
     return !request->parser.keep_alive ||
            /* What follows a CONNECT may be meant for the other end of a tunnel. */
            request->parser.method == PF_HTTP_CONNECT ||

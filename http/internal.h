@@ -22,6 +22,7 @@
 #include "http/parser.h"
 #include "http/route.h"
 #include "http/server.h"
+#include "loop/guard.h"
 #include "net/conn.h"
 
 #include <prefork/executor.h>
@@ -132,6 +133,8 @@ struct pf_http_request {
 
 struct pf_http_server {
     pf_loop *loop;
+    uint64_t cookie; /* of the process that made it: loop/guard.h */
+    int64_t now_ns;  /* the loop's, when its last bytes or deadline came */
     pf_conns *conns;
     pf_conns *refused; /* refuse.c's; NULL: none so far */
     struct pf__http_routes *routes;
@@ -143,6 +146,13 @@ struct pf_http_server {
     size_t free_count;
     pf_executor *executor; /* blocking.c's; NULL: none so far */
 };
+
+/* A handler may fork, and return in the child too. There the connections are the parent's.
+ */
+static inline bool pf__http_is_inherited(const pf_http_server *server)
+{
+    return !pf__process_is(server->cookie);
+}
 
 /* ---- server.c -------------------------------------------------------------------- */
 

@@ -212,8 +212,7 @@ static void tell_observer(pf_http_request *request)
                               (size_t)request->bytes_out);
     if (observer->on_request)
         observer->on_request(server->options.observer_arg, request, request->status,
-                             request->bytes_out,
-                             pf_loop_now(server->loop) - request->began_ns);
+                             request->bytes_out, request->began_ns);
 }
 
 /* What runs behind every response, or behind its failure. */

@@ -91,7 +91,7 @@ static pf_http_request *new_request(pf_http_server *server, pf_conn *conn)
     request->fields = fields;
     request->fields_room = fields_room;
     request->length = UINT64_MAX;
-    request->began_ns = pf_loop_now(server->loop);
+    request->began_ns = server->now_ns;
     pf__http_parser_start(&request->parser, PF_HTTP_REQUEST, false);
     enlist(&server->living, request);
     return request;
@@ -389,7 +389,7 @@ static size_t take_message(pf_conn *conn, const char *data, size_t len)
     }
     if (progress == PF_HTTP_DONE)
         complete_message(request, len - used);
-    bool inherited = pf_loop_check(request->server->loop) == -ECHILD;
+    bool inherited = pf__http_is_inherited(request->server);
     if (!pf__http_leave(request))
         return used;
     if (!request->conn && request->stage == PF__HTTP_READING)
@@ -408,7 +408,7 @@ static bool may_go_on(pf_conn *conn)
     bool waits = request && request->stage != PF__HTTP_READING &&
                  (request->body_ended || request->body_paused);
     return !waits && pf_conn_get_state(conn) == PF_CONN_OPEN && !pf_conn_blocked(conn) &&
-           pf_loop_check(server->loop) == 0; /* a handler may have forked */
+           !pf__http_is_inherited(server); /* a handler may have forked */
 }
 
 /* No more will come; `rest` bytes stand. Those behind a request are for later if the client
@@ -468,6 +468,13 @@ static size_t take_proxy_header(pf_conn *conn, const char *data, size_t len)
     return (size_t)used;
 }
 
+/* Once for all the requests of one read. */
+static void look_at_clocks(pf_http_server *server)
+{
+    pf__http_date_refresh(&server->date);
+    server->now_ns = pf_loop_now(server->loop);
+}
+
 static size_t on_data(pf_conn *conn, const char *data, size_t len)
 {
     pf_http_server *server = pf_conn_arg(conn);
@@ -478,7 +485,7 @@ static size_t on_data(pf_conn *conn, const char *data, size_t len)
         if (at == 0 || at == len)
             return at; /* no request has begun: the same deadline */
     }
-    pf__http_date_refresh(&server->date);
+    look_at_clocks(server);
     while (goes_on && (at < len || is_in_body(conn)) && may_go_on(conn)) {
         bool was_in_body = is_in_body(conn);
         size_t used = take_message(conn, data + at, len - at);
@@ -523,7 +530,7 @@ static void on_deadline(pf_conn *conn)
         (void)pf_conn_close(conn, false);
         return;
     }
-    pf__http_date_refresh(&server->date);
+    look_at_clocks(server);
     if (!client_of(conn)->request->head_done) /* its bytes may be anywhere by now */
         pf__http_parser_start(&client_of(conn)->request->parser, PF_HTTP_REQUEST, false);
     refuse(conn, 408);
@@ -616,6 +623,7 @@ int pf_http_server_new(pf_loop *loop, const struct pf_http_server_options *optio
     if (!server)
         return -ENOMEM;
     server->loop = loop;
+    server->cookie = pf__process_cookie();
     fill_in(server, options);
     pf__http_date_refresh(&server->date);
     err = pf__http_routes_new(options->routes, options->error, options->error_len,

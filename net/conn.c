@@ -14,6 +14,7 @@
 #include "net/conn.h"
 
 #include "loop/assert.h"
+#include "loop/guard.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -82,6 +83,7 @@ struct list {
 
 struct pf_conns {
     pf_loop *loop;
+    uint64_t cookie; /* of the process that made them: loop/guard.h */
     struct pf_conns_options options;
     struct list lists[LISTS];
     int64_t timeouts_ns[LISTS];
@@ -239,7 +241,7 @@ static void end(pf_conn *conn, int reason)
  * still the parent's: nothing may be sent, shut down or told. */
 static bool is_inherited(const pf_conn *conn)
 {
-    return pf_loop_check(conn->conns->loop) == -ECHILD;
+    return !pf__process_is(conn->conns->cookie);
 }
 
 /* ---- what the loop watches ------------------------------------------------------- */
@@ -417,8 +419,7 @@ int pf_conn_write(pf_conn *conn, const void *data, size_t len)
 
 char *pf_conn_reserve(pf_conn *conn, size_t len)
 {
-    if (pf_loop_check(conn->conns->loop) != 0 || conn->state != PF_CONN_OPEN ||
-        len > pf_conn_room(conn) || !joins_batch(conn, len))
+    if (conn->state != PF_CONN_OPEN || len > pf_conn_room(conn) || !joins_batch(conn, len))
         return NULL;
     return conn->conns->batch + conn->conns->batch_len;
 }
@@ -937,6 +938,7 @@ int pf_conns_new(pf_loop *loop, const struct pf_conns_options *options, pf_conns
         return -ENOMEM;
     memset(conns, 0, offsetof(struct pf_conns, batch));
     conns->loop = pf_loop_ref(loop);
+    conns->cookie = pf__process_cookie();
     conns->options = *options;
     conns->ignores_pipe_signal = ignores_pipe_signal();
     if (!conns->options.input_max)

@@ -143,7 +143,8 @@ int pf_conn_send_file(pf_conn *conn, int fd, uint64_t offset, uint64_t len);
 /*
  * Room for `len` bytes (at most PF_CONN_BATCH_MAX) in the batch, to be written in place and
  * then taken with pf_conn_wrote(): the way to build a short answer without a copy. NULL if
- * there is none: use pf_conn_write(). Only inside on_data.
+ * there is none: use pf_conn_write(). Only inside on_data, on whose thread and in whose
+ * process the caller is: unlike the others these two do not ask.
  */
 char *pf_conn_reserve(pf_conn *conn, size_t len);
 void pf_conn_wrote(pf_conn *conn, size_t len);
