@@ -13,20 +13,13 @@
 
 /* ---- around calls ---------------------------------------------------------------- */
 
-void pf__http_enter(pf_http_request *request)
-{
-    request->running++;
-}
-
 static bool is_the_applications(const pf_http_request *request)
 {
     return request->stage == PF__HTTP_DISPATCHED;
 }
 
-bool pf__http_leave(pf_http_request *request)
+bool pf__http_last_leaves(pf_http_request *request)
 {
-    if (--request->running > 0)
-        return true;
     if (request->stage == PF__HTTP_FINISHED) {
         pf__http_request_end(request);
         return false;

@@ -187,9 +187,17 @@ int pf__http_admit_body(const pf_http_request *request);
 void pf__http_dispatch(pf_http_request *request);
 
 /* Something of the application is called on behalf of the request: between the two it is
- * not ended. leave() returns whether it is still there. */
-void pf__http_enter(pf_http_request *request);
-bool pf__http_leave(pf_http_request *request);
+ * not ended. leave() returns whether it is still there; last_leaves() is its rare half. */
+static inline void pf__http_enter(pf_http_request *request)
+{
+    request->running++;
+}
+
+bool pf__http_last_leaves(pf_http_request *request);
+static inline bool pf__http_leave(pf_http_request *request)
+{
+    return --request->running > 0 || pf__http_last_leaves(request);
+}
 
 /* A handler has answered so: see pf_http_handler_fn. */
 void pf__http_take_result(pf_http_request *request, int result, bool may_be_later);
@@ -212,8 +220,8 @@ void pf__http_body_end(pf_http_request *request);
 
 struct pf__http_answer {
     int status;
-    const char *content_type; /* NULL: no such field */
-    const char *field;        /* one more, with its CRLF; or NULL */
+    struct pf__text content_type; /* NULL: no such field */
+    const char *field;            /* one more, with its CRLF; or NULL */
     const void *body;
     size_t len;
 };

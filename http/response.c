@@ -34,9 +34,8 @@ struct status_line {
     char text[56];
 };
 
-/* The most frequent ones first. */
+/* The most frequent ones first; but for 200, which put_status_line() has. */
 static const struct status_line status_lines[] = {
-    LINE(200, "OK"),
     LINE(404, "Not Found"),
     LINE(204, "No Content"),
     LINE(304, "Not Modified"),
@@ -100,15 +99,19 @@ static char *put(char *to, const char *text, size_t len)
 static char *put_number(char *to, size_t number)
 {
     char digits[20]; /* of 2^64 - 1 */
-    char *end = digits + sizeof digits, *p = end;
-    do
-        *--p = (char)('0' + number % 10);
-    while (number /= 10);
-    return put(to, p, (size_t)(end - p));
+    size_t at = sizeof digits;
+    for (; number >= 10; number /= 10)
+        digits[--at] = (char)('0' + number % 10);
+    *to++ = (char)('0' + number);
+    while (at < sizeof digits)
+        *to++ = digits[at++];
+    return to;
 }
 
 static char *put_status_line(char *to, int status)
 {
+    if (status == 200)
+        return put_text(to, "HTTP/1.1 200 OK\r\n");
     const struct status_line *line = find_status_line(status);
     if (line)
         return put(to, line->text, line->len);
@@ -176,9 +179,9 @@ static char *put_head(char *to, const pf_http_request *request,
         pf__http_date_refresh(&request->server->date);
     to = put_status_line(to, answer->status);
     to = put(to, request->server->date.text, sizeof request->server->date.text - 1);
-    if (answer->content_type) {
+    if (answer->content_type.at) {
         to = put_text(to, "Content-Type: ");
-        to = put(to, answer->content_type, strlen(answer->content_type));
+        to = put(to, answer->content_type.at, answer->content_type.len);
         to = put_text(to, "\r\n");
     }
     if (answer->field)
@@ -230,20 +233,19 @@ static void tell_application(pf_http_request *request)
     }
 }
 
-/* Finished: nothing may be done with it any more, and outside of its handlers it goes. The
- * application may have done so itself, when told that the client has gone. */
+/* Finished: nothing may be done with it any more, and when whoever calls this leaves, it
+ * goes, unless a handler of its runs. The application may have done so itself, when told
+ * that the client has gone. */
 static void finish(pf_http_request *request, int status)
 {
     if (request->stage == PF__HTTP_FINISHED)
         return;
-    pf__http_enter(request);
     bool was_read = request->stage == PF__HTTP_DISPATCHED;
     request->status = status;
     request->stage = PF__HTTP_FINISHED;
     tell_observer(request);
     if (was_read)
         tell_application(request);
-    (void)pf__http_leave(request);
 }
 
 /* ---- at once --------------------------------------------------------------------- */
@@ -298,7 +300,7 @@ int pf__http_answer_status(pf_http_request *request, int status, const char *fie
     struct pf__http_answer answer = {.status = status, .field = field};
     const struct status_line *line = find_status_line(status);
     if (line && has_body(status)) {
-        answer.content_type = "text/plain";
+        answer.content_type = pf__text_of("text/plain");
         answer.body = line->text + PHRASE_AT;
         answer.len = line->len - PHRASE_AT;
     }
@@ -325,18 +327,23 @@ static int check_unbegun(const pf_http_request *request)
     return !err && request->head_sent ? -EALREADY : err;
 }
 
-static bool is_value(const char *value)
+/* How long it is as the value of a field; -1 if it cannot be one. */
+static ptrdiff_t value_len(const char *value)
 {
-    for (; *value; value++)
-        if (pf__is_control(*value) && *value != '\t')
-            return false;
-    return true;
+    const char *end = value;
+    while (pf__char_is(*end, PF__VALUE))
+        end++;
+    return *end == '\0' ? end - value : -1;
 }
 
-static bool is_valid_type(const char *type)
+/* NULL is none. Returns 0 or -EINVAL. */
+static int take_type(const char *type, struct pf__text *out)
 {
-    return strnlen(type, PF_HTTP_CONTENT_TYPE_MAX + 1) <= PF_HTTP_CONTENT_TYPE_MAX &&
-           is_value(type);
+    ptrdiff_t len = type ? value_len(type) : 0;
+    if (len < 0 || len > PF_HTTP_CONTENT_TYPE_MAX)
+        return -EINVAL;
+    *out = (struct pf__text){type, (size_t)len};
+    return 0;
 }
 
 static bool is_status(int status)
@@ -350,17 +357,15 @@ int pf_http_respond(pf_http_request *request, int status, const char *content_ty
     int err = check_unbegun(request);
     if (err)
         return err;
+    struct pf__http_answer answer = {.status = status, .body = body, .len = len};
     if (!is_status(status) || (len > 0 && (!body || !content_type)) ||
-        (content_type && !is_valid_type(content_type)))
+        take_type(content_type, &answer.content_type) != 0)
         return -EINVAL;
     if (len > PF_HTTP_RESPONSE_BODY_MAX)
         return -ENOBUFS;
     if (request->blocking)
         return pf__http_defer(request, status, content_type, body, len);
-    return pf__http_answer(request, &(struct pf__http_answer){.status = status,
-                                                              .content_type = content_type,
-                                                              .body = body,
-                                                              .len = len});
+    return pf__http_answer(request, &answer);
 }
 
 int pf_http_respond_json(pf_http_request *request, int status, const char *json, size_t len)
@@ -498,7 +503,7 @@ static int check_field(const pf_http_request *request, const char *name, const c
     if (err)
         return err;
     if (!name || !value || !pf__is_token(pf__text_of(name)) || is_the_servers(name) ||
-        !is_value(value))
+        value_len(value) < 0)
         return -EINVAL;
     return 0;
 }
@@ -597,7 +602,9 @@ bool pf__http_ends_by_closing(const pf_http_request *request)
            has_body(status_of(request));
 }
 
-static int send_head(pf_http_request *request, const char *content_type)
+static const struct pf__text no_type = {NULL, 0};
+
+static int send_head(pf_http_request *request, struct pf__text content_type)
 {
     char small[SMALL];
     size_t room = PF__HTTP_HEAD_MAX + request->fields_len;
@@ -649,7 +656,7 @@ int pf_http_flush(pf_http_request *request)
     if (err || request->head_sent)
         return err;
     pf__http_enter(request);
-    err = send_head(request, NULL);
+    err = send_head(request, no_type);
     (void)pf__http_leave(request);
     return err;
 }
@@ -744,7 +751,7 @@ int pf_http_finish(pf_http_request *request)
     if (!err && !request->head_sent) {
         if (request->length == UINT64_MAX)
             request->length = 0;
-        err = send_head(request, NULL);
+        err = send_head(request, no_type);
     }
     if (!err)
         err = end_stream(request);
@@ -760,14 +767,16 @@ int pf_http_abort(pf_http_request *request)
     int err = check_stream(request);
     if (err && err != -EPIPE)
         return err;
+    pf__http_enter(request);
     request->must_cut = true;
     finish(request, status_of(request));
+    (void)pf__http_leave(request);
     return err;
 }
 
 /* ---- files ----------------------------------------------------------------------- */
 
-static int send_file(pf_http_request *request, const char *content_type, int fd,
+static int send_file(pf_http_request *request, struct pf__text content_type, int fd,
                      uint64_t offset, uint64_t len)
 {
     request->length = len;
@@ -807,9 +816,10 @@ int pf__http_write_file(pf_http_request *request, int fd, uint64_t offset, uint6
 int pf_http_respond_file(pf_http_request *request, const char *content_type, int fd,
                          uint64_t offset, uint64_t len)
 {
+    struct pf__text type;
     int err = check_unbegun(request);
     if (!err && (len == UINT64_MAX || offset > INT64_MAX || len > INT64_MAX - offset ||
-                 (content_type && !is_valid_type(content_type))))
+                 take_type(content_type, &type) != 0))
         err = -EINVAL;
     if (err) {
         close(fd);
@@ -817,13 +827,13 @@ int pf_http_respond_file(pf_http_request *request, const char *content_type, int
     }
     if (request->blocking)
         return pf__http_defer_file(request, content_type, fd, offset, len);
-    if (!request->conn) {
-        close(fd);
-        finish(request, status_of(request));
-        return -EPIPE;
-    }
     pf__http_enter(request);
-    err = send_file(request, content_type, fd, offset, len);
+    if (request->conn) {
+        err = send_file(request, type, fd, offset, len);
+    } else {
+        close(fd);
+        err = -EPIPE;
+    }
     request->must_cut = request->must_cut || (err && request->head_sent);
     if (!err || request->head_sent || !request->conn)
         finish(request, status_of(request));
