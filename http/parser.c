@@ -15,6 +15,7 @@
 #include "http/parser.h"
 
 #include "http/chars.h"
+#include "http/clear.h"
 
 #include <llhttp/llhttp.h>
 #include <string.h>
@@ -651,9 +652,8 @@ void pf__http_parser_start(struct pf_http_parser *parser, enum pf_http_side side
 {
     llhttp_init(llhttp_of(parser), side == PF_HTTP_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE,
                 &settings);
-    memset(&parser->method, 0,
-           offsetof(struct pf_http_parser, fields) -
-               offsetof(struct pf_http_parser, method));
+    pf__clear(&parser->method, offsetof(struct pf_http_parser, fields) -
+                                   offsetof(struct pf_http_parser, method));
     parser->content_length = UINT64_MAX;
     parser->side = (uint8_t)side;
     parser->phase = PHASE_START;

@@ -17,6 +17,8 @@
  * good requests before it, and nothing more is parsed on that connection.
  */
 #include "http/internal.h"
+
+#include "http/clear.h"
 #include "net/proxy.h"
 
 #include <prefork/log.h>
@@ -62,19 +64,6 @@ static pf_http_request *take_free(pf_http_server *server)
     return request;
 }
 
-#if __has_attribute(noclone)
-#define APART __attribute__((noinline, noclone))
-#else /* clang makes no clones */
-#define APART __attribute__((noinline))
-#endif
-
-/* With a length that the compiler knows it would become a `rep stos`, which takes several
- * times as long to begin as the C library's takes for all of it. */
-APART static void clear(void *at, size_t len)
-{
-    memset(at, 0, len);
-}
-
 /* What lies behind needs no clearing, and the buffer of the response's fields stays. */
 static pf_http_request *new_request(pf_http_server *server, pf_conn *conn)
 {
@@ -83,7 +72,7 @@ static pf_http_request *new_request(pf_http_server *server, pf_conn *conn)
         return NULL;
     char *fields = request->fields;
     size_t fields_room = request->fields_room;
-    clear(request, offsetof(pf_http_request, captures));
+    pf__clear(request, offsetof(pf_http_request, captures));
     request->captures.count = 0;
     request->remote[0] = '\0';
     request->server = server;
