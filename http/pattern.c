@@ -143,29 +143,29 @@ static int compare(struct pf__text a, struct pf__text b)
     return a.len > 0 ? memcmp(a.at, b.at, a.len) : 0;
 }
 
-/* Where the segment is among the literals, or where it belongs. */
-static size_t place_of(const struct node *node, struct pf__text segment, bool *found)
+/* Which of the literals the segment is; or -1 - n: none, and it belongs before the n-th. */
+static ptrdiff_t find_literal(const struct node *node, struct pf__text segment)
 {
     size_t low = 0, high = node->literal_count;
-    *found = false;
-    while (low < high && !*found) {
+    while (low < high) {
         size_t middle = low + (high - low) / 2;
         int order = compare(segment, node->literals[middle]->literal);
-        *found = order == 0;
+        if (order == 0)
+            return (ptrdiff_t)middle;
         if (order > 0)
             low = middle + 1;
         else
             high = middle;
     }
-    return *found ? high : low;
+    return -1 - (ptrdiff_t)low;
 }
 
 static struct node *add_literal(struct node *node, struct pf__text segment)
 {
-    bool found;
-    size_t at = place_of(node, segment, &found);
-    if (found)
-        return node->literals[at];
+    ptrdiff_t found = find_literal(node, segment);
+    if (found >= 0)
+        return node->literals[found];
+    size_t at = (size_t)(-1 - found);
     struct node **grown =
         realloc(node->literals, (node->literal_count + 1) * sizeof(struct node *));
     if (!grown)
@@ -257,19 +257,20 @@ static void capture(struct pf__captures *captures, size_t depth, struct pf__text
 }
 
 /* A node stands behind one number of segments only, so each is tried once at the most,
- * however paths go back. `captured` on the way to it. */
+ * however paths go back. `captured` on the way to it. Writes to *captures on the way back
+ * from a match alone. */
 static int match(const struct node *node, struct pf__text rest, size_t captured,
                  struct pf__captures *captures)
 {
     struct pf__text segment, behind = rest;
     int found = NO_PATTERN;
     if (!next_segment(&behind, &segment)) {
-        captures->count = captured;
+        if (node->end != NO_PATTERN)
+            captures->count = captured;
         return node->end;
     }
-    bool is_there;
-    size_t at = place_of(node, segment, &is_there);
-    if (is_there)
+    ptrdiff_t at = find_literal(node, segment);
+    if (at >= 0)
         found = match(node->literals[at], behind, captured, captures);
     if (found == NO_PATTERN && node->capture && segment.len > 0) {
         found = match(node->capture, behind, captured + 1, captures);
@@ -286,15 +287,8 @@ static int match(const struct node *node, struct pf__text rest, size_t captured,
 int pf__patterns_match(const struct pf__patterns *patterns, struct pf__text path,
                        struct pf__captures *captures)
 {
-    struct pf__captures found; /* as far as its count goes */
-    found.count = 0;
     if (path.len == 0 || path.at[0] != '/')
         return -ENOENT;
-    int index = match(patterns->root, path, 0, &found);
-    if (index == NO_PATTERN)
-        return -ENOENT;
-    captures->count = found.count;
-    for (size_t i = 0; i < found.count; i++)
-        captures->at[i] = found.at[i];
-    return index;
+    int index = match(patterns->root, path, 0, captures);
+    return index == NO_PATTERN ? -ENOENT : index;
 }

@@ -302,6 +302,8 @@ static int read_message(pf_http_request *request, const char *data, size_t len)
             return progress;
         if (is_over(request) || request->body_paused)
             return PF_HTTP_MORE;
+        if (!request->parser.has_body)
+            return PF_HTTP_DONE;
     }
 }
 
@@ -342,9 +344,8 @@ static void complete_message(pf_http_request *request, size_t rest)
         pf__http_body_end(request);
 }
 
-static pf_http_request *begin_request(pf_conn *conn)
+static pf_http_request *begin_request(pf_conn *conn, struct pf__http_client *client)
 {
-    struct pf__http_client *client = client_of(conn);
     client->request = new_request(pf_conn_arg(conn), conn);
     if (!client->request)
         return NULL;
@@ -354,12 +355,13 @@ static pf_http_request *begin_request(pf_conn *conn)
 
 /* Take one message, or as much of it as came. Returns how many bytes are used up; 0: more
  * must come, or none will be taken. */
-static size_t take_message(pf_conn *conn, const char *data, size_t len)
+static size_t take_message(pf_conn *conn, struct pf__http_client *client, const char *data,
+                           size_t len)
 {
-    pf_http_request *request = client_of(conn)->request;
+    pf_http_request *request = client->request;
     bool is_new = !request;
     if (is_new)
-        request = begin_request(conn);
+        request = begin_request(conn, client);
     if (!request) {
         refuse(conn, 503);
         return 0;
@@ -390,10 +392,10 @@ static size_t take_message(pf_conn *conn, const char *data, size_t len)
 
 /* ---- a connection ---------------------------------------------------------------- */
 
-static bool may_go_on(pf_conn *conn)
+static bool may_go_on(const pf_conn *conn, const struct pf__http_client *client,
+                      const pf_http_server *server)
 {
-    const pf_http_server *server = pf_conn_arg(conn);
-    const pf_http_request *request = client_of(conn)->request;
+    const pf_http_request *request = client->request;
     bool waits = request && request->stage != PF__HTTP_READING &&
                  (request->body_ended || request->body_paused);
     return !waits && pf_conn_get_state(conn) == PF_CONN_OPEN && !pf_conn_blocked(conn) &&
@@ -417,9 +419,9 @@ static void take_end(pf_conn *conn, size_t rest)
 }
 
 /* Its end may be known without another byte, and have waited for a pause to end. */
-static bool is_in_body(pf_conn *conn)
+static bool is_in_body(const struct pf__http_client *client)
 {
-    const pf_http_request *request = client_of(conn)->request;
+    const pf_http_request *request = client->request;
     return request && request->head_done && !request->body_ended;
 }
 
@@ -467,26 +469,27 @@ static void look_at_clocks(pf_http_server *server)
 static size_t on_data(pf_conn *conn, const char *data, size_t len)
 {
     pf_http_server *server = pf_conn_arg(conn);
+    struct pf__http_client *client = client_of(conn);
     size_t at = 0;
     bool goes_on = true;
-    if (client_of(conn)->awaits_proxy) {
+    if (client->awaits_proxy) {
         at = take_proxy_header(conn, data, len);
         if (at == 0 || at == len)
             return at; /* no request has begun: the same deadline */
     }
     look_at_clocks(server);
-    while (goes_on && (at < len || is_in_body(conn)) && may_go_on(conn)) {
-        bool was_in_body = is_in_body(conn);
-        size_t used = take_message(conn, data + at, len - at);
+    while (goes_on && (at < len || is_in_body(client)) && may_go_on(conn, client, server)) {
+        bool was_in_body = is_in_body(client);
+        size_t used = take_message(conn, client, data + at, len - at);
         at += used;
-        goes_on = used > 0 || (was_in_body && !is_in_body(conn));
+        goes_on = used > 0 || (was_in_body && !is_in_body(client));
     }
-    const pf_http_request *request = client_of(conn)->request;
+    const pf_http_request *request = client->request;
     if (!request)
         wait_for_next(conn);
     else if (request->stage != PF__HTTP_READING && request->body_ended)
         pf_conn_clear_deadline(conn);
-    if (client_of(conn)->half_closed)
+    if (client->half_closed)
         take_end(conn, len - at);
     return at;
 }

@@ -381,7 +381,7 @@ size_t pf_conn_room(const pf_conn *conn)
     return conn->conns->options.output_max - waiting(conn);
 }
 
-static bool joins_batch(pf_conn *conn, size_t len)
+static inline bool joins_batch(pf_conn *conn, size_t len)
 {
     pf_conns *conns = conn->conns;
     if (conns->owner != conn || is_blocked(conn))
