@@ -131,6 +131,12 @@ struct pf_http_request {
     struct pf_http_parser parser; /* large, and its end is not touched by small heads */
 };
 
+/* A content type that was found to be good. */
+struct pf__http_type {
+    size_t len;
+    char text[PF_HTTP_CONTENT_TYPE_MAX + 1];
+};
+
 struct pf_http_server {
     pf_loop *loop;
     uint64_t cookie; /* of the process that made it: loop/guard.h */
@@ -142,6 +148,7 @@ struct pf_http_server {
     size_t middleware_count;
     bool draining;
     struct pf__http_date date;
+    struct pf__http_type type; /* of the last answer */
     pf_http_request *living, *free;
     size_t free_count;
     pf_executor *executor; /* blocking.c's; NULL: none so far */

@@ -14,8 +14,8 @@
  */
 #include "http/parser.h"
 
-#include "http/chars.h"
 #include "http/clear.h"
+#include "http/text.h"
 
 #include <llhttp/llhttp.h>
 #include <string.h>
@@ -28,7 +28,8 @@
 /* Empty lines that may stand in front of a start line: RFC 9112 section 2.2. */
 #define EMPTY_LINES_MAX 2
 /* No method known to HTTP is longer. */
-#define METHOD_MAX 32
+#define METHOD_MAX  32
+#define VERSION_LEN (sizeof "HTTP/1.1" - 1)
 /* Of a start line, beside its target. */
 #define START_LINE_SPARE (METHOD_MAX + sizeof "  HTTP/1.1\r\n")
 
@@ -83,9 +84,16 @@ static bool is_space(char c)
     return c == ' ' || c == '\t';
 }
 
+/* Is it `word`, which is in lower case, in upper or lower case? Most are not, which their
+ * first letter shows. */
 static bool is_word(const char *p, size_t len, const char *word)
 {
-    return len == strlen(word) && strncasecmp(p, word, len) == 0;
+    if (len != strlen(word))
+        return false;
+    size_t same = 0;
+    while (same < len && pf__to_lower(p[same]) == word[same])
+        same++;
+    return same == len;
 }
 
 /* At a %: do two hexadecimal digits follow? */
@@ -182,9 +190,13 @@ static bool is_version(const char *p, size_t len)
 }
 
 /* "HTTP/1.1", or another number: 505, or something else: 400. */
-static int take_version(struct pf_http_parser *parser, const char *p, size_t len)
+static int take_version(struct pf_http_parser *parser, const char *p)
 {
-    if (len != 8 || memcmp(p, "HTTP/", 5) != 0 || !is_version(p + 5, 3))
+    if (memcmp(p, "HTTP/1.1", VERSION_LEN) == 0) {
+        parser->minor = 1;
+        return 0;
+    }
+    if (memcmp(p, "HTTP/", 5) != 0 || !is_version(p + 5, 3))
         return -400;
     if (p[5] != '1' || p[7] > '1')
         return -505;
@@ -255,19 +267,18 @@ static int take_target(struct pf_http_parser *parser, const char *base, const ch
 static int take_request_line(struct pf_http_parser *parser, const char *base, const char *p,
                              const char *end)
 {
-    static const ptrdiff_t version_len = sizeof "HTTP/1.1" - 1;
     llhttp_t *ll = llhttp_of(parser);
     const char *method_end = pf__skip(p, end, PF__TOKEN);
     if (method_end == p || ll->method == HTTP_PRI) /* llhttp skips CRs in front of one */
         return -400;
     if (end - method_end < (ptrdiff_t)sizeof " / HTTP/1.1" - 1 || *method_end != ' ')
         return -400;
-    const char *version = end - version_len;
+    const char *version = end - VERSION_LEN;
     if (version[-1] != ' ')
         return -400;
     parser->method = method_of(ll);
     int err = take_target(parser, base, method_end + 1, version - 1);
-    return err ? err : take_version(parser, version, (size_t)version_len);
+    return err ? err : take_version(parser, version);
 }
 
 /* llhttp takes leading zeros for part of a status; here it is three digits, and then a
@@ -281,7 +292,7 @@ static int take_status_line(struct pf_http_parser *parser, const char *p, const 
         return -400;
     if (len > status_end && p[status_end] != ' ')
         return -400;
-    return take_version(parser, p, sizeof "HTTP/1.1" - 1);
+    return take_version(parser, p);
 }
 
 /* ---- lines ----------------------------------------------------------------------- */
@@ -697,9 +708,11 @@ int pf__http_parser_eof(struct pf_http_parser *parser)
 const char *pf__http_parser_field(const struct pf_http_parser *parser, const char *base,
                                   const char *name, size_t *len)
 {
+    size_t len_of_name = strlen(name);
     for (uint32_t i = 0; i < parser->field_count; i++) {
         const struct pf_http_field *field = &parser->fields[i];
-        if (is_word(base + field->name.at, field->name.len, name)) {
+        if (field->name.len == len_of_name &&
+            strncasecmp(base + field->name.at, name, len_of_name) == 0) {
             *len = field->value.len;
             return base + field->value.at;
         }

@@ -336,11 +336,29 @@ static ptrdiff_t value_len(const char *value)
     return *end == '\0' ? end - value : -1;
 }
 
-/* NULL is none. Returns 0 or -EINVAL. */
-static int take_type(const char *type, struct pf__text *out)
+/* The length of a content type; -1 if it cannot be one. Most answers have the type of the
+ * one before, which is known. */
+static ptrdiff_t type_len(const pf_http_request *request, const char *type)
 {
-    ptrdiff_t len = type ? value_len(type) : 0;
-    if (len < 0 || len > PF_HTTP_CONTENT_TYPE_MAX)
+    struct pf__http_type *last = request->blocking ? NULL /* on a thread of its own */
+                                                   : &request->server->type;
+    if (last && strcmp(type, last->text) == 0)
+        return (ptrdiff_t)last->len;
+    ptrdiff_t len = value_len(type);
+    if (len > PF_HTTP_CONTENT_TYPE_MAX)
+        return -1;
+    if (last && len >= 0) {
+        last->len = (size_t)len;
+        memcpy(last->text, type, last->len + 1);
+    }
+    return len;
+}
+
+/* NULL is none. Returns 0 or -EINVAL. */
+static int take_type(const pf_http_request *request, const char *type, struct pf__text *out)
+{
+    ptrdiff_t len = type ? type_len(request, type) : 0;
+    if (len < 0)
         return -EINVAL;
     *out = (struct pf__text){type, (size_t)len};
     return 0;
@@ -359,7 +377,7 @@ int pf_http_respond(pf_http_request *request, int status, const char *content_ty
         return err;
     struct pf__http_answer answer = {.status = status, .body = body, .len = len};
     if (!is_status(status) || (len > 0 && (!body || !content_type)) ||
-        take_type(content_type, &answer.content_type) != 0)
+        take_type(request, content_type, &answer.content_type) != 0)
         return -EINVAL;
     if (len > PF_HTTP_RESPONSE_BODY_MAX)
         return -ENOBUFS;
@@ -819,7 +837,7 @@ int pf_http_respond_file(pf_http_request *request, const char *content_type, int
     struct pf__text type;
     int err = check_unbegun(request);
     if (!err && (len == UINT64_MAX || offset > INT64_MAX || len > INT64_MAX - offset ||
-                 take_type(content_type, &type) != 0))
+                 take_type(request, content_type, &type) != 0))
         err = -EINVAL;
     if (err) {
         close(fd);
