@@ -78,7 +78,8 @@ void pf__http_route_request(pf_http_request *request)
     struct pf__text host = {0};
     if (pf__http_routes_ask_host(routes))
         host = pf__http_host(request);
-    request->path = pf__http_routes_find(routes, host, path, &request->captures);
+    request->path =
+        pf__http_routes_find(routes, host, path, parser->path_escaped, &request->captures);
     if (request->path && parser->method < PF__HTTP_ROUTED_METHODS)
         request->route = request->path->by_method[parser->method];
     if (request->captures.count > 0 && path.at[0] == '/' && parser->path.len == 0)

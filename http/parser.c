@@ -212,6 +212,7 @@ static int take_path_and_query(struct pf_http_parser *parser, const char *base,
     while ((stop = pf__skip(stop, end, PF__PATH)) < end && *stop == '%') {
         if (!is_escape(stop, end))
             return -400;
+        parser->path_escaped = true;
         stop += 3;
     }
     parser->path = span_of(base, p, stop);

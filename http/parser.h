@@ -72,6 +72,7 @@ struct pf_http_parser {
     bool has_body;   /* body bytes may follow */
     bool chunked;
     bool expect_continue;       /* request: Expect: 100-continue, and HTTP/1.1 */
+    bool path_escaped;          /* request: there is a % in its path */
     uint64_t content_length;    /* UINT64_MAX: not given */
     uint32_t head_len;          /* bytes of the head, from the first to the empty line */
     struct pf_http_span target; /* request: as sent */

@@ -256,11 +256,44 @@ static void capture(struct pf__captures *captures, size_t depth, struct pf__text
     captures->count = depth + 1;
 }
 
+static bool is_unreserved(char c)
+{
+    return pf__is_letter(c) || pf__is_digit(c) || c == '-' || c == '.' || c == '_' ||
+           c == '~';
+}
+
+/* What the first byte stands for, or its escape, and how many bytes that takes. */
+static char plain_char(struct pf__text text, size_t *taken)
+{
+    *taken = 1;
+    if (text.at[0] != '%' || text.len < 3)
+        return text.at[0];
+    int high = pf__hex_digit(text.at[1]), low = pf__hex_digit(text.at[2]);
+    char c = high < 0 || low < 0 ? '%' : (char)(high << 4 | low);
+    if (!is_unreserved(c))
+        return text.at[0];
+    *taken = 3;
+    return c;
+}
+
+/* Without the escapes that say nothing. Apart, for the sake of its stack. */
+static __attribute__((noinline)) ptrdiff_t find_escaped(const struct node *node,
+                                                        struct pf__text segment)
+{
+    char plain[PF__PATTERN_ESCAPED_MAX];
+    size_t len = 0, taken;
+    if (segment.len > sizeof plain)
+        return -1;
+    for (; segment.len > 0; segment = pf__text_skip(segment, taken))
+        plain[len++] = plain_char(segment, &taken);
+    return find_literal(node, (struct pf__text){plain, len});
+}
+
 /* A node stands behind one number of segments only, so each is tried once at the most,
  * however paths go back. `captured` on the way to it. Writes to *captures on the way back
  * from a match alone. */
-static int match(const struct node *node, struct pf__text rest, size_t captured,
-                 struct pf__captures *captures)
+static int match(const struct node *node, struct pf__text rest, bool escaped,
+                 size_t captured, struct pf__captures *captures)
 {
     struct pf__text segment, behind = rest;
     int found = NO_PATTERN;
@@ -270,10 +303,12 @@ static int match(const struct node *node, struct pf__text rest, size_t captured,
         return node->end;
     }
     ptrdiff_t at = find_literal(node, segment);
+    if (at < 0 && escaped)
+        at = find_escaped(node, segment);
     if (at >= 0)
-        found = match(node->literals[at], behind, captured, captures);
+        found = match(node->literals[at], behind, escaped, captured, captures);
     if (found == NO_PATTERN && node->capture && segment.len > 0) {
-        found = match(node->capture, behind, captured + 1, captures);
+        found = match(node->capture, behind, escaped, captured + 1, captures);
         if (found != NO_PATTERN)
             captures->at[captured] = segment;
     }
@@ -285,10 +320,10 @@ static int match(const struct node *node, struct pf__text rest, size_t captured,
 }
 
 int pf__patterns_match(const struct pf__patterns *patterns, struct pf__text path,
-                       struct pf__captures *captures)
+                       bool escaped, struct pf__captures *captures)
 {
     if (path.len == 0 || path.at[0] != '/')
         return -ENOENT;
-    int index = match(patterns->root, path, 0, captures);
+    int index = match(patterns->root, path, escaped, 0, captures);
     return index == NO_PATTERN ? -ENOENT : index;
 }

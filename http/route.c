@@ -313,6 +313,7 @@ static bool is_for(const char *host, struct pf__text asked)
 
 const struct pf__http_path *pf__http_routes_find(const struct pf__http_routes *routes,
                                                  struct pf__text host, struct pf__text path,
+                                                 bool escaped,
                                                  struct pf__captures *captures)
 {
     captures->count = 0;
@@ -320,7 +321,7 @@ const struct pf__http_path *pf__http_routes_find(const struct pf__http_routes *r
         const struct group *group = &routes->groups[i];
         if (!is_for(group->host, host))
             continue;
-        int found = pf__patterns_match(group->patterns, path, captures);
+        int found = pf__patterns_match(group->patterns, path, escaped, captures);
         if (found >= 0)
             return &group->paths[found];
     }

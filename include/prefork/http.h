@@ -87,7 +87,9 @@ enum pf_http_route_flags {
  *     /files/{path...}  the rest, slashes included, which may be empty
  *
  * Literal segments win over captures, captures over a rest; the order of the table does not
- * matter, but for regular expressions, which are tried in order after all others. GET
+ * matter, but for regular expressions, which are tried in order after all others, on the
+ * path as it was sent. A literal is found however its letters, digits and -._~ are spelled:
+ * /%61bout is /about, and middleware that compares pf_http_get_path() has to know it. GET
  * answers HEAD too. A path that has routes but not for the method is 405 with Allow, and
  * answers OPTIONS with that; one that has none is 404.
  *
