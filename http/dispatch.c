@@ -201,6 +201,8 @@ static void answer_failure(pf_http_request *request, int err)
         log_failure(request, err);
     if (request->stage == PF__HTTP_FINISHED)
         return;
+    if (!request->head_sent)
+        request->fields_len = 0; /* what was meant for another response */
     if (request->head_sent || !request->conn ||
         (pf_http_respond_error(request, 500) != 0 && request->stage != PF__HTTP_FINISHED))
         (void)pf_http_abort(request);

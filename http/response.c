@@ -391,45 +391,6 @@ int pf_http_respond_json(pf_http_request *request, int status, const char *json,
     return pf_http_respond(request, status, "application/json", json, len);
 }
 
-/* The resource's or the application's page; neither is asked for the page of its page. */
-static void ask_for_page(pf_http_request *request, int status)
-{
-    const struct pf_http_route *route = request->route;
-    const struct pf_http_server_options *options = &request->server->options;
-    if (request->asked_for_page)
-        return;
-    request->asked_for_page = true;
-    request->fields_len = 0; /* what was meant for another response */
-    pf__http_enter(request);
-    if (route && route->resource && route->resource->write_error)
-        route->resource->write_error(request, status, route->arg);
-    else if (options->on_error)
-        options->on_error(request, status, options->on_error_arg);
-    request->running--; /* whoever called us leaves */
-}
-
-int pf_http_respond_error(pf_http_request *request, int status)
-{
-    int err = check_unbegun(request);
-    if (err)
-        return err;
-    if (status < 400 || status > 599)
-        return -EINVAL;
-    if (request->blocking) {
-        err = pf__http_defer(request, status, NULL, NULL, 0);
-        if (!err)
-            request->deferred->is_page = true;
-        return err;
-    }
-    pf__http_enter(request);
-    ask_for_page(request, status);
-    err = 0;
-    if (request->stage != PF__HTTP_FINISHED)
-        err = pf__http_answer_status(request, status, NULL);
-    (void)pf__http_leave(request);
-    return err;
-}
-
 /* ---- fields ---------------------------------------------------------------------- */
 
 static bool is_the_servers(const char *name)
@@ -475,6 +436,9 @@ static void append_field(pf_http_request *request, const char *name, const char 
     request->fields_len = (size_t)(to - request->fields);
 }
 
+/* Is it a line of this kind? */
+typedef bool line_test_fn(const char *line, size_t len, const char *name);
+
 static bool is_called(const char *line, size_t len, const char *name)
 {
     size_t name_len = strlen(name);
@@ -500,13 +464,13 @@ static size_t len_of_fields(const pf_http_request *request, const char *name)
     return sum;
 }
 
-static void remove_fields(pf_http_request *request, const char *name)
+static void remove_if(pf_http_request *request, line_test_fn *fn, const char *name)
 {
     size_t at = 0;
     while (at < request->fields_len) {
         char *line = request->fields + at;
         size_t len = len_of_line_at(request, at);
-        if (is_called(line, len, name)) {
+        if (fn(line, len, name)) {
             memmove(line, line + len, request->fields_len - at - len);
             request->fields_len -= len;
         } else {
@@ -543,7 +507,7 @@ int pf_http_set_field(pf_http_request *request, const char *name, const char *va
         err = make_room(request, line_len(name, value), len_of_fields(request, name));
     if (err)
         return err;
-    remove_fields(request, name);
+    remove_if(request, is_called, name);
     append_field(request, name, value);
     return 0;
 }
@@ -587,6 +551,62 @@ int pf_http_redirect(pf_http_request *request, int status, const char *location)
     }
     int err = pf_http_set_field(request, "Location", location);
     return err ? err : pf_http_respond(request, status, NULL, NULL, 0);
+}
+
+/* ---- errors ------------------------------------------------------------------------ */
+
+/* Of a line, one field: is it about the body that was meant to come, which is not that of
+ * an error? */
+static bool describes_body(const char *line, size_t len, const char *unused)
+{
+    static const char *const names[] = {"Accept-Ranges", "Cache-Control", "ETag", "Expires",
+                                        "Last-Modified"};
+    (void)unused;
+    if (strncasecmp(line, "Content-", 8) == 0) /* no line is shorter that begins so */
+        return !is_called(line, len, "Content-Security-Policy");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (is_called(line, len, names[i]))
+            return true;
+    return false;
+}
+
+/* The resource's or the application's page; neither is asked for the page of its page. */
+static void ask_for_page(pf_http_request *request, int status)
+{
+    const struct pf_http_route *route = request->route;
+    const struct pf_http_server_options *options = &request->server->options;
+    if (request->asked_for_page)
+        return;
+    request->asked_for_page = true;
+    remove_if(request, describes_body, NULL);
+    pf__http_enter(request);
+    if (route && route->resource && route->resource->write_error)
+        route->resource->write_error(request, status, route->arg);
+    else if (options->on_error)
+        options->on_error(request, status, options->on_error_arg);
+    request->running--; /* whoever called us leaves */
+}
+
+int pf_http_respond_error(pf_http_request *request, int status)
+{
+    int err = check_unbegun(request);
+    if (err)
+        return err;
+    if (status < 400 || status > 599)
+        return -EINVAL;
+    if (request->blocking) {
+        err = pf__http_defer(request, status, NULL, NULL, 0);
+        if (!err)
+            request->deferred->is_page = true;
+        return err;
+    }
+    pf__http_enter(request);
+    ask_for_page(request, status);
+    err = 0;
+    if (request->stage != PF__HTTP_FINISHED)
+        err = pf__http_answer_status(request, status, NULL);
+    (void)pf__http_leave(request);
+    return err;
 }
 
 /* ---- streamed -------------------------------------------------------------------- */

@@ -238,7 +238,13 @@ PF_API int pf_http_respond_json(pf_http_request *request, int status, const char
  * a blank or a control character in it is -EINVAL: browsers pass over some. */
 PF_API int pf_http_redirect(pf_http_request *request, int status, const char *location);
 
-/* An error page: the resource's write_error, or the application's, or the standard text. */
+/*
+ * An error page: the resource's write_error, or the application's, or the standard text.
+ * Fields that were set before are sent, such as WWW-Authenticate, but for those about the
+ * body that was to come: Content-* (not Content-Security-Policy), Accept-Ranges, ETag,
+ * Last-Modified, Cache-Control, Expires. The page may set them anew. The 500 of a handler
+ * that fails has none of the fields that the handler set.
+ */
 PF_API int pf_http_respond_error(pf_http_request *request, int status);
 
 /*

@@ -539,6 +539,41 @@ static void pages_have_none_of_the_fields_meant_for_another_answer(void **state)
     stage_close();
 }
 
+static int sets_and_refuses(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    static const char *const names[] = {"WWW-Authenticate",
+                                        "Content-Security-Policy",
+                                        "Vary",
+                                        "content-encoding",
+                                        "Content-Type",
+                                        "ETag",
+                                        "Last-Modified",
+                                        "Accept-Ranges",
+                                        "Cache-Control",
+                                        "Expires"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_int_equal(pf_http_set_field(request, names[i], "mine"), 0);
+    return pf_http_respond_error(request, 401);
+}
+
+static void a_page_has_the_fields_that_are_not_about_a_body(void **state)
+{
+    (void)state;
+    stage_serve(sets_and_refuses, 0);
+    ask(GET("/"));
+    next_answer(401);
+    assert_true(has("\r\nWWW-Authenticate: mine\r\nContent-Security-Policy: mine\r\n"
+                    "Vary: mine\r\n"));
+    assert_true(has("\r\nContent-Type: text/plain\r\n"));
+    int count = 0;
+    for (const char *at = stage.answer.head; (at = strstr(at, ": mine")); at++)
+        count++;
+    assert_int_equal(count, 3);
+    assert_open();
+    stage_close();
+}
+
 static void page_fails(pf_http_request *request, int status, void *arg)
 {
     (void)arg;
@@ -794,6 +829,7 @@ int main(void)
         pf_test(middleware_sees_nothing_of_what_is_not_http),
         pf_test(the_application_has_its_own_pages),
         pf_test(pages_have_none_of_the_fields_meant_for_another_answer),
+        pf_test(a_page_has_the_fields_that_are_not_about_a_body),
         pf_test(a_page_may_ask_for_the_standard_one),
         pf_test(a_route_may_be_for_one_host),
         pf_test(captures_are_decoded_segments_and_rests),
