@@ -169,7 +169,7 @@ static int call_route(pf_http_request *request)
 
 /* Returns what ended the round: a negative errno, or 0 with the response finished or all
  * passed. */
-static int call_middleware(pf_http_request *request)
+static int call_middleware(pf_http_request *request, bool before_body)
 {
     const pf_http_server *server = request->server;
     int result = 0;
@@ -177,8 +177,9 @@ static int call_middleware(pf_http_request *request)
            request->stage != PF__HTTP_FINISHED) {
         const struct pf_http_middleware *m =
             &server->options.middleware[request->middleware++];
-        if (m->before)
-            result = m->before(request, m->arg);
+        pf_http_handler_fn *fn = before_body ? m->before_body : m->before;
+        if (fn)
+            result = fn(request, m->arg);
     }
     return result;
 }
@@ -241,12 +242,28 @@ static bool ends_connection(const pf_http_request *request)
            (options->age_max_ns && age >= options->age_max_ns);
 }
 
+void pf__http_ask_for_body(pf_http_request *request)
+{
+    if (!request->server->asks_for_bodies)
+        return;
+    request->stage = PF__HTTP_DISPATCHED;
+    request->closing = ends_connection(request);
+    pf__http_enter(request);
+    int result = call_middleware(request, true);
+    pf__http_take_result(request, result < 0 ? result : 0, true);
+    if (request->stage == PF__HTTP_DISPATCHED) { /* all have passed it: read on */
+        request->stage = PF__HTTP_READING;
+        request->middleware = 0;
+    }
+    (void)pf__http_leave(request);
+}
+
 void pf__http_dispatch(pf_http_request *request)
 {
     request->stage = PF__HTTP_DISPATCHED;
     request->closing = ends_connection(request);
     pf__http_enter(request);
-    int result = call_middleware(request);
+    int result = call_middleware(request, false);
     if (result >= 0 && request->stage != PF__HTTP_FINISHED)
         result = call_route(request);
     bool streams = request->route && (request->route->flags & PF_HTTP_STREAM);

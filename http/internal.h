@@ -146,6 +146,7 @@ struct pf_http_server {
     struct pf__http_routes *routes;
     struct pf_http_server_options options; /* with the defaults filled in */
     size_t middleware_count;
+    bool asks_for_bodies; /* some middleware has a before_body */
     bool draining;
     struct pf__http_date date;
     struct pf__http_type type; /* of the last answer */
@@ -188,6 +189,10 @@ void pf__http_route_request(pf_http_request *request);
 
 /* May the body come? Returns 0 or -status. */
 int pf__http_admit_body(const pf_http_request *request);
+
+/* A body is to come: ask the middleware whether it may. Afterwards the request is as it
+ * was, or finished. */
+void pf__http_ask_for_body(pf_http_request *request);
 
 /* Call whoever answers it. Afterwards it is finished and ended, or it is the application's
  * and the connection held. */

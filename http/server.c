@@ -260,9 +260,9 @@ int pf__http_go_on(pf_http_request *request)
     return pf_conn_write(request->conn, go_on, sizeof go_on - 1);
 }
 
-/* The head is complete. Whoever need not see the body first is asked now: a route that
- * streams it, or nobody, for a client that waits to be told whether to send it. Returns 0
- * or -status. */
+/* The head is complete. Whoever need not see the body first is asked now: middleware that
+ * wants to be, a route that streams it, or nobody, for a client that waits to be told
+ * whether to send it. Returns 0 or -status. */
 static int take_head(pf_http_request *request, size_t rest)
 {
     const struct pf_http_parser *parser = &request->parser;
@@ -273,8 +273,12 @@ static int take_head(pf_http_request *request, size_t rest)
         return status;
     bool waits = parser->expect_continue && parser->has_body && rest == 0;
     bool streams = request->route && (request->route->flags & PF_HTTP_STREAM);
-    if (parser->has_body)
+    if (parser->has_body) {
+        pf__http_ask_for_body(request);
+        if (is_over(request))
+            return 0;
         request->body_began_ns = pf_loop_now(request->server->loop);
+    }
     if (streams && pf__http_request_keep(request) != 0)
         return -503;
     if (streams || (waits && !request->route))
@@ -571,8 +575,10 @@ static void fill_in(pf_http_server *server, const struct pf_http_server_options 
     server->options = *options;
     server->options.body_max = options->body_max ? options->body_max : PF_HTTP_BODY_MAX;
     const struct pf_http_middleware *m = options->middleware;
-    while (m && (m[server->middleware_count].before || m[server->middleware_count].after))
+    for (; m && (m->before || m->after || m->before_body); m++) {
         server->middleware_count++;
+        server->asks_for_bodies = server->asks_for_bodies || m->before_body;
+    }
 }
 
 static int make_conns(pf_http_server *server)

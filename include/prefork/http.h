@@ -117,6 +117,11 @@ struct pf_http_middleware {
     /* The response is finished, in reverse order; for counting and logging. May be NULL. */
     void (*after)(pf_http_request *request, int status, void *arg);
     void *arg;
+    /* The head of a request with a body has come: before that body is read, and before a
+     * client that waits for `100 Continue` is told to send it. It may finish the response:
+     * then no more is called, and the connection ends behind it. Returns 0, or a negative
+     * errno as a handler does; not PF_HTTP_LATER. May be NULL. */
+    int (*before_body)(pf_http_request *request, void *arg);
 };
 
 /* ---- what was asked -------------------------------------------------------------- */

@@ -378,6 +378,30 @@ static const struct pf_http_middleware middleware[] = {
     {.after = after3},
     {0}};
 
+static int before_body1(pf_http_request *request, void *arg)
+{
+    size_t len;
+    assert_ptr_equal(arg, one);
+    assert_null(pf_http_get_body(request, &len));
+    tell("body1");
+    if (before.answers[0])
+        assert_int_equal(respond_text(request, "refused"), 0);
+    return before.result[0];
+}
+
+static int before_body2(pf_http_request *request, void *arg)
+{
+    (void)request, (void)arg;
+    tell("body2");
+    return before.result[1];
+}
+
+static const struct pf_http_middleware guards[] = {
+    {.before_body = before_body1, .after = after1, .arg = one},
+    {.before = before2, .after = after2, .before_body = before_body2},
+    {.before = before1, .arg = one},
+    {0}};
+
 static int handler(pf_http_request *request, void *arg)
 {
     (void)arg;
@@ -463,6 +487,66 @@ static void middleware_that_fails_is_a_500(void **state)
     assert_story("before1 before2 page 500 after2-500 after1-500");
     assert_int_equal(stage.logged.lines, 2);
     assert_open();
+    stage_close();
+}
+
+static void open_guards(void)
+{
+    memset(&now, 0, sizeof now);
+    memset(&before, 0, sizeof before);
+    handler_result = 0;
+    stage_open(&(struct pf_http_server_options){.routes = handled, .middleware = guards});
+    story[told = 0] = 0;
+}
+
+#define WAITS POST("/", "Expect: 100-continue\r\nContent-Length: 3", "")
+
+static void middleware_is_asked_before_a_body_comes(void **state)
+{
+    (void)state;
+    open_guards();
+    ask(GET("/"));
+    assert_answer(200, "handled");
+    assert_story("before2 before1 handler after2-200 after1-200");
+    ask(POST("/", "Content-Length: 3", "abc") POST("/", "Content-Length: 0", ""));
+    assert_answer(200, "handled");
+    assert_answer(200, "handled");
+    assert_story("body1 body2 before2 before1 handler after2-200 after1-200 "
+                 "before2 before1 handler after2-200 after1-200");
+    ask(WAITS);
+    next_head(100);
+    assert_story("body1 body2");
+    ask("abc");
+    assert_answer(200, "handled");
+    assert_story("before2 before1 handler after2-200 after1-200");
+    assert_open();
+    stage_close();
+}
+
+static void middleware_may_refuse_a_body_before_it_is_sent(void **state)
+{
+    (void)state;
+    static const char *const said[] = {WAITS, POST("/", "Content-Length: 3", "abc"),
+                                       POST("/", "Content-Length: 3", "a"),
+                                       POST("/none", "Content-Length: 3", "")};
+    open_guards();
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        before.answers[0] = true;
+        ask(said[i]);
+        assert_answer(200, "refused");
+        assert_true(has(CLOSES));
+        assert_closed();
+        assert_story("body1 after1-200");
+        before.answers[0] = false;
+        before.result[1] = -EIO;
+        stage_reconnect();
+        ask(said[i]);
+        assert_answer(500, "Internal Server Error\r\n");
+        assert_closed();
+        assert_story("body1 body2 after2-500 after1-500");
+        before.result[1] = 0;
+        stage_reconnect();
+    }
     stage_close();
 }
 
@@ -825,6 +909,8 @@ int main(void)
         pf_test(middleware_is_around_every_handler),
         pf_test(middleware_may_answer_for_all_behind_it),
         pf_test(middleware_that_fails_is_a_500),
+        pf_test(middleware_is_asked_before_a_body_comes),
+        pf_test(middleware_may_refuse_a_body_before_it_is_sent),
         pf_test(middleware_sees_later_answers_and_clients_that_left),
         pf_test(middleware_sees_nothing_of_what_is_not_http),
         pf_test(the_application_has_its_own_pages),
