@@ -263,7 +263,9 @@ void pf__http_dispatch(pf_http_request *request)
     request->stage = PF__HTTP_DISPATCHED;
     request->closing = ends_connection(request);
     pf__http_enter(request);
-    int result = call_middleware(request, false);
+    int result = 0;
+    if (request->server->middleware_count > 0)
+        result = call_middleware(request, false);
     if (result >= 0 && request->stage != PF__HTTP_FINISHED)
         result = call_route(request);
     bool streams = request->route && (request->route->flags & PF_HTTP_STREAM);

@@ -220,6 +220,11 @@ const char *pf_http_get_scheme(pf_http_request *request)
 
 /* ---- the rest -------------------------------------------------------------------- */
 
+void *pf__http_request_observer(const pf_http_request *request)
+{
+    return request->server->options.observer_arg;
+}
+
 const struct pf_http_route *pf__http_request_route(const pf_http_request *request)
 {
     return request->route;

@@ -93,6 +93,9 @@ void pf_http_server_refuse(pf_http_server *server, int fd, bool scarce);
  */
 int pf_http_server_drain(pf_http_server *server);
 
+/* The observer_arg of its server: who runs it. From any thread. */
+void *pf__http_request_observer(const pf_http_request *request);
+
 /* For an observer: the request's route, as it stands in options->routes; NULL: none. And
  * has its head come whole? Of one that was refused before there is little to ask. */
 const struct pf_http_route *pf__http_request_route(const pf_http_request *request);

@@ -167,6 +167,11 @@ static void http_on_request(void *arg, pf_http_request *request, int status, uin
 static const struct pf_http_observer observer = {.on_request = http_on_request,
                                                  .on_gone = http_on_gone};
 
+pf_lane *pf_http_get_lane(pf_http_request *request)
+{
+    return pf__http_request_observer(request);
+}
+
 /* ---- HTTP: the lane tells the server --------------------------------------------- */
 
 /* The command line's word goes before the application's. */
