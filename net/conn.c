@@ -29,8 +29,9 @@
 enum {
     LIST_STALL = PF_CONN_CLASSES_MAX, /* output is blocked */
     LIST_LINGER,
-    LIST_DUE,  /* input stands, to be shown in the next turn */
-    LIST_NONE, /* no deadline */
+    LIST_DUE,   /* input stands, to be shown in the next turn */
+    LIST_PROBE, /* the peer has finished sending, and the protocol waits for nothing */
+    LIST_NONE,  /* no deadline */
     LISTS,
 };
 
@@ -156,7 +157,9 @@ static uint8_t list_for(const pf_conn *conn)
         return LIST_DUE;
     if (conn->state == PF_CONN_LINGERING)
         return LIST_LINGER;
-    return conn->state == PF_CONN_OPEN ? conn->class : LIST_NONE;
+    if (conn->state != PF_CONN_OPEN)
+        return LIST_NONE;
+    return conn->eof && conn->class == LIST_NONE ? LIST_PROBE : conn->class;
 }
 
 static void arm_timer(pf_conns *conns, int64_t at)
@@ -783,6 +786,14 @@ static void show_what_stands(pf_conn *conn)
         feed(conn, conn->conns->input, 0);
 }
 
+/* A reset that came behind its end. */
+static bool is_reset(const pf_conn *conn)
+{
+    int err = 0;
+    socklen_t len = sizeof err;
+    return getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 && err != 0;
+}
+
 static void expire(pf_conn *conn)
 {
     void (*on_deadline)(pf_conn *) = conn->conns->options.protocol->on_deadline;
@@ -794,6 +805,10 @@ static void expire(pf_conn *conn)
         conn->due = false;
         restart_deadline(conn);
         show_what_stands(conn);
+    } else if (list == LIST_PROBE && is_reset(conn)) {
+        end(conn, -ECONNRESET);
+    } else if (list == LIST_PROBE) {
+        restart_deadline(conn);
     } else if (list == LIST_STALL || !on_deadline) {
         end(conn, -ETIMEDOUT);
     } else {
@@ -948,6 +963,7 @@ int pf_conns_new(pf_loop *loop, const struct pf_conns_options *options, pf_conns
     memcpy(conns->timeouts_ns, options->timeouts_ns, sizeof options->timeouts_ns);
     conns->timeouts_ns[LIST_STALL] = PF_CONN_STALL_NS;
     conns->timeouts_ns[LIST_LINGER] = PF_CONN_LINGER_NS;
+    conns->timeouts_ns[LIST_PROBE] = PF_CONN_PROBE_NS;
     conns->timer_at = PF_NEVER;
     *out = conns;
     return 0;

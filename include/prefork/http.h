@@ -402,11 +402,11 @@ PF_API int pf_http_files_handler(pf_http_request *request, void *arg);
 
 /*
  * While a response is not finished: reason 0, the client has sent all it will (half-closed,
- * or gone: finishing may still reach it); else a negative errno, it is gone for sure. At
- * most once each. The request is still to be finished, and may be in here. Never inside a
- * call or a handler: one that finds the client gone answers -EPIPE, and this is told in the
- * next turn of the loop, unless the request is finished by then. fn NULL: nobody is told
- * any more.
+ * or gone: finishing may still reach it); else a negative errno, it is gone for sure: at
+ * once, or, of one that had half-closed, within a second of its reset. At most once each.
+ * The request is still to be finished, and may be in here. Never inside a call or a
+ * handler: one that finds the client gone answers -EPIPE, and this is told in the next turn
+ * of the loop, unless the request is finished by then. fn NULL: nobody is told any more.
  */
 typedef void pf_http_gone_fn(pf_http_request *request, int reason, void *arg);
 PF_API int pf_http_on_gone(pf_http_request *request, pf_http_gone_fn *fn, void *arg);
