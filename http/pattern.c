@@ -269,11 +269,10 @@ static char plain_char(struct pf__text text, size_t *taken)
     if (text.at[0] != '%' || text.len < 3)
         return text.at[0];
     int high = pf__hex_digit(text.at[1]), low = pf__hex_digit(text.at[2]);
-    char c = high < 0 || low < 0 ? '%' : (char)(high << 4 | low);
-    if (!is_unreserved(c))
+    if (high < 0 || low < 0 || !is_unreserved((char)(high * 16 + low)))
         return text.at[0];
     *taken = 3;
-    return c;
+    return (char)(high * 16 + low);
 }
 
 /* Without the escapes that say nothing. Apart, for the sake of its stack. */
