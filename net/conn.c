@@ -172,17 +172,22 @@ static void arm_timer(pf_conns *conns, int64_t at)
             at; /* else: no memory; the next deadline that is set tries again */
 }
 
-/* Start the timeout that fits what the connection now waits for, from now. */
-static void restart_deadline(pf_conn *conn)
+/* Start the timeout that fits what the connection now waits for. */
+static void restart_deadline_at(pf_conn *conn, int64_t now)
 {
     pf_conns *conns = conn->conns;
     unlist(conn);
     append(conn, list_for(conn));
     if (conn->list == LIST_NONE)
         return;
-    conn->deadline_ns = pf_loop_now(conns->loop) + conns->timeouts_ns[conn->list];
+    conn->deadline_ns = now + conns->timeouts_ns[conn->list];
     if (conn->deadline_ns < conns->timer_at)
         arm_timer(conns, conn->deadline_ns);
+}
+
+static void restart_deadline(pf_conn *conn)
+{
+    restart_deadline_at(conn, pf_loop_now(conn->conns->loop));
 }
 
 /* The same, unless it waits for what it waited for. */
@@ -571,6 +576,8 @@ static void feed(pf_conn *conn, const char *data, size_t len)
     if (conn->state != PF_CONN_OPEN || is_inherited(conn))
         return;
     pf_assert(used <= len);
+    if (used == len && !conn->in)
+        return; /* nothing stands, and nothing did */
     conn->busy++;
     int err = keep_input(conn, data + used, len - used);
     if (!err && used == 0 && len >= conns->options.input_max && !is_blocked(conn) &&
@@ -843,12 +850,13 @@ static int conns_on_timer(pf_loop *loop, void *arg)
 
 void pf_conn_set_deadline(pf_conn *conn, unsigned which)
 {
-    if (pf_loop_check(conn->conns->loop) != 0 || conn->state != PF_CONN_OPEN)
+    int64_t now = pf_loop_now(conn->conns->loop);
+    if (now < 0 || conn->state != PF_CONN_OPEN) /* the guards */
         return;
     pf_assert(which < PF_CONN_CLASSES_MAX && conn->conns->timeouts_ns[which] > 0);
     conn->class = (uint8_t)which;
     if (!is_blocked(conn)) /* else when the peer reads again */
-        restart_deadline(conn);
+        restart_deadline_at(conn, now);
 }
 
 void pf_conn_clear_deadline(pf_conn *conn)
