@@ -461,7 +461,7 @@ static int refuse_codings(const char *value, size_t len)
 static int frame_body(struct pf_http_parser *parser, const struct meaning *meaning,
                       const char *base)
 {
-    llhttp_t *ll = llhttp_of(parser);
+    const llhttp_t *ll = llhttp_of(parser);
     bool has_length = ll->flags & F_CONTENT_LENGTH;
     if (meaning->codings > 0) {
         if (has_length || parser->minor == 0 || meaning->codings > 1)

@@ -563,7 +563,7 @@ static bool describes_body(const char *line, size_t len, const char *unused)
                                         "Last-Modified"};
     (void)unused;
     if (strncasecmp(line, "Content-", 8) == 0) /* no line is shorter that begins so */
-        return !is_called(line, len, "Content-Security-Policy");
+        return strncasecmp(line, "Content-Security-Policy", 23) != 0; /* or -Report-Only */
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (is_called(line, len, names[i]))
             return true;
