@@ -296,6 +296,64 @@ static int take_status_line(struct pf_http_parser *parser, const char *p, const 
     return take_version(parser, p);
 }
 
+/* ---- what a field means ----------------------------------------------------------- */
+
+static void note_connection(struct pf_http_meaning *meaning, const char *value, size_t len)
+{
+    const char *list = value, *at;
+    size_t n;
+    while (next_element(&list, value + len, &at, &n)) {
+        meaning->close |= is_word(at, n, "close");
+        meaning->keep_alive |= is_word(at, n, "keep-alive");
+    }
+}
+
+static int note_host(struct pf_http_parser *parser, const char *base,
+                     struct pf_http_span value)
+{
+    parser->meaning.hosts++;
+    if (parser->host.len == 0) /* no authority in the target */
+        parser->host = value;
+    const char *at = base + value.at;
+    return host_is_valid(at, at + value.len) ? 0 : -400;
+}
+
+/* A field whose name and value begin there. */
+static int note_field(struct pf_http_parser *parser, const char *base,
+                      const struct pf_http_field *field, const char *name,
+                      const char *value)
+{
+    struct pf_http_meaning *meaning = &parser->meaning;
+    size_t len = field->value.len;
+    switch (field->name.len) { /* all that most fields cost */
+    case 4:
+        if (parser->side == PF_HTTP_REQUEST && is_word(name, 4, "host"))
+            return note_host(parser, base, field->value);
+        break;
+    case 6:
+        if (!is_word(name, 6, "expect"))
+            break;
+        if (is_word(value, len, "100-continue"))
+            parser->expect_continue = parser->side == PF_HTTP_REQUEST && parser->minor >= 1;
+        else
+            meaning->expectations++;
+        break;
+    case 10:
+        if (is_word(name, 10, "connection"))
+            note_connection(meaning, value, len);
+        break;
+    case 17:
+        if (!is_word(name, 17, "transfer-encoding"))
+            break;
+        meaning->codings++;
+        meaning->coding = field->value;
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
+
 /* ---- lines ----------------------------------------------------------------------- */
 
 static int take_field(struct pf_http_parser *parser, const char *base, const char *p,
@@ -316,7 +374,7 @@ static int take_field(struct pf_http_parser *parser, const char *base, const cha
     while (value < end && is_space(end[-1]))
         end--;
     field->value = span_of(base, value, end);
-    return 0;
+    return note_field(parser, base, field, p, value);
 }
 
 static int take_empty_line(struct pf_http_parser *parser, size_t line_end)
@@ -373,69 +431,6 @@ static int take_lines(struct pf_http_parser *parser, const char *base, size_t se
 
 /* ---- what the fields mean together ----------------------------------------------- */
 
-/* Counts of no more than PF_HTTP_FIELDS_MAX. */
-struct meaning {
-    bool close, keep_alive; /* Connection */
-    uint8_t hosts;
-    uint8_t expectations; /* other than 100-continue */
-    uint8_t codings;      /* lines of Transfer-Encoding */
-    struct pf_http_span coding;
-};
-
-static void note_connection(struct meaning *meaning, const char *value, size_t len)
-{
-    const char *list = value, *at;
-    size_t n;
-    while (next_element(&list, value + len, &at, &n)) {
-        meaning->close |= is_word(at, n, "close");
-        meaning->keep_alive |= is_word(at, n, "keep-alive");
-    }
-}
-
-static int note_host(struct pf_http_parser *parser, struct meaning *meaning,
-                     const char *base, struct pf_http_span value)
-{
-    meaning->hosts++;
-    if (parser->host.len == 0) /* no authority in the target */
-        parser->host = value;
-    const char *at = base + value.at;
-    return host_is_valid(at, at + value.len) ? 0 : -400;
-}
-
-static int note_field(struct pf_http_parser *parser, struct meaning *meaning,
-                      const char *base, const struct pf_http_field *field)
-{
-    const char *name = base + field->name.at, *value = base + field->value.at;
-    size_t len = field->value.len;
-    switch (field->name.len) { /* all that most fields cost */
-    case 4:
-        if (parser->side == PF_HTTP_REQUEST && is_word(name, 4, "host"))
-            return note_host(parser, meaning, base, field->value);
-        break;
-    case 6:
-        if (!is_word(name, 6, "expect"))
-            break;
-        if (is_word(value, len, "100-continue"))
-            parser->expect_continue = parser->side == PF_HTTP_REQUEST && parser->minor >= 1;
-        else
-            meaning->expectations++;
-        break;
-    case 10:
-        if (is_word(name, 10, "connection"))
-            note_connection(meaning, value, len);
-        break;
-    case 17:
-        if (!is_word(name, 17, "transfer-encoding"))
-            break;
-        meaning->codings++;
-        meaning->coding = field->value;
-        break;
-    default:
-        break;
-    }
-    return 0;
-}
-
 /* "gzip, chunked" and the like are good HTTP that nobody here decodes: 501. Anything else
  * but "chunked" leaves in doubt where the body ends. */
 static int refuse_codings(const char *value, size_t len)
@@ -458,9 +453,9 @@ static int refuse_codings(const char *value, size_t len)
 
 /* RFC 9112 section 6.3 for whatever may have a body. Where llhttp and the lines disagree
  * about the framing, nothing is certain. */
-static int frame_body(struct pf_http_parser *parser, const struct meaning *meaning,
-                      const char *base)
+static int frame_body(struct pf_http_parser *parser, const char *base)
 {
+    const struct pf_http_meaning *meaning = &parser->meaning;
     const llhttp_t *ll = llhttp_of(parser);
     bool has_length = ll->flags & F_CONTENT_LENGTH;
     if (meaning->codings > 0) {
@@ -505,23 +500,18 @@ static bool lasts_until_close(const struct pf_http_parser *parser)
 
 static int finish_head(struct pf_http_parser *parser, const char *base)
 {
-    struct meaning meaning = {0};
-    for (uint32_t i = 0; i < parser->field_count; i++) {
-        int err = note_field(parser, &meaning, base, &parser->fields[i]);
-        if (err)
-            return err;
-    }
+    const struct pf_http_meaning *meaning = &parser->meaning;
     if (parser->side == PF_HTTP_REQUEST &&
-        (meaning.hosts > 1 || (meaning.hosts == 0 && parser->minor >= 1)))
+        (meaning->hosts > 1 || (meaning->hosts == 0 && parser->minor >= 1)))
         return -400;
-    int err = frame_body(parser, &meaning, base);
+    int err = frame_body(parser, base);
     if (err)
         return err;
     if (is_bodiless(parser))
         parser->has_body = false;
-    if (parser->side == PF_HTTP_REQUEST && parser->minor >= 1 && meaning.expectations > 0)
+    if (parser->side == PF_HTTP_REQUEST && parser->minor >= 1 && meaning->expectations > 0)
         return -417;
-    parser->keep_alive = !meaning.close && (parser->minor >= 1 || meaning.keep_alive) &&
+    parser->keep_alive = !meaning->close && (parser->minor >= 1 || meaning->keep_alive) &&
                          !lasts_until_close(parser) && !ends_http(parser);
     parser->body_left = parser->has_body ? parser->content_length : 0;
     parser->last = '\n';

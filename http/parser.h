@@ -58,6 +58,15 @@ enum pf_http_progress {
     PF_HTTP_DONE = 3,      /* the message is complete */
 };
 
+/* What the fields so far say together; counts of no more than PF_HTTP_FIELDS_MAX. */
+struct pf_http_meaning {
+    bool close, keep_alive; /* Connection */
+    uint8_t hosts;
+    uint8_t expectations; /* other than 100-continue */
+    uint8_t codings;      /* lines of Transfer-Encoding */
+    struct pf_http_span coding;
+};
+
 /* Storage for llhttp's state; parser.c asserts that it fits. */
 #define PF_HTTP_PARSER_WORDS 16
 
@@ -90,6 +99,7 @@ struct pf_http_parser {
     uint8_t side, phase, empty_lines;
     char last; /* byte of the chunk framing; '\n' at its start, '\0' behind data */
     bool head_request;
+    struct pf_http_meaning meaning;
 
     uint32_t field_count;
     struct pf_http_field fields[PF_HTTP_FIELDS_MAX]; /* last: start() does not clear them */
