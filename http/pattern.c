@@ -60,7 +60,7 @@ static enum kind kind_of(struct pf__text segment, struct pf__text *name)
 
 /* Segments are what is between slashes, so "/" is one, which is empty. False behind the
  * last. *rest begins with the slash in front of the segment. */
-static bool next_segment(struct pf__text *rest, struct pf__text *segment)
+static inline bool next_segment(struct pf__text *rest, struct pf__text *segment)
 {
     if (rest->len == 0)
         return false;
@@ -288,26 +288,36 @@ static __attribute__((noinline)) ptrdiff_t find_escaped(const struct node *node,
     return find_literal(node, (struct pf__text){plain, len});
 }
 
+static int match(const struct node *node, struct pf__text rest, bool escaped,
+                 size_t captured, struct pf__captures *captures);
+
+/* The pattern that ends at a node, or that goes on from it. */
+static int match_behind(const struct node *node, struct pf__text rest, bool escaped,
+                        size_t captured, struct pf__captures *captures)
+{
+    if (rest.len > 0)
+        return match(node, rest, escaped, captured, captures);
+    if (node->end != NO_PATTERN)
+        captures->count = captured;
+    return node->end;
+}
+
 /* A node stands behind one number of segments only, so each is tried once at the most,
- * however paths go back. `captured` on the way to it. Writes to *captures on the way back
- * from a match alone. */
+ * however paths go back. `captured` on the way to it; `rest` is not empty. Writes to
+ * *captures on the way back from a match alone. */
 static int match(const struct node *node, struct pf__text rest, bool escaped,
                  size_t captured, struct pf__captures *captures)
 {
     struct pf__text segment, behind = rest;
     int found = NO_PATTERN;
-    if (!next_segment(&behind, &segment)) {
-        if (node->end != NO_PATTERN)
-            captures->count = captured;
-        return node->end;
-    }
+    (void)next_segment(&behind, &segment);
     ptrdiff_t at = find_literal(node, segment);
     if (at < 0 && escaped)
         at = find_escaped(node, segment);
     if (at >= 0)
-        found = match(node->literals[at], behind, escaped, captured, captures);
+        found = match_behind(node->literals[at], behind, escaped, captured, captures);
     if (found == NO_PATTERN && node->capture && segment.len > 0) {
-        found = match(node->capture, behind, escaped, captured + 1, captures);
+        found = match_behind(node->capture, behind, escaped, captured + 1, captures);
         if (found != NO_PATTERN)
             captures->at[captured] = segment;
     }
