@@ -233,7 +233,7 @@ void pf__http_take_result(pf_http_request *request, int result, bool may_be_late
 static bool ends_connection(const pf_http_request *request)
 {
     const struct pf_http_server_options *options = &request->server->options;
-    const struct pf__http_client *client = pf_conn_state(request->conn);
+    const struct pf__http_client *client = request->client;
     int64_t age = request->server->now_ns - client->born_ns;
     return !request->parser.keep_alive ||
            /* What follows a CONNECT may be meant for the other end of a tunnel. */

@@ -70,8 +70,9 @@ enum pf__http_stage {
 
 struct pf_http_request {
     pf_http_server *server;
-    pf_conn *conn;                /* NULL: the client is gone */
-    pf_http_request *next, *prev; /* of the server's living, or its free ones */
+    pf_conn *conn;                  /* NULL: the client is gone */
+    struct pf__http_client *client; /* behind conn, as long as that is there */
+    pf_http_request *next, *prev;   /* of the server's living, or its free ones (next) */
 
     /* what has come */
     const char *head; /* the parser's spans are offsets into it */

@@ -163,7 +163,7 @@ static char *put_length(char *to, uint64_t len)
  * client have said that this was all, and a body may be left unread. */
 static void decide_closing(pf_http_request *request)
 {
-    const struct pf__http_client *client = pf_conn_state(request->conn);
+    const struct pf__http_client *client = request->client;
     size_t behind = request->later ? pf_conn_pending(request->conn) : request->rest;
     bool is_last = request->server->draining || client->half_closed;
     bool is_unread = !request->body_ended && request->parser.has_body;

@@ -38,18 +38,18 @@ static struct pf__http_client *client_of(pf_conn *conn)
 
 /* ---- requests -------------------------------------------------------------------- */
 
-static void enlist(pf_http_request **list, pf_http_request *request)
+static void enlist(pf_http_server *server, pf_http_request *request)
 {
     request->prev = NULL;
-    request->next = *list;
-    if (*list)
-        (*list)->prev = request;
-    *list = request;
+    request->next = server->living;
+    if (server->living)
+        server->living->prev = request;
+    server->living = request;
 }
 
-static void delist(pf_http_request **list, pf_http_request *request)
+static void delist(pf_http_server *server, pf_http_request *request)
 {
-    *(request->prev ? &request->prev->next : list) = request->next;
+    *(request->prev ? &request->prev->next : &server->living) = request->next;
     if (request->next)
         request->next->prev = request->prev;
 }
@@ -59,7 +59,7 @@ static pf_http_request *take_free(pf_http_server *server)
     pf_http_request *request = server->free;
     if (!request)
         return calloc(1, sizeof *request);
-    delist(&server->free, request);
+    server->free = request->next;
     server->free_count--;
     return request;
 }
@@ -77,12 +77,13 @@ static pf_http_request *new_request(pf_http_server *server, pf_conn *conn)
     request->remote[0] = '\0';
     request->server = server;
     request->conn = conn;
+    request->client = client_of(conn);
     request->fields = fields;
     request->fields_room = fields_room;
     request->length = UINT64_MAX;
     request->began_ns = server->now_ns;
     pf__http_parser_start(&request->parser, PF_HTTP_REQUEST, false);
-    enlist(&server->living, request);
+    enlist(server, request);
     return request;
 }
 
@@ -95,7 +96,7 @@ static void destroy(pf_http_request *request)
 static void free_request(pf_http_request *request)
 {
     pf_http_server *server = request->server;
-    delist(&server->living, request);
+    delist(server, request);
     if (request->is_soon)
         (void)pf_loop_remove_timeout(server->loop, request->soon);
     free(request->head_copy);
@@ -105,7 +106,8 @@ static void free_request(pf_http_request *request)
         destroy(request);
         return;
     }
-    enlist(&server->free, request);
+    request->next = server->free;
+    server->free = request;
     server->free_count++;
 }
 
@@ -148,7 +150,7 @@ static bool must_linger(const pf_http_request *request)
  * already. */
 static bool is_last(const pf_http_request *request)
 {
-    return request->later && client_of(request->conn)->half_closed &&
+    return request->later && request->client->half_closed &&
            pf_conn_pending(request->conn) == 0;
 }
 
@@ -173,7 +175,7 @@ void pf__http_request_end(pf_http_request *request)
 {
     pf_conn *conn = request->conn;
     if (conn) {
-        client_of(conn)->request = NULL;
+        request->client->request = NULL;
         if (request->must_cut) {
             cut(conn, request);
         } else if (request->closing || is_last(request)) {
@@ -202,7 +204,7 @@ static int request_on_soon(pf_loop *loop, void *arg)
  * call answers. */
 static void detach(pf_http_request *request, int reason)
 {
-    client_of(request->conn)->request = NULL;
+    request->client->request = NULL;
     request->conn = NULL;
     if (request->running == 0) {
         pf__http_tell_gone(request, reason);
@@ -710,7 +712,7 @@ void pf_http_server_free(pf_http_server *server)
         free_request(server->living);
     while (server->free) {
         pf_http_request *request = server->free;
-        delist(&server->free, request);
+        server->free = request->next;
         destroy(request);
     }
     pf__http_routes_free(server->routes);
