@@ -126,10 +126,11 @@ struct pf_http_request {
     uint16_t remote_port;
     const char *scheme;
 
-    /* Not cleared for each request: what is above says what counts of it. */
-    struct pf__captures captures; /* cleared: its count */
-    char remote[46];              /* INET6_ADDRSTRLEN; cleared: its first byte */
-    struct pf_http_parser parser; /* large, and its end is not touched by small heads */
+    char remote[46]; /* INET6_ADDRSTRLEN; "": not asked for so far */
+
+    /* Cleared for each request are all that is above, and the parser up to its fields. */
+    struct pf_http_parser parser;
+    struct pf__captures captures; /* of these, the count */
 };
 
 /* A content type that was found to be good. */

@@ -649,17 +649,22 @@ static int run_plain(struct pf_http_parser *parser, size_t len, size_t *used,
 
 /* ---- for the other files --------------------------------------------------------- */
 
-void pf__http_parser_start(struct pf_http_parser *parser, enum pf_http_side side,
-                           bool head_request)
+void pf__http_parser_init(struct pf_http_parser *parser, enum pf_http_side side,
+                          bool head_request)
 {
     llhttp_init(llhttp_of(parser), side == PF_HTTP_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE,
                 &settings);
-    pf__clear(&parser->method, offsetof(struct pf_http_parser, fields) -
-                                   offsetof(struct pf_http_parser, method));
     parser->content_length = UINT64_MAX;
     parser->side = (uint8_t)side;
     parser->phase = PHASE_START;
     parser->head_request = head_request;
+}
+
+void pf__http_parser_start(struct pf_http_parser *parser, enum pf_http_side side,
+                           bool head_request)
+{
+    pf__clear(parser, offsetof(struct pf_http_parser, fields));
+    pf__http_parser_init(parser, side, head_request);
 }
 
 int pf__http_parser_run(struct pf_http_parser *parser, const char *base, size_t len,

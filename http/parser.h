@@ -111,6 +111,10 @@ struct pf_http_parser {
 void pf__http_parser_start(struct pf_http_parser *parser, enum pf_http_side side,
                            bool head_request);
 
+/* The same for one whose bytes are zero but for fields[]. */
+void pf__http_parser_init(struct pf_http_parser *parser, enum pf_http_side side,
+                          bool head_request);
+
 /*
  * Parse on. base[0..len), less than 4 GiB, is the message from its first byte (head not
  * complete yet) and base[0..*used) was passed before; *used is moved on. Once the head is

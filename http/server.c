@@ -72,9 +72,8 @@ static pf_http_request *new_request(pf_http_server *server, pf_conn *conn)
         return NULL;
     char *fields = request->fields;
     size_t fields_room = request->fields_room;
-    pf__clear(request, offsetof(pf_http_request, captures));
+    pf__clear(request, offsetof(pf_http_request, parser.fields));
     request->captures.count = 0;
-    request->remote[0] = '\0';
     request->server = server;
     request->conn = conn;
     request->client = client_of(conn);
@@ -82,7 +81,7 @@ static pf_http_request *new_request(pf_http_server *server, pf_conn *conn)
     request->fields_room = fields_room;
     request->length = UINT64_MAX;
     request->began_ns = server->now_ns;
-    pf__http_parser_start(&request->parser, PF_HTTP_REQUEST, false);
+    pf__http_parser_init(&request->parser, PF_HTTP_REQUEST, false);
     enlist(server, request);
     return request;
 }
