@@ -98,18 +98,23 @@ $(B)/tests/lib/kqueue.o: loop/kqueue.c Makefile
 	$(Q)$(COMPILE) -DPF__HAVE_KQUEUE -Itests/lib/double -c $< -o $@
 
 # llhttp comes as C sources of a Debian package and has warnings of its own. It is joined to
-# the one unit that uses it and its symbols are made local: no program ever meets them.
+# the one unit that uses it and its symbols are made local: no program ever meets them. And
+# hidden, so that its functions can be inlined where they are called; by gcc also from one of
+# its files into another. Its memset() is the C library's: see http/clear.h.
+LLHTTP_LTO := $(if $(filter release,$(VARIANT)),$(shell $(CC) --version 2>/dev/null | \
+                grep -q 'Free Software Foundation' && echo -flto))
 $(B)/llhttp/%.o: $(LLHTTP)/%.c Makefile
 	@mkdir -p $(@D)
 	$(call say,cc     $@)
-	$(Q)$(CC) -std=gnu11 -fPIC -w $(flags_$(VARIANT)) $(CFLAGS) $(LLHTTP_FLAGS) \
-	    -I/usr/share/include/llhttp -c $< -o $@
+	$(Q)$(CC) -std=gnu11 -fPIC -fvisibility=hidden -fno-builtin-memset -w $(LLHTTP_LTO) \
+	    $(flags_$(VARIANT)) $(CFLAGS) $(LLHTTP_FLAGS) -I/usr/share/include/llhttp -c $< -o $@
 
 $(B)/http/parser-llhttp.o: $(B)/http/parser.o $(B)/llhttp/llhttp.o $(B)/llhttp/api.o \
                            $(B)/llhttp/http.o
 	$(call say,join   $@)
-	$(Q)$(LD) -r -o $@ $^
-	$(Q)$(OBJCOPY) -w --localize-symbol='llhttp_*' $@
+	$(Q)$(if $(LLHTTP_LTO),$(CC) -r -nostdlib -fPIC -flinker-output=nolto-rel \
+	    $(flags_$(VARIANT)) $(CFLAGS),$(LD) -r) -o $@ $^
+	$(Q)$(OBJCOPY) -w --localize-symbol='llhttp_*' --localize-symbol='*.c.*' $@
 
 # The same for libbacktrace, of which ld takes the members that are called.
 $(B)/master/names-backtrace.o: $(B)/master/names.o $(BACKTRACE)

@@ -36,9 +36,6 @@
 #define LINE       "line %07u\n" /* of 13 bytes */
 #define LINE_LEN   13
 
-/* Each lane is a thread of its own: what is thread-local is the lane's. */
-static _Thread_local const pf_lane *here;
-
 static struct settings {
     bool unsafe;
     const char *www;
@@ -94,6 +91,7 @@ static int whoami(pf_http_request *request, void *arg)
 {
     (void)arg;
     char json[256];
+    const pf_lane *here = pf_http_get_lane(request);
     int len = snprintf(json, sizeof json,
                        "{\"worker\":%u,\"thread\":%u,\"pid\":%d,\"cpu\":%d,\"connection\":"
                        "{\"address\":\"%s\",\"port\":%u,\"request\":%u}}\n",
@@ -284,13 +282,6 @@ static int serve_file(pf_http_request *request, void *arg)
 
 /* ---- the application ------------------------------------------------------------- */
 
-static int lane_init(pf_lane *lane, void *arg)
-{
-    (void)arg;
-    here = lane;
-    return 0;
-}
-
 static const struct pf_http_route routes[] = {
     {.method = "GET", .path = "/", .handler = hello},
     {.path = "/echo", .handler = echo, .body_max = ECHO_MAX},
@@ -316,7 +307,6 @@ const struct pf_app prefork_app = {PF_APP,
                                               "/sleep, /stream, /big, /whoami, /static",
                                    .routes = routes,
                                    .worker_init = open_files,
-                                   .lane_init = lane_init,
                                    .worker_exit = close_files,
                                    .options = options,
                                    .config = &settings};

@@ -13,20 +13,13 @@
 
 /* ---- around calls ---------------------------------------------------------------- */
 
-void pf__http_enter(pf_http_request *request)
-{
-    request->running++;
-}
-
 static bool is_the_applications(const pf_http_request *request)
 {
     return request->stage == PF__HTTP_DISPATCHED;
 }
 
-bool pf__http_leave(pf_http_request *request)
+bool pf__http_last_leaves(pf_http_request *request)
 {
-    if (--request->running > 0)
-        return true;
     if (request->stage == PF__HTTP_FINISHED) {
         pf__http_request_end(request);
         return false;
@@ -85,7 +78,8 @@ void pf__http_route_request(pf_http_request *request)
     struct pf__text host = {0};
     if (pf__http_routes_ask_host(routes))
         host = pf__http_host(request);
-    request->path = pf__http_routes_find(routes, host, path, &request->captures);
+    request->path =
+        pf__http_routes_find(routes, host, path, parser->path_escaped, &request->captures);
     if (request->path && parser->method < PF__HTTP_ROUTED_METHODS)
         request->route = request->path->by_method[parser->method];
     if (request->captures.count > 0 && path.at[0] == '/' && parser->path.len == 0)
@@ -175,7 +169,7 @@ static int call_route(pf_http_request *request)
 
 /* Returns what ended the round: a negative errno, or 0 with the response finished or all
  * passed. */
-static int call_middleware(pf_http_request *request)
+static int call_middleware(pf_http_request *request, bool before_body)
 {
     const pf_http_server *server = request->server;
     int result = 0;
@@ -183,8 +177,9 @@ static int call_middleware(pf_http_request *request)
            request->stage != PF__HTTP_FINISHED) {
         const struct pf_http_middleware *m =
             &server->options.middleware[request->middleware++];
-        if (m->before)
-            result = m->before(request, m->arg);
+        pf_http_handler_fn *fn = before_body ? m->before_body : m->before;
+        if (fn)
+            result = fn(request, m->arg);
     }
     return result;
 }
@@ -207,6 +202,8 @@ static void answer_failure(pf_http_request *request, int err)
         log_failure(request, err);
     if (request->stage == PF__HTTP_FINISHED)
         return;
+    if (!request->head_sent)
+        request->fields_len = 0; /* what was meant for another response */
     if (request->head_sent || !request->conn ||
         (pf_http_respond_error(request, 500) != 0 && request->stage != PF__HTTP_FINISHED))
         (void)pf_http_abort(request);
@@ -215,7 +212,7 @@ static void answer_failure(pf_http_request *request, int err)
 void pf__http_take_result(pf_http_request *request, int result, bool may_be_later)
 {
     bool finished = request->stage == PF__HTTP_FINISHED;
-    if (pf_loop_check(request->server->loop) == -ECHILD) {
+    if (pf__http_is_inherited(request->server)) {
         request->stage = PF__HTTP_FINISHED; /* it has forked: the parent answers */
         return;
     }
@@ -236,8 +233,8 @@ void pf__http_take_result(pf_http_request *request, int result, bool may_be_late
 static bool ends_connection(const pf_http_request *request)
 {
     const struct pf_http_server_options *options = &request->server->options;
-    const struct pf__http_client *client = pf_conn_state(request->conn);
-    int64_t age = pf_loop_now(request->server->loop) - client->born_ns;
+    const struct pf__http_client *client = request->client;
+    int64_t age = request->server->now_ns - client->born_ns;
     return !request->parser.keep_alive ||
            /* What follows a CONNECT may be meant for the other end of a tunnel. */
            request->parser.method == PF_HTTP_CONNECT ||
@@ -245,12 +242,30 @@ static bool ends_connection(const pf_http_request *request)
            (options->age_max_ns && age >= options->age_max_ns);
 }
 
+void pf__http_ask_for_body(pf_http_request *request)
+{
+    if (!request->server->asks_for_bodies)
+        return;
+    request->stage = PF__HTTP_DISPATCHED;
+    request->closing = ends_connection(request);
+    pf__http_enter(request);
+    int result = call_middleware(request, true);
+    pf__http_take_result(request, result < 0 ? result : 0, true);
+    if (request->stage == PF__HTTP_DISPATCHED) { /* all have passed it: read on */
+        request->stage = PF__HTTP_READING;
+        request->middleware = 0;
+    }
+    (void)pf__http_leave(request);
+}
+
 void pf__http_dispatch(pf_http_request *request)
 {
     request->stage = PF__HTTP_DISPATCHED;
     request->closing = ends_connection(request);
     pf__http_enter(request);
-    int result = call_middleware(request);
+    int result = 0;
+    if (request->server->middleware_count > 0)
+        result = call_middleware(request, false);
     if (result >= 0 && request->stage != PF__HTTP_FINISHED)
         result = call_route(request);
     bool streams = request->route && (request->route->flags & PF_HTTP_STREAM);

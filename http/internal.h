@@ -22,6 +22,7 @@
 #include "http/parser.h"
 #include "http/route.h"
 #include "http/server.h"
+#include "loop/guard.h"
 #include "net/conn.h"
 
 #include <prefork/executor.h>
@@ -69,8 +70,9 @@ enum pf__http_stage {
 
 struct pf_http_request {
     pf_http_server *server;
-    pf_conn *conn;                /* NULL: the client is gone */
-    pf_http_request *next, *prev; /* of the server's living, or its free ones */
+    pf_conn *conn;                  /* NULL: the client is gone */
+    struct pf__http_client *client; /* behind conn, as long as that is there */
+    pf_http_request *next, *prev;   /* of the server's living, or its free ones (next) */
 
     /* what has come */
     const char *head; /* the parser's spans are offsets into it */
@@ -124,25 +126,43 @@ struct pf_http_request {
     uint16_t remote_port;
     const char *scheme;
 
-    /* Not cleared for each request: what is above says what counts of it. */
-    struct pf__captures captures; /* cleared: its count */
-    char remote[46];              /* INET6_ADDRSTRLEN; cleared: its first byte */
-    struct pf_http_parser parser; /* large, and its end is not touched by small heads */
+    char remote[46]; /* INET6_ADDRSTRLEN; "": not asked for so far */
+
+    /* Cleared for each request are all that is above, and the parser up to its fields. */
+    struct pf_http_parser parser;
+    struct pf__captures captures; /* of these, the count */
+};
+
+/* A content type that was found to be good. */
+struct pf__http_type {
+    size_t len;
+    char text[PF_HTTP_CONTENT_TYPE_MAX + 1];
 };
 
 struct pf_http_server {
     pf_loop *loop;
+    uint64_t cookie; /* of the process that made it: loop/guard.h */
+    int64_t now_ns;  /* the loop's, when its last bytes or deadline came */
     pf_conns *conns;
     pf_conns *refused; /* refuse.c's; NULL: none so far */
     struct pf__http_routes *routes;
     struct pf_http_server_options options; /* with the defaults filled in */
     size_t middleware_count;
+    bool asks_for_bodies; /* some middleware has a before_body */
     bool draining;
     struct pf__http_date date;
+    struct pf__http_type type; /* of the last answer */
     pf_http_request *living, *free;
     size_t free_count;
     pf_executor *executor; /* blocking.c's; NULL: none so far */
 };
+
+/* A handler may fork, and return in the child too. There the connections are the parent's.
+ */
+static inline bool pf__http_is_inherited(const pf_http_server *server)
+{
+    return !pf__process_is(server->cookie);
+}
 
 /* ---- server.c -------------------------------------------------------------------- */
 
@@ -177,14 +197,26 @@ void pf__http_route_request(pf_http_request *request);
 /* May the body come? Returns 0 or -status. */
 int pf__http_admit_body(const pf_http_request *request);
 
+/* A body is to come: ask the middleware whether it may. Afterwards the request is as it
+ * was, or finished. */
+void pf__http_ask_for_body(pf_http_request *request);
+
 /* Call whoever answers it. Afterwards it is finished and ended, or it is the application's
  * and the connection held. */
 void pf__http_dispatch(pf_http_request *request);
 
 /* Something of the application is called on behalf of the request: between the two it is
- * not ended. leave() returns whether it is still there. */
-void pf__http_enter(pf_http_request *request);
-bool pf__http_leave(pf_http_request *request);
+ * not ended. leave() returns whether it is still there; last_leaves() is its rare half. */
+static inline void pf__http_enter(pf_http_request *request)
+{
+    request->running++;
+}
+
+bool pf__http_last_leaves(pf_http_request *request);
+static inline bool pf__http_leave(pf_http_request *request)
+{
+    return --request->running > 0 || pf__http_last_leaves(request);
+}
 
 /* A handler has answered so: see pf_http_handler_fn. */
 void pf__http_take_result(pf_http_request *request, int result, bool may_be_later);
@@ -207,8 +239,8 @@ void pf__http_body_end(pf_http_request *request);
 
 struct pf__http_answer {
     int status;
-    const char *content_type; /* NULL: no such field */
-    const char *field;        /* one more, with its CRLF; or NULL */
+    struct pf__text content_type; /* NULL: no such field */
+    const char *field;            /* one more, with its CRLF; or NULL */
     const void *body;
     size_t len;
 };

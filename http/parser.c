@@ -14,6 +14,9 @@
  */
 #include "http/parser.h"
 
+#include "http/clear.h"
+#include "http/text.h"
+
 #include <llhttp/llhttp.h>
 #include <string.h>
 #include <strings.h>
@@ -25,7 +28,8 @@
 /* Empty lines that may stand in front of a start line: RFC 9112 section 2.2. */
 #define EMPTY_LINES_MAX 2
 /* No method known to HTTP is longer. */
-#define METHOD_MAX 32
+#define METHOD_MAX  32
+#define VERSION_LEN (sizeof "HTTP/1.1" - 1)
 /* Of a start line, beside its target. */
 #define START_LINE_SPARE (METHOD_MAX + sizeof "  HTTP/1.1\r\n")
 
@@ -75,84 +79,57 @@ static const llhttp_settings_t settings = {
 
 /* ---- characters and words -------------------------------------------------------- */
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_hex(char c)
-{
-    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
-static bool is_alnum(char c)
-{
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 static bool is_space(char c)
 {
     return c == ' ' || c == '\t';
 }
 
-static bool is_one_of(char c, const char *set)
-{
-    return c != '\0' && strchr(set, c) != NULL;
-}
-
-/* RFC 3986 section 3.2.2, of a name or an IPv4 address; % stands apart. */
-static bool is_host_char(char c)
-{
-    return is_alnum(c) || c == '.' || c == '-' || is_one_of(c, "_~!$&'()*+,;=");
-}
-
-/* How many bytes at the front can be part of a token: RFC 9110 section 5.6.2. */
-static size_t token_len(const char *p, size_t len)
-{
-    size_t n = 0;
-    while (n < len && (is_alnum(p[n]) || is_one_of(p[n], "!#$%&'*+-.^_`|~")))
-        n++;
-    return n;
-}
-
+/* Is it `word`, which is in lower case, in upper or lower case? Most are not, which their
+ * first letter shows. */
 static bool is_word(const char *p, size_t len, const char *word)
 {
-    return len == strlen(word) && strncasecmp(p, word, len) == 0;
+    if (len != strlen(word))
+        return false;
+    size_t same = 0;
+    while (same < len && pf__to_lower(p[same]) == word[same])
+        same++;
+    return same == len;
 }
 
-/* Every % is followed by two hexadecimal digits. */
-static bool percent_is_valid(const char *p, size_t len)
+/* At a %: do two hexadecimal digits follow? */
+static bool is_escape(const char *p, const char *end)
 {
-    const char *end = p + len;
-    while ((p = memchr(p, '%', (size_t)(end - p)))) {
-        if (end - p < 3 || !is_hex(p[1]) || !is_hex(p[2]))
-            return false;
+    return end - p >= 3 && pf__char_is(p[1], PF__HEX) && pf__char_is(p[2], PF__HEX);
+}
+
+/* Behind an IPv6 address in brackets; NULL: it is none. */
+static const char *skip_address(const char *p, const char *end)
+{
+    const char *stop = p + 1;
+    while (stop < end && (pf__char_is(*stop, PF__HEX) || *stop == ':' || *stop == '.'))
+        stop++;
+    return stop < end && *stop == ']' && stop - p >= 3 ? stop + 1 : NULL;
+}
+
+/* Behind a name or an IPv4 address; NULL: with a % that begins no escape. */
+static const char *skip_name(const char *p, const char *end)
+{
+    while ((p = pf__skip(p, end, PF__HOST)) < end && *p == '%') {
+        if (!is_escape(p, end))
+            return NULL;
         p += 3;
     }
-    return true;
+    return p;
 }
 
 /* A host with an optional port, RFC 3986 section 3.2; without user information. It may be
  * empty, in Host, but then has no port. */
-static bool host_is_valid(const char *p, size_t len)
+static bool host_is_valid(const char *p, const char *end)
 {
-    size_t n = 0;
-    if (len > 0 && p[0] == '[') {
-        n = 1;
-        while (n < len && (is_hex(p[n]) || p[n] == ':' || p[n] == '.'))
-            n++;
-        if (n < 3 || n == len || p[n++] != ']')
-            return false;
-    } else {
-        while (n < len && (is_host_char(p[n]) || p[n] == '%'))
-            n++;
-    }
-    size_t host_len = n;
-    if (n > 0 && n < len && p[n] == ':')
-        n++;
-    while (n < len && n > host_len && is_digit(p[n]))
-        n++;
-    return n == len && percent_is_valid(p, host_len);
+    const char *stop = p < end && *p == '[' ? skip_address(p, end) : skip_name(p, end);
+    if (stop && stop > p && stop < end && *stop == ':')
+        stop = pf__skip(stop + 1, end, PF__DIGIT);
+    return stop == end;
 }
 
 /* Take the next element off a comma-separated list, without the white space around it. */
@@ -180,9 +157,9 @@ static struct pf_http_span span_of(const char *base, const char *at, const char 
 
 /* ---- the start line -------------------------------------------------------------- */
 
-static enum pf_http_method method_of(llhttp_t *ll)
+static enum pf_http_method method_of(const llhttp_t *ll)
 {
-    switch (llhttp_get_method(ll)) {
+    switch (ll->method) {
     case HTTP_GET:
         return PF_HTTP_GET;
     case HTTP_HEAD:
@@ -208,13 +185,18 @@ static enum pf_http_method method_of(llhttp_t *ll)
 
 static bool is_version(const char *p, size_t len)
 {
-    return len >= 3 && is_digit(p[0]) && p[1] == '.' && is_digit(p[2]);
+    return len >= 3 && pf__char_is(p[0], PF__DIGIT) && p[1] == '.' &&
+           pf__char_is(p[2], PF__DIGIT);
 }
 
 /* "HTTP/1.1", or another number: 505, or something else: 400. */
-static int take_version(struct pf_http_parser *parser, const char *p, size_t len)
+static int take_version(struct pf_http_parser *parser, const char *p)
 {
-    if (len != 8 || memcmp(p, "HTTP/", 5) != 0 || !is_version(p + 5, 3))
+    if (memcmp(p, "HTTP/1.1", VERSION_LEN) == 0) {
+        parser->minor = 1;
+        return 0;
+    }
+    if (memcmp(p, "HTTP/", 5) != 0 || !is_version(p + 5, 3))
         return -400;
     if (p[5] != '1' || p[7] > '1')
         return -505;
@@ -222,14 +204,24 @@ static int take_version(struct pf_http_parser *parser, const char *p, size_t len
     return 0;
 }
 
+/* To the end of the target, or to what may not stand in it. */
 static int take_path_and_query(struct pf_http_parser *parser, const char *base,
                                const char *p, const char *end)
 {
-    const char *mark = memchr(p, '?', (size_t)(end - p));
-    parser->path = span_of(base, p, mark ? mark : end);
-    if (mark)
-        parser->query = span_of(base, mark + 1, end);
-    return percent_is_valid(p, parser->path.len) ? 0 : -400;
+    const char *stop = p;
+    while ((stop = pf__skip(stop, end, PF__PATH)) < end && *stop == '%') {
+        if (!is_escape(stop, end))
+            return -400;
+        parser->path_escaped = true;
+        stop += 3;
+    }
+    parser->path = span_of(base, p, stop);
+    if (stop < end && *stop == '?') {
+        const char *query = stop + 1;
+        stop = pf__skip(query, end, PF__QUERY);
+        parser->query = span_of(base, query, stop);
+    }
+    return stop == end ? 0 : -400;
 }
 
 /* http://authority/path?query: the authority overrules Host, RFC 9112 section 3.2.2. */
@@ -246,7 +238,7 @@ static int take_absolute_form(struct pf_http_parser *parser, const char *base,
     const char *path = p;
     while (path < end && *path != '/' && *path != '?')
         path++;
-    if (path == p || !host_is_valid(p, (size_t)(path - p)))
+    if (path == p || !host_is_valid(p, path))
         return -400;
     parser->host = span_of(base, p, path);
     return take_path_and_query(parser, base, path, end);
@@ -256,37 +248,38 @@ static int take_absolute_form(struct pf_http_parser *parser, const char *base,
 static int take_target(struct pf_http_parser *parser, const char *base, const char *p,
                        const char *end)
 {
-    size_t len = (size_t)(end - p);
     parser->target = span_of(base, p, end);
-    if (len == 0 || memchr(p, '#', len))
-        return -400;
-    if (len > PF_HTTP_TARGET_MAX)
+    if (parser->target.len > PF_HTTP_TARGET_MAX)
         return -414;
     if (parser->method == PF_HTTP_CONNECT) /* the port may not be missing or empty */
-        return host_is_valid(p, len) && memchr(p, ':', len) && is_digit(end[-1]) ? 0 : -400;
+        return host_is_valid(p, end) && memchr(p, ':', parser->target.len) &&
+                       pf__char_is(end[-1], PF__DIGIT)
+                   ? 0
+                   : -400;
     if (*p == '/')
         return take_path_and_query(parser, base, p, end);
     if (*p == '*')
-        return len == 1 && parser->method == PF_HTTP_OPTIONS ? 0 : -400;
+        return end - p == 1 && parser->method == PF_HTTP_OPTIONS ? 0 : -400;
     return take_absolute_form(parser, base, p, end);
 }
 
+/* "GET /path HTTP/1.1": the method from the front, the version from the end, and what is
+ * between them. */
 static int take_request_line(struct pf_http_parser *parser, const char *base, const char *p,
                              const char *end)
 {
     llhttp_t *ll = llhttp_of(parser);
-    const char *method_end = memchr(p, ' ', (size_t)(end - p));
-    if (!method_end || *p == '\r' || llhttp_get_method(ll) == HTTP_PRI)
-        return -400; /* llhttp skips carriage returns in front of a method */
-    const char *target = method_end + 1;
-    const char *target_end = memchr(target, ' ', (size_t)(end - target));
-    if (!target_end)
+    const char *method_end = pf__skip(p, end, PF__TOKEN);
+    if (method_end == p || ll->method == HTTP_PRI) /* llhttp skips CRs in front of one */
+        return -400;
+    if (end - method_end < (ptrdiff_t)sizeof " / HTTP/1.1" - 1 || *method_end != ' ')
+        return -400;
+    const char *version = end - VERSION_LEN;
+    if (version[-1] != ' ')
         return -400;
     parser->method = method_of(ll);
-    int err = take_target(parser, base, target, target_end);
-    if (err)
-        return err;
-    return take_version(parser, target_end + 1, (size_t)(end - target_end - 1));
+    int err = take_target(parser, base, method_end + 1, version - 1);
+    return err ? err : take_version(parser, version);
 }
 
 /* llhttp takes leading zeros for part of a status; here it is three digits, and then a
@@ -295,12 +288,70 @@ static int take_status_line(struct pf_http_parser *parser, const char *p, const 
 {
     static const size_t status_end = sizeof "HTTP/1.1 200" - 1;
     size_t len = (size_t)(end - p);
-    parser->status = (unsigned)llhttp_get_status_code(llhttp_of(parser));
+    parser->status = llhttp_of(parser)->status_code;
     if (len < status_end || parser->status < 100 || parser->status > 599)
         return -400;
     if (len > status_end && p[status_end] != ' ')
         return -400;
-    return take_version(parser, p, sizeof "HTTP/1.1" - 1);
+    return take_version(parser, p);
+}
+
+/* ---- what a field means ----------------------------------------------------------- */
+
+static void note_connection(struct pf_http_meaning *meaning, const char *value, size_t len)
+{
+    const char *list = value, *at;
+    size_t n;
+    while (next_element(&list, value + len, &at, &n)) {
+        meaning->close |= is_word(at, n, "close");
+        meaning->keep_alive |= is_word(at, n, "keep-alive");
+    }
+}
+
+static int note_host(struct pf_http_parser *parser, const char *base,
+                     struct pf_http_span value)
+{
+    parser->meaning.hosts++;
+    if (parser->host.len == 0) /* no authority in the target */
+        parser->host = value;
+    const char *at = base + value.at;
+    return host_is_valid(at, at + value.len) ? 0 : -400;
+}
+
+/* A field whose name and value begin there. */
+static int note_field(struct pf_http_parser *parser, const char *base,
+                      const struct pf_http_field *field, const char *name,
+                      const char *value)
+{
+    struct pf_http_meaning *meaning = &parser->meaning;
+    size_t len = field->value.len;
+    switch (field->name.len) { /* all that most fields cost */
+    case 4:
+        if (parser->side == PF_HTTP_REQUEST && is_word(name, 4, "host"))
+            return note_host(parser, base, field->value);
+        break;
+    case 6:
+        if (!is_word(name, 6, "expect"))
+            break;
+        if (is_word(value, len, "100-continue"))
+            parser->expect_continue = parser->side == PF_HTTP_REQUEST && parser->minor >= 1;
+        else
+            meaning->expectations++;
+        break;
+    case 10:
+        if (is_word(name, 10, "connection"))
+            note_connection(meaning, value, len);
+        break;
+    case 17:
+        if (!is_word(name, 17, "transfer-encoding"))
+            break;
+        meaning->codings++;
+        meaning->coding = field->value;
+        break;
+    default:
+        break;
+    }
+    return 0;
 }
 
 /* ---- lines ----------------------------------------------------------------------- */
@@ -323,7 +374,7 @@ static int take_field(struct pf_http_parser *parser, const char *base, const cha
     while (value < end && is_space(end[-1]))
         end--;
     field->value = span_of(base, value, end);
-    return 0;
+    return note_field(parser, base, field, p, value);
 }
 
 static int take_empty_line(struct pf_http_parser *parser, size_t line_end)
@@ -335,23 +386,19 @@ static int take_empty_line(struct pf_http_parser *parser, size_t line_end)
     return 0;
 }
 
-/* A line of `len` bytes so far, which begins at line_at: too long? */
-static int check_limits(const struct pf_http_parser *parser, size_t len)
+/* A line that ends at base[end], or does not yet: too long? */
+static int check_limits(const struct pf_http_parser *parser, size_t end)
 {
-    if (parser->phase == PHASE_START && len > PF_HTTP_TARGET_MAX + START_LINE_SPARE)
-        return -414;
-    if (parser->phase == PHASE_FIELDS && len > PF_HTTP_FIELD_MAX)
-        return -431;
-    return parser->line_at + len > PF_HTTP_HEAD_MAX ? -431 : 0;
+    size_t len = end - parser->line_at;
+    if (parser->phase == PHASE_START)
+        return len > PF_HTTP_TARGET_MAX + START_LINE_SPARE ? -414 : 0;
+    return len > PF_HTTP_FIELD_MAX || end > PF_HTTP_HEAD_MAX ? -431 : 0;
 }
 
 /* One line, p to end; the line feed is end[-1]. */
 static int take_line(struct pf_http_parser *parser, const char *base, const char *p,
                      const char *end)
 {
-    int err = check_limits(parser, (size_t)(end - p));
-    if (err)
-        return err;
     if (end - p < 2 || end[-2] != '\r')
         return -400;
     const char *text_end = end - 2;
@@ -367,84 +414,22 @@ static int take_line(struct pf_http_parser *parser, const char *base, const char
 /* Take every line that is complete within base[0..seen). */
 static int take_lines(struct pf_http_parser *parser, const char *base, size_t seen)
 {
-    const char *end = base + seen;
     while (parser->phase != PHASE_HEAD_END) {
         const char *p = base + parser->line_at;
-        const char *feed = memchr(p, '\n', (size_t)(end - p));
-        if (!feed)
-            return check_limits(parser, (size_t)(end - p));
-        int err = take_line(parser, base, p, feed + 1);
+        const char *feed = memchr(p, '\n', seen - parser->line_at);
+        size_t end = feed ? (size_t)(feed + 1 - base) : seen;
+        int err = check_limits(parser, end);
+        if (err || !feed)
+            return err;
+        err = take_line(parser, base, p, base + end);
         if (err)
             return err;
-        parser->line_at = (uint32_t)(feed + 1 - base);
+        parser->line_at = (uint32_t)end;
     }
     return 0;
 }
 
 /* ---- what the fields mean together ----------------------------------------------- */
-
-struct meaning {
-    bool close, keep_alive; /* Connection */
-    unsigned hosts;
-    unsigned expectations; /* other than 100-continue */
-    unsigned codings;      /* lines of Transfer-Encoding */
-    const char *coding;
-    size_t coding_len;
-};
-
-static void note_connection(struct meaning *meaning, const char *value, size_t len)
-{
-    const char *list = value, *at;
-    size_t n;
-    while (next_element(&list, value + len, &at, &n)) {
-        meaning->close |= is_word(at, n, "close");
-        meaning->keep_alive |= is_word(at, n, "keep-alive");
-    }
-}
-
-static int note_host(struct pf_http_parser *parser, struct meaning *meaning,
-                     const char *base, struct pf_http_span value)
-{
-    meaning->hosts++;
-    if (parser->host.len == 0) /* no authority in the target */
-        parser->host = value;
-    return host_is_valid(base + value.at, value.len) ? 0 : -400;
-}
-
-static int note_field(struct pf_http_parser *parser, struct meaning *meaning,
-                      const char *base, const struct pf_http_field *field)
-{
-    const char *name = base + field->name.at, *value = base + field->value.at;
-    size_t len = field->value.len;
-    switch (field->name.len) { /* all that most fields cost */
-    case 4:
-        if (parser->side == PF_HTTP_REQUEST && is_word(name, 4, "host"))
-            return note_host(parser, meaning, base, field->value);
-        break;
-    case 6:
-        if (!is_word(name, 6, "expect"))
-            break;
-        if (is_word(value, len, "100-continue"))
-            parser->expect_continue = parser->side == PF_HTTP_REQUEST && parser->minor >= 1;
-        else
-            meaning->expectations++;
-        break;
-    case 10:
-        if (is_word(name, 10, "connection"))
-            note_connection(meaning, value, len);
-        break;
-    case 17:
-        if (!is_word(name, 17, "transfer-encoding"))
-            break;
-        meaning->codings++;
-        meaning->coding = value;
-        meaning->coding_len = len;
-        break;
-    default:
-        break;
-    }
-    return 0;
-}
 
 /* "gzip, chunked" and the like are good HTTP that nobody here decodes: 501. Anything else
  * but "chunked" leaves in doubt where the body ends. */
@@ -468,15 +453,17 @@ static int refuse_codings(const char *value, size_t len)
 
 /* RFC 9112 section 6.3 for whatever may have a body. Where llhttp and the lines disagree
  * about the framing, nothing is certain. */
-static int frame_body(struct pf_http_parser *parser, const struct meaning *meaning)
+static int frame_body(struct pf_http_parser *parser, const char *base)
 {
+    const struct pf_http_meaning *meaning = &parser->meaning;
     const llhttp_t *ll = llhttp_of(parser);
     bool has_length = ll->flags & F_CONTENT_LENGTH;
     if (meaning->codings > 0) {
         if (has_length || parser->minor == 0 || meaning->codings > 1)
             return -400;
-        if (!is_word(meaning->coding, meaning->coding_len, "chunked"))
-            return refuse_codings(meaning->coding, meaning->coding_len);
+        const char *coding = base + meaning->coding.at;
+        if (!is_word(coding, meaning->coding.len, "chunked"))
+            return refuse_codings(coding, meaning->coding.len);
         parser->chunked = true;
     }
     if (parser->chunked != !!(ll->flags & F_CHUNKED))
@@ -513,23 +500,18 @@ static bool lasts_until_close(const struct pf_http_parser *parser)
 
 static int finish_head(struct pf_http_parser *parser, const char *base)
 {
-    struct meaning meaning = {0};
-    for (uint32_t i = 0; i < parser->field_count; i++) {
-        int err = note_field(parser, &meaning, base, &parser->fields[i]);
-        if (err)
-            return err;
-    }
+    const struct pf_http_meaning *meaning = &parser->meaning;
     if (parser->side == PF_HTTP_REQUEST &&
-        (meaning.hosts > 1 || (meaning.hosts == 0 && parser->minor >= 1)))
+        (meaning->hosts > 1 || (meaning->hosts == 0 && parser->minor >= 1)))
         return -400;
-    int err = frame_body(parser, &meaning);
+    int err = frame_body(parser, base);
     if (err)
         return err;
     if (is_bodiless(parser))
         parser->has_body = false;
-    if (parser->side == PF_HTTP_REQUEST && parser->minor >= 1 && meaning.expectations > 0)
+    if (parser->side == PF_HTTP_REQUEST && parser->minor >= 1 && meaning->expectations > 0)
         return -417;
-    parser->keep_alive = !meaning.close && (parser->minor >= 1 || meaning.keep_alive) &&
+    parser->keep_alive = !meaning->close && (parser->minor >= 1 || meaning->keep_alive) &&
                          !lasts_until_close(parser) && !ends_http(parser);
     parser->body_left = parser->has_body ? parser->content_length : 0;
     parser->last = '\n';
@@ -544,7 +526,8 @@ static int finish_head(struct pf_http_parser *parser, const char *base)
 static int refuse_method(const struct pf_http_parser *parser, const char *base, size_t len)
 {
     const char *p = base + parser->line_at;
-    size_t rest = len - parser->line_at, n = token_len(p, rest);
+    size_t rest = len - parser->line_at;
+    size_t n = (size_t)(pf__skip(p, p + rest, PF__TOKEN) - p);
     if (n > METHOD_MAX)
         return -400;
     if (n == rest || (n > 0 && p[n] == ' ' && n + 1 == rest))
@@ -563,15 +546,16 @@ static int refuse_version(const struct pf_http_parser *parser, const char *base,
     if (!is_version(version, (size_t)(end - version)))
         return -400;
     bool is_ours = version[0] == '1' && (version[2] == '0' || version[2] == '1');
-    return is_ours && !is_digit(version[3]) ? -400
-                                            : -505; /* [3] made llhttp stop, or [4] */
+    return is_ours && !pf__char_is(version[3], PF__DIGIT)
+               ? -400
+               : -505; /* [3] made llhttp stop, or [4] */
 }
 
 /* What llhttp's error means; it came at base[seen]. */
 static int refuse_head(struct pf_http_parser *parser, llhttp_errno_t error,
                        const char *base, size_t seen)
 {
-    uint8_t method = llhttp_get_method(llhttp_of(parser));
+    uint8_t method = llhttp_of(parser)->method;
     if (parser->side == PF_HTTP_RESPONSE || method == HTTP_PRI)
         return -400;
     if (error == HPE_INVALID_CONSTANT && method >= HTTP_DESCRIBE) /* methods of RTSP */
@@ -583,11 +567,11 @@ static int run_head(struct pf_http_parser *parser, const char *base, size_t len,
                     size_t *used)
 {
     llhttp_t *ll = llhttp_of(parser);
-    llhttp_errno_t error = llhttp_get_errno(ll);
+    llhttp_errno_t error = (llhttp_errno_t)ll->error;
     size_t seen = *used;
     if (error == HPE_OK) {
         error = llhttp_execute(ll, base + *used, len - *used);
-        seen = error == HPE_OK ? len : (size_t)(llhttp_get_error_pos(ll) - base);
+        seen = error == HPE_OK ? len : (size_t)(ll->error_pos - base);
     }
     int err = take_lines(parser, base, seen);
     if (err)
@@ -627,7 +611,7 @@ static int run_chunked(struct pf_http_parser *parser, const char *base, size_t l
     llhttp_resume(ll);
     llhttp_errno_t error = llhttp_execute(ll, base + *used, len - *used);
     ll->data = NULL;
-    size_t seen = error == HPE_OK ? len : (size_t)(llhttp_get_error_pos(ll) - base);
+    size_t seen = error == HPE_OK ? len : (size_t)(ll->error_pos - base);
     size_t framing = seen - *used - piece.len;
     if (framing > PF_HTTP_CHUNK_OVERHEAD_MAX - parser->overhead)
         return -431;
@@ -665,18 +649,22 @@ static int run_plain(struct pf_http_parser *parser, size_t len, size_t *used,
 
 /* ---- for the other files --------------------------------------------------------- */
 
-void pf__http_parser_start(struct pf_http_parser *parser, enum pf_http_side side,
-                           bool head_request)
+void pf__http_parser_init(struct pf_http_parser *parser, enum pf_http_side side,
+                          bool head_request)
 {
     llhttp_init(llhttp_of(parser), side == PF_HTTP_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE,
                 &settings);
-    memset(&parser->method, 0,
-           offsetof(struct pf_http_parser, fields) -
-               offsetof(struct pf_http_parser, method));
     parser->content_length = UINT64_MAX;
     parser->side = (uint8_t)side;
     parser->phase = PHASE_START;
     parser->head_request = head_request;
+}
+
+void pf__http_parser_start(struct pf_http_parser *parser, enum pf_http_side side,
+                           bool head_request)
+{
+    pf__clear(parser, offsetof(struct pf_http_parser, fields));
+    pf__http_parser_init(parser, side, head_request);
 }
 
 int pf__http_parser_run(struct pf_http_parser *parser, const char *base, size_t len,
@@ -716,9 +704,11 @@ int pf__http_parser_eof(struct pf_http_parser *parser)
 const char *pf__http_parser_field(const struct pf_http_parser *parser, const char *base,
                                   const char *name, size_t *len)
 {
+    size_t len_of_name = strlen(name);
     for (uint32_t i = 0; i < parser->field_count; i++) {
         const struct pf_http_field *field = &parser->fields[i];
-        if (is_word(base + field->name.at, field->name.len, name)) {
+        if (field->name.len == len_of_name &&
+            strncasecmp(base + field->name.at, name, len_of_name) == 0) {
             *len = field->value.len;
             return base + field->value.at;
         }

@@ -58,6 +58,15 @@ enum pf_http_progress {
     PF_HTTP_DONE = 3,      /* the message is complete */
 };
 
+/* What the fields so far say together; counts of no more than PF_HTTP_FIELDS_MAX. */
+struct pf_http_meaning {
+    bool close, keep_alive; /* Connection */
+    uint8_t hosts;
+    uint8_t expectations; /* other than 100-continue */
+    uint8_t codings;      /* lines of Transfer-Encoding */
+    struct pf_http_span coding;
+};
+
 /* Storage for llhttp's state; parser.c asserts that it fits. */
 #define PF_HTTP_PARSER_WORDS 16
 
@@ -72,6 +81,7 @@ struct pf_http_parser {
     bool has_body;   /* body bytes may follow */
     bool chunked;
     bool expect_continue;       /* request: Expect: 100-continue, and HTTP/1.1 */
+    bool path_escaped;          /* request: there is a % in its path */
     uint64_t content_length;    /* UINT64_MAX: not given */
     uint32_t head_len;          /* bytes of the head, from the first to the empty line */
     struct pf_http_span target; /* request: as sent */
@@ -89,6 +99,7 @@ struct pf_http_parser {
     uint8_t side, phase, empty_lines;
     char last; /* byte of the chunk framing; '\n' at its start, '\0' behind data */
     bool head_request;
+    struct pf_http_meaning meaning;
 
     uint32_t field_count;
     struct pf_http_field fields[PF_HTTP_FIELDS_MAX]; /* last: start() does not clear them */
@@ -99,6 +110,10 @@ struct pf_http_parser {
  * fields[]. */
 void pf__http_parser_start(struct pf_http_parser *parser, enum pf_http_side side,
                            bool head_request);
+
+/* The same for one whose bytes are zero but for fields[]. */
+void pf__http_parser_init(struct pf_http_parser *parser, enum pf_http_side side,
+                          bool head_request);
 
 /*
  * Parse on. base[0..len), less than 4 GiB, is the message from its first byte (head not

@@ -60,7 +60,7 @@ static enum kind kind_of(struct pf__text segment, struct pf__text *name)
 
 /* Segments are what is between slashes, so "/" is one, which is empty. False behind the
  * last. *rest begins with the slash in front of the segment. */
-static bool next_segment(struct pf__text *rest, struct pf__text *segment)
+static inline bool next_segment(struct pf__text *rest, struct pf__text *segment)
 {
     if (rest->len == 0)
         return false;
@@ -143,29 +143,29 @@ static int compare(struct pf__text a, struct pf__text b)
     return a.len > 0 ? memcmp(a.at, b.at, a.len) : 0;
 }
 
-/* Where the segment is among the literals, or where it belongs. */
-static size_t place_of(const struct node *node, struct pf__text segment, bool *found)
+/* Which of the literals the segment is; or -1 - n: none, and it belongs before the n-th. */
+static ptrdiff_t find_literal(const struct node *node, struct pf__text segment)
 {
     size_t low = 0, high = node->literal_count;
-    *found = false;
-    while (low < high && !*found) {
+    while (low < high) {
         size_t middle = low + (high - low) / 2;
         int order = compare(segment, node->literals[middle]->literal);
-        *found = order == 0;
+        if (order == 0)
+            return (ptrdiff_t)middle;
         if (order > 0)
             low = middle + 1;
         else
             high = middle;
     }
-    return *found ? high : low;
+    return -1 - (ptrdiff_t)low;
 }
 
 static struct node *add_literal(struct node *node, struct pf__text segment)
 {
-    bool found;
-    size_t at = place_of(node, segment, &found);
-    if (found)
-        return node->literals[at];
+    ptrdiff_t found = find_literal(node, segment);
+    if (found >= 0)
+        return node->literals[found];
+    size_t at = (size_t)(-1 - found);
     struct node **grown =
         realloc(node->literals, (node->literal_count + 1) * sizeof(struct node *));
     if (!grown)
@@ -256,23 +256,68 @@ static void capture(struct pf__captures *captures, size_t depth, struct pf__text
     captures->count = depth + 1;
 }
 
+static bool is_unreserved(char c)
+{
+    return pf__is_letter(c) || pf__is_digit(c) || c == '-' || c == '.' || c == '_' ||
+           c == '~';
+}
+
+/* What the first byte stands for, or its escape, and how many bytes that takes. */
+static char plain_char(struct pf__text text, size_t *taken)
+{
+    *taken = 1;
+    if (text.at[0] != '%' || text.len < 3)
+        return text.at[0];
+    int high = pf__hex_digit(text.at[1]), low = pf__hex_digit(text.at[2]);
+    if (high < 0 || low < 0 || !is_unreserved((char)(high * 16 + low)))
+        return text.at[0];
+    *taken = 3;
+    return (char)(high * 16 + low);
+}
+
+/* Without the escapes that say nothing. Apart, for the sake of its stack. */
+static __attribute__((noinline)) ptrdiff_t find_escaped(const struct node *node,
+                                                        struct pf__text segment)
+{
+    char plain[PF__PATTERN_ESCAPED_MAX];
+    size_t len = 0, taken;
+    if (segment.len > sizeof plain)
+        return -1;
+    for (; segment.len > 0; segment = pf__text_skip(segment, taken))
+        plain[len++] = plain_char(segment, &taken);
+    return find_literal(node, (struct pf__text){plain, len});
+}
+
+static int match(const struct node *node, struct pf__text rest, bool escaped,
+                 size_t captured, struct pf__captures *captures);
+
+/* The pattern that ends at a node, or that goes on from it. */
+static int match_behind(const struct node *node, struct pf__text rest, bool escaped,
+                        size_t captured, struct pf__captures *captures)
+{
+    if (rest.len > 0)
+        return match(node, rest, escaped, captured, captures);
+    if (node->end != NO_PATTERN)
+        captures->count = captured;
+    return node->end;
+}
+
 /* A node stands behind one number of segments only, so each is tried once at the most,
- * however paths go back. `captured` on the way to it. */
-static int match(const struct node *node, struct pf__text rest, size_t captured,
-                 struct pf__captures *captures)
+ * however paths go back. `captured` on the way to it; `rest` is not empty. Writes to
+ * *captures on the way back from a match alone. */
+static int match(const struct node *node, struct pf__text rest, bool escaped,
+                 size_t captured, struct pf__captures *captures)
 {
     struct pf__text segment, behind = rest;
     int found = NO_PATTERN;
-    if (!next_segment(&behind, &segment)) {
-        captures->count = captured;
-        return node->end;
-    }
-    bool is_there;
-    size_t at = place_of(node, segment, &is_there);
-    if (is_there)
-        found = match(node->literals[at], behind, captured, captures);
+    (void)next_segment(&behind, &segment);
+    ptrdiff_t at = find_literal(node, segment);
+    if (at < 0 && escaped)
+        at = find_escaped(node, segment);
+    if (at >= 0)
+        found = match_behind(node->literals[at], behind, escaped, captured, captures);
     if (found == NO_PATTERN && node->capture && segment.len > 0) {
-        found = match(node->capture, behind, captured + 1, captures);
+        found = match_behind(node->capture, behind, escaped, captured + 1, captures);
         if (found != NO_PATTERN)
             captures->at[captured] = segment;
     }
@@ -284,17 +329,10 @@ static int match(const struct node *node, struct pf__text rest, size_t captured,
 }
 
 int pf__patterns_match(const struct pf__patterns *patterns, struct pf__text path,
-                       struct pf__captures *captures)
+                       bool escaped, struct pf__captures *captures)
 {
-    struct pf__captures found; /* as far as its count goes */
-    found.count = 0;
     if (path.len == 0 || path.at[0] != '/')
         return -ENOENT;
-    int index = match(patterns->root, path, 0, &found);
-    if (index == NO_PATTERN)
-        return -ENOENT;
-    captures->count = found.count;
-    for (size_t i = 0; i < found.count; i++)
-        captures->at[i] = found.at[i];
-    return index;
+    int index = match(patterns->root, path, escaped, 0, captures);
+    return index == NO_PATTERN ? -ENOENT : index;
 }

@@ -6,7 +6,9 @@
  *     /users/me           literal, byte for byte
  *
  * Patterns are compared with the path as the client sent it, not decoded: a slash that was
- * sent as %2F stays inside its segment, and captures are decoded by who uses them.
+ * sent as %2F stays inside its segment, and captures are decoded by who uses them. But an
+ * unreserved character (letters, digits, -._~) is the same with an escape and without, RFC
+ * 3986 section 6.2.2.2: /users/%6De is /users/me.
  *
  * Where several patterns match, the first segment in which they differ decides: literal
  * before capture before rest. Two that match the very same paths are a conflict, found when
@@ -18,6 +20,8 @@
 #include "http/text.h"
 
 #define PF__PATTERN_CAPTURES_MAX 8
+/* A segment with escapes in it that is longer is no literal. */
+#define PF__PATTERN_ESCAPED_MAX 1024
 /* Segments of one pattern: how deep matching recurses. */
 #define PF__PATTERN_SEGMENTS_MAX 32
 
@@ -46,12 +50,13 @@ void pf__patterns_free(struct pf__patterns *patterns);
 
 /*
  * The index of the pattern that the path matches, or -ENOENT; *captures only if it does.
+ * `escaped`: is there a % in the path?
  *
  * Cost: linear in the path, whose segments are compared with as many places of the table as
  * they could stand at: one, where literals and captures are no alternatives.
  */
 int pf__patterns_match(const struct pf__patterns *patterns, struct pf__text path,
-                       struct pf__captures *captures);
+                       bool escaped, struct pf__captures *captures);
 
 /* The name of a pattern's n-th capture, borrowed from its text; {NULL, 0} if it has no so
  * many. */

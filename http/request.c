@@ -186,8 +186,7 @@ void pf__http_note_remote(pf_http_request *request)
     if (request->remote[0] || !request->conn)
         return;
     const struct pf_http_server_options *options = &request->server->options;
-    struct pf__client client = {pf__http_client_address(pf_conn_state(request->conn)),
-                                false};
+    struct pf__client client = {pf__http_client_address(request->client), false};
     if (options->xheaders && options->trusted && request->head_done)
         ask_peer(request, &client);
     char text[PF_ADDRESS_TEXT_MAX] = "unix";
@@ -219,6 +218,11 @@ const char *pf_http_get_scheme(pf_http_request *request)
 }
 
 /* ---- the rest -------------------------------------------------------------------- */
+
+void *pf__http_request_observer(const pf_http_request *request)
+{
+    return request->server->options.observer_arg;
+}
 
 const struct pf_http_route *pf__http_request_route(const pf_http_request *request)
 {

@@ -34,9 +34,8 @@ struct status_line {
     char text[56];
 };
 
-/* The most frequent ones first. */
+/* The most frequent ones first; but for 200, which put_status_line() has. */
 static const struct status_line status_lines[] = {
-    LINE(200, "OK"),
     LINE(404, "Not Found"),
     LINE(204, "No Content"),
     LINE(304, "Not Modified"),
@@ -100,15 +99,19 @@ static char *put(char *to, const char *text, size_t len)
 static char *put_number(char *to, size_t number)
 {
     char digits[20]; /* of 2^64 - 1 */
-    char *end = digits + sizeof digits, *p = end;
-    do
-        *--p = (char)('0' + number % 10);
-    while (number /= 10);
-    return put(to, p, (size_t)(end - p));
+    size_t at = sizeof digits;
+    for (; number >= 10; number /= 10)
+        digits[--at] = (char)('0' + number % 10);
+    *to++ = (char)('0' + number);
+    while (at < sizeof digits)
+        *to++ = digits[at++];
+    return to;
 }
 
 static char *put_status_line(char *to, int status)
 {
+    if (status == 200)
+        return put_text(to, "HTTP/1.1 200 OK\r\n");
     const struct status_line *line = find_status_line(status);
     if (line)
         return put(to, line->text, line->len);
@@ -160,7 +163,7 @@ static char *put_length(char *to, uint64_t len)
  * client have said that this was all, and a body may be left unread. */
 static void decide_closing(pf_http_request *request)
 {
-    const struct pf__http_client *client = pf_conn_state(request->conn);
+    const struct pf__http_client *client = request->client;
     size_t behind = request->later ? pf_conn_pending(request->conn) : request->rest;
     bool is_last = request->server->draining || client->half_closed;
     bool is_unread = !request->body_ended && request->parser.has_body;
@@ -176,9 +179,9 @@ static char *put_head(char *to, const pf_http_request *request,
         pf__http_date_refresh(&request->server->date);
     to = put_status_line(to, answer->status);
     to = put(to, request->server->date.text, sizeof request->server->date.text - 1);
-    if (answer->content_type) {
+    if (answer->content_type.at) {
         to = put_text(to, "Content-Type: ");
-        to = put(to, answer->content_type, strlen(answer->content_type));
+        to = put(to, answer->content_type.at, answer->content_type.len);
         to = put_text(to, "\r\n");
     }
     if (answer->field)
@@ -212,8 +215,7 @@ static void tell_observer(pf_http_request *request)
                               (size_t)request->bytes_out);
     if (observer->on_request)
         observer->on_request(server->options.observer_arg, request, request->status,
-                             request->bytes_out,
-                             pf_loop_now(server->loop) - request->began_ns);
+                             request->bytes_out, request->began_ns);
 }
 
 /* What runs behind every response, or behind its failure. */
@@ -231,20 +233,19 @@ static void tell_application(pf_http_request *request)
     }
 }
 
-/* Finished: nothing may be done with it any more, and outside of its handlers it goes. The
- * application may have done so itself, when told that the client has gone. */
+/* Finished: nothing may be done with it any more, and when whoever calls this leaves, it
+ * goes, unless a handler of its runs. The application may have done so itself, when told
+ * that the client has gone. */
 static void finish(pf_http_request *request, int status)
 {
     if (request->stage == PF__HTTP_FINISHED)
         return;
-    pf__http_enter(request);
     bool was_read = request->stage == PF__HTTP_DISPATCHED;
     request->status = status;
     request->stage = PF__HTTP_FINISHED;
     tell_observer(request);
     if (was_read)
         tell_application(request);
-    (void)pf__http_leave(request);
 }
 
 /* ---- at once --------------------------------------------------------------------- */
@@ -304,7 +305,7 @@ int pf__http_answer_status(pf_http_request *request, int status, const char *fie
         answer.field = "Retry-After: 1\r\n";
     const struct status_line *line = find_status_line(status);
     if (line && has_body(status)) {
-        answer.content_type = "text/plain";
+        answer.content_type = pf__text_of("text/plain");
         answer.body = line->text + PHRASE_AT;
         answer.len = line->len - PHRASE_AT;
     }
@@ -331,18 +332,41 @@ static int check_unbegun(const pf_http_request *request)
     return !err && request->head_sent ? -EALREADY : err;
 }
 
-static bool is_value(const char *value)
+/* How long it is as the value of a field; -1 if it cannot be one. */
+static ptrdiff_t value_len(const char *value)
 {
-    for (; *value; value++)
-        if (pf__is_control(*value) && *value != '\t')
-            return false;
-    return true;
+    const char *end = value;
+    while (pf__char_is(*end, PF__VALUE))
+        end++;
+    return *end == '\0' ? end - value : -1;
 }
 
-static bool is_valid_type(const char *type)
+/* The length of a content type; -1 if it cannot be one. Most answers have the type of the
+ * one before, which is known. */
+static ptrdiff_t type_len(const pf_http_request *request, const char *type)
 {
-    return strnlen(type, PF_HTTP_CONTENT_TYPE_MAX + 1) <= PF_HTTP_CONTENT_TYPE_MAX &&
-           is_value(type);
+    struct pf__http_type *last = request->blocking ? NULL /* on a thread of its own */
+                                                   : &request->server->type;
+    if (last && strcmp(type, last->text) == 0)
+        return (ptrdiff_t)last->len;
+    ptrdiff_t len = value_len(type);
+    if (len > PF_HTTP_CONTENT_TYPE_MAX)
+        return -1;
+    if (last && len >= 0) {
+        last->len = (size_t)len;
+        memcpy(last->text, type, last->len + 1);
+    }
+    return len;
+}
+
+/* NULL is none. Returns 0 or -EINVAL. */
+static int take_type(const pf_http_request *request, const char *type, struct pf__text *out)
+{
+    ptrdiff_t len = type ? type_len(request, type) : 0;
+    if (len < 0)
+        return -EINVAL;
+    *out = (struct pf__text){type, (size_t)len};
+    return 0;
 }
 
 static bool is_status(int status)
@@ -356,61 +380,20 @@ int pf_http_respond(pf_http_request *request, int status, const char *content_ty
     int err = check_unbegun(request);
     if (err)
         return err;
+    struct pf__http_answer answer = {.status = status, .body = body, .len = len};
     if (!is_status(status) || (len > 0 && (!body || !content_type)) ||
-        (content_type && !is_valid_type(content_type)))
+        take_type(request, content_type, &answer.content_type) != 0)
         return -EINVAL;
     if (len > PF_HTTP_RESPONSE_BODY_MAX)
         return -ENOBUFS;
     if (request->blocking)
         return pf__http_defer(request, status, content_type, body, len);
-    return pf__http_answer(request, &(struct pf__http_answer){.status = status,
-                                                              .content_type = content_type,
-                                                              .body = body,
-                                                              .len = len});
+    return pf__http_answer(request, &answer);
 }
 
 int pf_http_respond_json(pf_http_request *request, int status, const char *json, size_t len)
 {
     return pf_http_respond(request, status, "application/json", json, len);
-}
-
-/* The resource's or the application's page; neither is asked for the page of its page. */
-static void ask_for_page(pf_http_request *request, int status)
-{
-    const struct pf_http_route *route = request->route;
-    const struct pf_http_server_options *options = &request->server->options;
-    if (request->asked_for_page)
-        return;
-    request->asked_for_page = true;
-    request->fields_len = 0; /* what was meant for another response */
-    pf__http_enter(request);
-    if (route && route->resource && route->resource->write_error)
-        route->resource->write_error(request, status, route->arg);
-    else if (options->on_error)
-        options->on_error(request, status, options->on_error_arg);
-    request->running--; /* whoever called us leaves */
-}
-
-int pf_http_respond_error(pf_http_request *request, int status)
-{
-    int err = check_unbegun(request);
-    if (err)
-        return err;
-    if (status < 400 || status > 599)
-        return -EINVAL;
-    if (request->blocking) {
-        err = pf__http_defer(request, status, NULL, NULL, 0);
-        if (!err)
-            request->deferred->is_page = true;
-        return err;
-    }
-    pf__http_enter(request);
-    ask_for_page(request, status);
-    err = 0;
-    if (request->stage != PF__HTTP_FINISHED)
-        err = pf__http_answer_status(request, status, NULL);
-    (void)pf__http_leave(request);
-    return err;
 }
 
 /* ---- fields ---------------------------------------------------------------------- */
@@ -458,6 +441,9 @@ static void append_field(pf_http_request *request, const char *name, const char 
     request->fields_len = (size_t)(to - request->fields);
 }
 
+/* Is it a line of this kind? */
+typedef bool line_test_fn(const char *line, size_t len, const char *name);
+
 static bool is_called(const char *line, size_t len, const char *name)
 {
     size_t name_len = strlen(name);
@@ -483,13 +469,13 @@ static size_t len_of_fields(const pf_http_request *request, const char *name)
     return sum;
 }
 
-static void remove_fields(pf_http_request *request, const char *name)
+static void remove_if(pf_http_request *request, line_test_fn *fn, const char *name)
 {
     size_t at = 0;
     while (at < request->fields_len) {
         char *line = request->fields + at;
         size_t len = len_of_line_at(request, at);
-        if (is_called(line, len, name)) {
+        if (fn(line, len, name)) {
             memmove(line, line + len, request->fields_len - at - len);
             request->fields_len -= len;
         } else {
@@ -504,7 +490,7 @@ static int check_field(const pf_http_request *request, const char *name, const c
     if (err)
         return err;
     if (!name || !value || !pf__is_token(pf__text_of(name)) || is_the_servers(name) ||
-        !is_value(value))
+        value_len(value) < 0)
         return -EINVAL;
     return 0;
 }
@@ -526,7 +512,7 @@ int pf_http_set_field(pf_http_request *request, const char *name, const char *va
         err = make_room(request, line_len(name, value), len_of_fields(request, name));
     if (err)
         return err;
-    remove_fields(request, name);
+    remove_if(request, is_called, name);
     append_field(request, name, value);
     return 0;
 }
@@ -572,6 +558,62 @@ int pf_http_redirect(pf_http_request *request, int status, const char *location)
     return err ? err : pf_http_respond(request, status, NULL, NULL, 0);
 }
 
+/* ---- errors ------------------------------------------------------------------------ */
+
+/* Of a line, one field: is it about the body that was meant to come, which is not that of
+ * an error? */
+static bool describes_body(const char *line, size_t len, const char *unused)
+{
+    static const char *const names[] = {"Accept-Ranges", "Cache-Control", "ETag", "Expires",
+                                        "Last-Modified"};
+    (void)unused;
+    if (strncasecmp(line, "Content-", 8) == 0) /* no line is shorter that begins so */
+        return strncasecmp(line, "Content-Security-Policy", 23) != 0; /* or -Report-Only */
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (is_called(line, len, names[i]))
+            return true;
+    return false;
+}
+
+/* The resource's or the application's page; neither is asked for the page of its page. */
+static void ask_for_page(pf_http_request *request, int status)
+{
+    const struct pf_http_route *route = request->route;
+    const struct pf_http_server_options *options = &request->server->options;
+    if (request->asked_for_page)
+        return;
+    request->asked_for_page = true;
+    remove_if(request, describes_body, NULL);
+    pf__http_enter(request);
+    if (route && route->resource && route->resource->write_error)
+        route->resource->write_error(request, status, route->arg);
+    else if (options->on_error)
+        options->on_error(request, status, options->on_error_arg);
+    request->running--; /* whoever called us leaves */
+}
+
+int pf_http_respond_error(pf_http_request *request, int status)
+{
+    int err = check_unbegun(request);
+    if (err)
+        return err;
+    if (status < 400 || status > 599)
+        return -EINVAL;
+    if (request->blocking) {
+        err = pf__http_defer(request, status, NULL, NULL, 0);
+        if (!err)
+            request->deferred->is_page = true;
+        return err;
+    }
+    pf__http_enter(request);
+    ask_for_page(request, status);
+    err = 0;
+    if (request->stage != PF__HTTP_FINISHED)
+        err = pf__http_answer_status(request, status, NULL);
+    (void)pf__http_leave(request);
+    return err;
+}
+
 /* ---- streamed -------------------------------------------------------------------- */
 
 static int status_of(const pf_http_request *request)
@@ -603,7 +645,9 @@ bool pf__http_ends_by_closing(const pf_http_request *request)
            has_body(status_of(request));
 }
 
-static int send_head(pf_http_request *request, const char *content_type)
+static const struct pf__text no_type = {NULL, 0};
+
+static int send_head(pf_http_request *request, struct pf__text content_type)
 {
     char small[SMALL];
     size_t room = PF__HTTP_HEAD_MAX + request->fields_len;
@@ -655,7 +699,7 @@ int pf_http_flush(pf_http_request *request)
     if (err || request->head_sent)
         return err;
     pf__http_enter(request);
-    err = send_head(request, NULL);
+    err = send_head(request, no_type);
     (void)pf__http_leave(request);
     return err;
 }
@@ -750,7 +794,7 @@ int pf_http_finish(pf_http_request *request)
     if (!err && !request->head_sent) {
         if (request->length == UINT64_MAX)
             request->length = 0;
-        err = send_head(request, NULL);
+        err = send_head(request, no_type);
     }
     if (!err)
         err = end_stream(request);
@@ -766,14 +810,16 @@ int pf_http_abort(pf_http_request *request)
     int err = check_stream(request);
     if (err && err != -EPIPE)
         return err;
+    pf__http_enter(request);
     request->must_cut = true;
     finish(request, status_of(request));
+    (void)pf__http_leave(request);
     return err;
 }
 
 /* ---- files ----------------------------------------------------------------------- */
 
-static int send_file(pf_http_request *request, const char *content_type, int fd,
+static int send_file(pf_http_request *request, struct pf__text content_type, int fd,
                      uint64_t offset, uint64_t len)
 {
     request->length = len;
@@ -813,9 +859,10 @@ int pf__http_write_file(pf_http_request *request, int fd, uint64_t offset, uint6
 int pf_http_respond_file(pf_http_request *request, const char *content_type, int fd,
                          uint64_t offset, uint64_t len)
 {
+    struct pf__text type;
     int err = check_unbegun(request);
     if (!err && (len == UINT64_MAX || offset > INT64_MAX || len > INT64_MAX - offset ||
-                 (content_type && !is_valid_type(content_type))))
+                 take_type(request, content_type, &type) != 0))
         err = -EINVAL;
     if (err) {
         close(fd);
@@ -823,13 +870,13 @@ int pf_http_respond_file(pf_http_request *request, const char *content_type, int
     }
     if (request->blocking)
         return pf__http_defer_file(request, content_type, fd, offset, len);
-    if (!request->conn) {
-        close(fd);
-        finish(request, status_of(request));
-        return -EPIPE;
-    }
     pf__http_enter(request);
-    err = send_file(request, content_type, fd, offset, len);
+    if (request->conn) {
+        err = send_file(request, type, fd, offset, len);
+    } else {
+        close(fd);
+        err = -EPIPE;
+    }
     request->must_cut = request->must_cut || (err && request->head_sent);
     if (!err || request->head_sent || !request->conn)
         finish(request, status_of(request));

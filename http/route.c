@@ -311,19 +311,11 @@ static bool is_for(const char *host, struct pf__text asked)
            pf__text_is_word(pf__text_skip(asked, asked.len - len), host + 1);
 }
 
-const struct pf__http_path *pf__http_routes_find(const struct pf__http_routes *routes,
-                                                 struct pf__text host, struct pf__text path,
-                                                 struct pf__captures *captures)
+static const struct pf__http_path *find_expression(const struct pf__http_routes *routes,
+                                                   struct pf__text host,
+                                                   struct pf__text path,
+                                                   struct pf__captures *captures)
 {
-    captures->count = 0;
-    for (size_t i = 0; i < routes->group_count; i++) {
-        const struct group *group = &routes->groups[i];
-        if (!is_for(group->host, host))
-            continue;
-        int found = pf__patterns_match(group->patterns, path, captures);
-        if (found >= 0)
-            return &group->paths[found];
-    }
     for (size_t i = 0; i < routes->expression_count; i++) {
         const struct expression *expression = &routes->expressions[i];
         if (is_for(expression->host, host) &&
@@ -331,6 +323,24 @@ const struct pf__http_path *pf__http_routes_find(const struct pf__http_routes *r
             return &expression->path;
     }
     return NULL;
+}
+
+const struct pf__http_path *pf__http_routes_find(const struct pf__http_routes *routes,
+                                                 struct pf__text host, struct pf__text path,
+                                                 bool escaped,
+                                                 struct pf__captures *captures)
+{
+    const struct group *group = routes->groups, *end = group + routes->group_count;
+    captures->count = 0;
+    for (; group < end; group++) {
+        if (group->host && !is_for(group->host, host))
+            continue;
+        int found = pf__patterns_match(group->patterns, path, escaped, captures);
+        if (found >= 0)
+            return &group->paths[found];
+    }
+    return routes->expression_count > 0 ? find_expression(routes, host, path, captures)
+                                        : NULL;
 }
 
 bool pf__http_capture_is(const struct pf__http_path *path, size_t n, const char *name)

@@ -41,10 +41,11 @@ void pf__http_routes_free(struct pf__http_routes *routes);
 /* Is there a route that asks for the host? If not it need not be given. */
 bool pf__http_routes_ask_host(const struct pf__http_routes *routes);
 
-/* What is at this path of this host, and what was captured; NULL if nothing is. One thread
- * at a time, for the sake of regular expressions. */
+/* What is at this path of this host, and what was captured; NULL if nothing is. `escaped`:
+ * is there a % in the path? One thread at a time, for the sake of regular expressions. */
 const struct pf__http_path *pf__http_routes_find(const struct pf__http_routes *routes,
                                                  struct pf__text host, struct pf__text path,
+                                                 bool escaped,
                                                  struct pf__captures *captures);
 
 /* Is this the name of the path's n-th capture? A regular expression's are numbers, from 1.

@@ -17,6 +17,8 @@
  * good requests before it, and nothing more is parsed on that connection.
  */
 #include "http/internal.h"
+
+#include "http/clear.h"
 #include "net/proxy.h"
 
 #include <prefork/log.h>
@@ -36,18 +38,18 @@ static struct pf__http_client *client_of(pf_conn *conn)
 
 /* ---- requests -------------------------------------------------------------------- */
 
-static void enlist(pf_http_request **list, pf_http_request *request)
+static void enlist(pf_http_server *server, pf_http_request *request)
 {
     request->prev = NULL;
-    request->next = *list;
-    if (*list)
-        (*list)->prev = request;
-    *list = request;
+    request->next = server->living;
+    if (server->living)
+        server->living->prev = request;
+    server->living = request;
 }
 
-static void delist(pf_http_request **list, pf_http_request *request)
+static void delist(pf_http_server *server, pf_http_request *request)
 {
-    *(request->prev ? &request->prev->next : list) = request->next;
+    *(request->prev ? &request->prev->next : &server->living) = request->next;
     if (request->next)
         request->next->prev = request->prev;
 }
@@ -57,22 +59,9 @@ static pf_http_request *take_free(pf_http_server *server)
     pf_http_request *request = server->free;
     if (!request)
         return calloc(1, sizeof *request);
-    delist(&server->free, request);
+    server->free = request->next;
     server->free_count--;
     return request;
-}
-
-#if __has_attribute(noclone)
-#define APART __attribute__((noinline, noclone))
-#else /* clang makes no clones */
-#define APART __attribute__((noinline))
-#endif
-
-/* With a length that the compiler knows it would become a `rep stos`, which takes several
- * times as long to begin as the C library's takes for all of it. */
-APART static void clear(void *at, size_t len)
-{
-    memset(at, 0, len);
 }
 
 /* What lies behind needs no clearing, and the buffer of the response's fields stays. */
@@ -83,17 +72,17 @@ static pf_http_request *new_request(pf_http_server *server, pf_conn *conn)
         return NULL;
     char *fields = request->fields;
     size_t fields_room = request->fields_room;
-    clear(request, offsetof(pf_http_request, captures));
+    pf__clear(request, offsetof(pf_http_request, parser.fields));
     request->captures.count = 0;
-    request->remote[0] = '\0';
     request->server = server;
     request->conn = conn;
+    request->client = client_of(conn);
     request->fields = fields;
     request->fields_room = fields_room;
     request->length = UINT64_MAX;
-    request->began_ns = pf_loop_now(server->loop);
-    pf__http_parser_start(&request->parser, PF_HTTP_REQUEST, false);
-    enlist(&server->living, request);
+    request->began_ns = server->now_ns;
+    pf__http_parser_init(&request->parser, PF_HTTP_REQUEST, false);
+    enlist(server, request);
     return request;
 }
 
@@ -106,7 +95,7 @@ static void destroy(pf_http_request *request)
 static void free_request(pf_http_request *request)
 {
     pf_http_server *server = request->server;
-    delist(&server->living, request);
+    delist(server, request);
     if (request->is_soon)
         (void)pf_loop_remove_timeout(server->loop, request->soon);
     free(request->head_copy);
@@ -116,7 +105,8 @@ static void free_request(pf_http_request *request)
         destroy(request);
         return;
     }
-    enlist(&server->free, request);
+    request->next = server->free;
+    server->free = request;
     server->free_count++;
 }
 
@@ -159,7 +149,7 @@ static bool must_linger(const pf_http_request *request)
  * already. */
 static bool is_last(const pf_http_request *request)
 {
-    return request->later && client_of(request->conn)->half_closed &&
+    return request->later && request->client->half_closed &&
            pf_conn_pending(request->conn) == 0;
 }
 
@@ -184,7 +174,7 @@ void pf__http_request_end(pf_http_request *request)
 {
     pf_conn *conn = request->conn;
     if (conn) {
-        client_of(conn)->request = NULL;
+        request->client->request = NULL;
         if (request->must_cut) {
             cut(conn, request);
         } else if (request->closing || is_last(request)) {
@@ -213,7 +203,7 @@ static int request_on_soon(pf_loop *loop, void *arg)
  * call answers. */
 static void detach(pf_http_request *request, int reason)
 {
-    client_of(request->conn)->request = NULL;
+    request->client->request = NULL;
     request->conn = NULL;
     if (request->running == 0) {
         pf__http_tell_gone(request, reason);
@@ -292,9 +282,9 @@ int pf__http_go_on(pf_http_request *request)
     return pf_conn_write(request->conn, go_on, sizeof go_on - 1);
 }
 
-/* The head is complete. Whoever need not see the body first is asked now: a route that
- * streams it, or nobody, for a client that waits to be told whether to send it. Returns 0
- * or -status. */
+/* The head is complete. Whoever need not see the body first is asked now: middleware that
+ * wants to be, a route that streams it, or nobody, for a client that waits to be told
+ * whether to send it. Returns 0 or -status. */
 static int take_head(pf_http_request *request, size_t rest)
 {
     const struct pf_http_parser *parser = &request->parser;
@@ -305,8 +295,12 @@ static int take_head(pf_http_request *request, size_t rest)
         return status;
     bool waits = parser->expect_continue && parser->has_body && rest == 0;
     bool streams = request->route && (request->route->flags & PF_HTTP_STREAM);
-    if (parser->has_body)
+    if (parser->has_body) {
+        pf__http_ask_for_body(request);
+        if (is_over(request))
+            return 0;
         request->body_began_ns = pf_loop_now(request->server->loop);
+    }
     if (streams && pf__http_request_keep(request) != 0)
         return -503;
     if (streams || (waits && !request->route))
@@ -334,6 +328,8 @@ static int read_message(pf_http_request *request, const char *data, size_t len)
             return progress;
         if (is_over(request) || request->body_paused)
             return PF_HTTP_MORE;
+        if (!request->parser.has_body)
+            return PF_HTTP_DONE;
     }
 }
 
@@ -374,9 +370,8 @@ static void complete_message(pf_http_request *request, size_t rest)
         pf__http_body_end(request);
 }
 
-static pf_http_request *begin_request(pf_conn *conn)
+static pf_http_request *begin_request(pf_conn *conn, struct pf__http_client *client)
 {
-    struct pf__http_client *client = client_of(conn);
     client->request = new_request(pf_conn_arg(conn), conn);
     if (!client->request)
         return NULL;
@@ -386,12 +381,13 @@ static pf_http_request *begin_request(pf_conn *conn)
 
 /* Take one message, or as much of it as came. Returns how many bytes are used up; 0: more
  * must come, or none will be taken. */
-static size_t take_message(pf_conn *conn, const char *data, size_t len)
+static size_t take_message(pf_conn *conn, struct pf__http_client *client, const char *data,
+                           size_t len)
 {
-    pf_http_request *request = client_of(conn)->request;
+    pf_http_request *request = client->request;
     bool is_new = !request;
     if (is_new)
-        request = begin_request(conn);
+        request = begin_request(conn, client);
     if (!request) {
         refuse(conn, 503);
         return 0;
@@ -410,7 +406,7 @@ static size_t take_message(pf_conn *conn, const char *data, size_t len)
     }
     if (progress == PF_HTTP_DONE)
         complete_message(request, len - used);
-    bool inherited = pf_loop_check(request->server->loop) == -ECHILD;
+    bool inherited = pf__http_is_inherited(request->server);
     if (!pf__http_leave(request))
         return used;
     if (!request->conn && request->stage == PF__HTTP_READING)
@@ -422,14 +418,14 @@ static size_t take_message(pf_conn *conn, const char *data, size_t len)
 
 /* ---- a connection ---------------------------------------------------------------- */
 
-static bool may_go_on(pf_conn *conn)
+static bool may_go_on(const pf_conn *conn, const struct pf__http_client *client,
+                      const pf_http_server *server)
 {
-    const pf_http_server *server = pf_conn_arg(conn);
-    const pf_http_request *request = client_of(conn)->request;
+    const pf_http_request *request = client->request;
     bool waits = request && request->stage != PF__HTTP_READING &&
                  (request->body_ended || request->body_paused);
     return !waits && pf_conn_get_state(conn) == PF_CONN_OPEN && !pf_conn_blocked(conn) &&
-           pf_loop_check(server->loop) == 0; /* a handler may have forked */
+           !pf__http_is_inherited(server); /* a handler may have forked */
 }
 
 /* No more will come; `rest` bytes stand. Those behind a request are for later if the client
@@ -449,9 +445,9 @@ static void take_end(pf_conn *conn, size_t rest)
 }
 
 /* Its end may be known without another byte, and have waited for a pause to end. */
-static bool is_in_body(pf_conn *conn)
+static bool is_in_body(const struct pf__http_client *client)
 {
-    const pf_http_request *request = client_of(conn)->request;
+    const pf_http_request *request = client->request;
     return request && request->head_done && !request->body_ended;
 }
 
@@ -489,29 +485,39 @@ static size_t take_proxy_header(pf_conn *conn, const char *data, size_t len)
     return (size_t)used;
 }
 
+/* Once for all the requests of one read; the calendar once for all reads of one turn. */
+static void look_at_clocks(pf_http_server *server)
+{
+    int64_t now = pf_loop_now(server->loop);
+    if (now != server->now_ns)
+        pf__http_date_refresh(&server->date);
+    server->now_ns = now;
+}
+
 static size_t on_data(pf_conn *conn, const char *data, size_t len)
 {
     pf_http_server *server = pf_conn_arg(conn);
+    struct pf__http_client *client = client_of(conn);
     size_t at = 0;
     bool goes_on = true;
-    if (client_of(conn)->awaits_proxy) {
+    if (client->awaits_proxy) {
         at = take_proxy_header(conn, data, len);
         if (at == 0 || at == len)
             return at; /* no request has begun: the same deadline */
     }
-    pf__http_date_refresh(&server->date);
-    while (goes_on && (at < len || is_in_body(conn)) && may_go_on(conn)) {
-        bool was_in_body = is_in_body(conn);
-        size_t used = take_message(conn, data + at, len - at);
+    look_at_clocks(server);
+    while (goes_on && (at < len || is_in_body(client)) && may_go_on(conn, client, server)) {
+        bool was_in_body = is_in_body(client);
+        size_t used = take_message(conn, client, data + at, len - at);
         at += used;
-        goes_on = used > 0 || (was_in_body && !is_in_body(conn));
+        goes_on = used > 0 || (was_in_body && !is_in_body(client));
     }
-    const pf_http_request *request = client_of(conn)->request;
+    const pf_http_request *request = client->request;
     if (!request)
         wait_for_next(conn);
     else if (request->stage != PF__HTTP_READING && request->body_ended)
         pf_conn_clear_deadline(conn);
-    if (client_of(conn)->half_closed)
+    if (client->half_closed)
         take_end(conn, len - at);
     return at;
 }
@@ -544,7 +550,7 @@ static void on_deadline(pf_conn *conn)
         (void)pf_conn_close(conn, false);
         return;
     }
-    pf__http_date_refresh(&server->date);
+    look_at_clocks(server);
     if (!client_of(conn)->request->head_done) /* its bytes may be anywhere by now */
         pf__http_parser_start(&client_of(conn)->request->parser, PF_HTTP_REQUEST, false);
     refuse(conn, 408);
@@ -593,8 +599,10 @@ static void fill_in(pf_http_server *server, const struct pf_http_server_options 
     server->options = *options;
     server->options.body_max = options->body_max ? options->body_max : PF_HTTP_BODY_MAX;
     const struct pf_http_middleware *m = options->middleware;
-    while (m && (m[server->middleware_count].before || m[server->middleware_count].after))
+    for (; m && (m->before || m->after || m->before_body); m++) {
         server->middleware_count++;
+        server->asks_for_bodies = server->asks_for_bodies || m->before_body;
+    }
 }
 
 static int make_conns(pf_http_server *server)
@@ -637,6 +645,7 @@ int pf_http_server_new(pf_loop *loop, const struct pf_http_server_options *optio
     if (!server)
         return -ENOMEM;
     server->loop = loop;
+    server->cookie = pf__process_cookie();
     fill_in(server, options);
     pf__http_date_refresh(&server->date);
     err = pf__http_routes_new(options->routes, options->error, options->error_len,
@@ -723,7 +732,7 @@ void pf_http_server_free(pf_http_server *server)
         free_request(server->living);
     while (server->free) {
         pf_http_request *request = server->free;
-        delist(&server->free, request);
+        server->free = request->next;
         destroy(request);
     }
     pf__http_routes_free(server->routes);

@@ -34,10 +34,11 @@ typedef struct pf_http_server pf_http_server;
 struct pf_http_observer {
     void (*on_response)(void *arg, int status, size_t bytes); /* one response is finished */
     void (*on_gone)(void *arg, int fd); /* one connection ended, its socket is closed */
-    /* A response is finished, and its request still there to be asked: for a log. duration:
-     * from the head's first byte, as the loop's clock has it. */
+    /* A response is finished, and its request still there to be asked: for a log. began:
+     * when the loop woke up for the head's first byte, by its clock; pf_loop_time() says
+     * how long ago that was. */
     void (*on_request)(void *arg, pf_http_request *request, int status, uint64_t bytes,
-                       int64_t duration_ns);
+                       int64_t began_ns);
 };
 
 struct pf_http_server_options {
@@ -91,6 +92,9 @@ void pf_http_server_refuse(pf_http_server *server, int fd, bool scarce);
  * -ECHILD or -EPERM. Not inside a handler.
  */
 int pf_http_server_drain(pf_http_server *server);
+
+/* The observer_arg of its server: who runs it. From any thread. */
+void *pf__http_request_observer(const pf_http_request *request);
 
 /* For an observer: the request's route, as it stands in options->routes; NULL: none. And
  * has its head come whole? Of one that was refused before there is little to ask. */

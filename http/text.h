@@ -5,7 +5,7 @@
 #ifndef PREFORK_HTTP_TEXT_H
 #define PREFORK_HTTP_TEXT_H
 
-#include <prefork/base.h>
+#include "http/chars.h"
 
 #include <string.h>
 
@@ -53,12 +53,6 @@ static inline bool pf__is_control(char c)
     return (unsigned char)c < 0x20 || c == 0x7f;
 }
 
-/* A byte of a token: RFC 9110 section 5.6.2. */
-static inline bool pf__is_tchar(char c)
-{
-    return pf__is_digit(c) || pf__is_letter(c) || (c && strchr("!#$%&'*+-.^_`|~", c));
-}
-
 /* 0 to 15, or -1. */
 static inline int pf__hex_digit(char c)
 {
@@ -70,10 +64,8 @@ static inline int pf__hex_digit(char c)
 
 static inline bool pf__is_token(struct pf__text text)
 {
-    for (size_t i = 0; i < text.len; i++)
-        if (!pf__is_tchar(text.at[i]))
-            return false;
-    return text.len > 0;
+    const char *end = text.at + text.len;
+    return text.len > 0 && pf__skip(text.at, end, PF__TOKEN) == end;
 }
 
 static inline bool pf__text_equals(struct pf__text text, struct pf__text other)

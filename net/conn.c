@@ -14,6 +14,7 @@
 #include "net/conn.h"
 
 #include "loop/assert.h"
+#include "loop/guard.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -28,8 +29,9 @@
 enum {
     LIST_STALL = PF_CONN_CLASSES_MAX, /* output is blocked */
     LIST_LINGER,
-    LIST_DUE,  /* input stands, to be shown in the next turn */
-    LIST_NONE, /* no deadline */
+    LIST_DUE,   /* input stands, to be shown in the next turn */
+    LIST_PROBE, /* the peer has finished sending, and the protocol waits for nothing */
+    LIST_NONE,  /* no deadline */
     LISTS,
 };
 
@@ -82,6 +84,7 @@ struct list {
 
 struct pf_conns {
     pf_loop *loop;
+    uint64_t cookie; /* of the process that made them: loop/guard.h */
     struct pf_conns_options options;
     struct list lists[LISTS];
     int64_t timeouts_ns[LISTS];
@@ -154,7 +157,9 @@ static uint8_t list_for(const pf_conn *conn)
         return LIST_DUE;
     if (conn->state == PF_CONN_LINGERING)
         return LIST_LINGER;
-    return conn->state == PF_CONN_OPEN ? conn->class : LIST_NONE;
+    if (conn->state != PF_CONN_OPEN)
+        return LIST_NONE;
+    return conn->eof && conn->class == LIST_NONE ? LIST_PROBE : conn->class;
 }
 
 static void arm_timer(pf_conns *conns, int64_t at)
@@ -167,17 +172,22 @@ static void arm_timer(pf_conns *conns, int64_t at)
             at; /* else: no memory; the next deadline that is set tries again */
 }
 
-/* Start the timeout that fits what the connection now waits for, from now. */
-static void restart_deadline(pf_conn *conn)
+/* Start the timeout that fits what the connection now waits for. */
+static void restart_deadline_at(pf_conn *conn, int64_t now)
 {
     pf_conns *conns = conn->conns;
     unlist(conn);
     append(conn, list_for(conn));
     if (conn->list == LIST_NONE)
         return;
-    conn->deadline_ns = pf_loop_now(conns->loop) + conns->timeouts_ns[conn->list];
+    conn->deadline_ns = now + conns->timeouts_ns[conn->list];
     if (conn->deadline_ns < conns->timer_at)
         arm_timer(conns, conn->deadline_ns);
+}
+
+static void restart_deadline(pf_conn *conn)
+{
+    restart_deadline_at(conn, pf_loop_now(conn->conns->loop));
 }
 
 /* The same, unless it waits for what it waited for. */
@@ -239,7 +249,7 @@ static void end(pf_conn *conn, int reason)
  * still the parent's: nothing may be sent, shut down or told. */
 static bool is_inherited(const pf_conn *conn)
 {
-    return pf_loop_check(conn->conns->loop) == -ECHILD;
+    return !pf__process_is(conn->conns->cookie);
 }
 
 /* ---- what the loop watches ------------------------------------------------------- */
@@ -379,7 +389,7 @@ size_t pf_conn_room(const pf_conn *conn)
     return conn->conns->options.output_max - waiting(conn);
 }
 
-static bool joins_batch(pf_conn *conn, size_t len)
+static inline bool joins_batch(pf_conn *conn, size_t len)
 {
     pf_conns *conns = conn->conns;
     if (conns->owner != conn || is_blocked(conn))
@@ -417,8 +427,7 @@ int pf_conn_write(pf_conn *conn, const void *data, size_t len)
 
 char *pf_conn_reserve(pf_conn *conn, size_t len)
 {
-    if (pf_loop_check(conn->conns->loop) != 0 || conn->state != PF_CONN_OPEN ||
-        len > pf_conn_room(conn) || !joins_batch(conn, len))
+    if (conn->state != PF_CONN_OPEN || len > pf_conn_room(conn) || !joins_batch(conn, len))
         return NULL;
     return conn->conns->batch + conn->conns->batch_len;
 }
@@ -567,6 +576,8 @@ static void feed(pf_conn *conn, const char *data, size_t len)
     if (conn->state != PF_CONN_OPEN || is_inherited(conn))
         return;
     pf_assert(used <= len);
+    if (used == len && !conn->in)
+        return; /* nothing stands, and nothing did */
     conn->busy++;
     int err = keep_input(conn, data + used, len - used);
     if (!err && used == 0 && len >= conns->options.input_max && !is_blocked(conn) &&
@@ -782,6 +793,14 @@ static void show_what_stands(pf_conn *conn)
         feed(conn, conn->conns->input, 0);
 }
 
+/* A reset that came behind its end. */
+static bool is_reset(const pf_conn *conn)
+{
+    int err = 0;
+    socklen_t len = sizeof err;
+    return getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 && err != 0;
+}
+
 static void expire(pf_conn *conn)
 {
     void (*on_deadline)(pf_conn *) = conn->conns->options.protocol->on_deadline;
@@ -793,6 +812,10 @@ static void expire(pf_conn *conn)
         conn->due = false;
         restart_deadline(conn);
         show_what_stands(conn);
+    } else if (list == LIST_PROBE && is_reset(conn)) {
+        end(conn, -ECONNRESET);
+    } else if (list == LIST_PROBE) {
+        restart_deadline(conn);
     } else if (list == LIST_STALL || !on_deadline) {
         end(conn, -ETIMEDOUT);
     } else {
@@ -827,12 +850,13 @@ static int conns_on_timer(pf_loop *loop, void *arg)
 
 void pf_conn_set_deadline(pf_conn *conn, unsigned which)
 {
-    if (pf_loop_check(conn->conns->loop) != 0 || conn->state != PF_CONN_OPEN)
+    int64_t now = pf_loop_now(conn->conns->loop);
+    if (now < 0 || conn->state != PF_CONN_OPEN) /* the guards */
         return;
     pf_assert(which < PF_CONN_CLASSES_MAX && conn->conns->timeouts_ns[which] > 0);
     conn->class = (uint8_t)which;
     if (!is_blocked(conn)) /* else when the peer reads again */
-        restart_deadline(conn);
+        restart_deadline_at(conn, now);
 }
 
 void pf_conn_clear_deadline(pf_conn *conn)
@@ -937,6 +961,7 @@ int pf_conns_new(pf_loop *loop, const struct pf_conns_options *options, pf_conns
         return -ENOMEM;
     memset(conns, 0, offsetof(struct pf_conns, batch));
     conns->loop = pf_loop_ref(loop);
+    conns->cookie = pf__process_cookie();
     conns->options = *options;
     conns->ignores_pipe_signal = ignores_pipe_signal();
     if (!conns->options.input_max)
@@ -946,6 +971,7 @@ int pf_conns_new(pf_loop *loop, const struct pf_conns_options *options, pf_conns
     memcpy(conns->timeouts_ns, options->timeouts_ns, sizeof options->timeouts_ns);
     conns->timeouts_ns[LIST_STALL] = PF_CONN_STALL_NS;
     conns->timeouts_ns[LIST_LINGER] = PF_CONN_LINGER_NS;
+    conns->timeouts_ns[LIST_PROBE] = PF_CONN_PROBE_NS;
     conns->timer_at = PF_NEVER;
     *out = conns;
     return 0;

@@ -38,6 +38,9 @@ typedef struct pf_conns pf_conns;
 #define PF_CONN_LINGER_BYTES (1024 * 1024)
 /* Blocked output that makes no progress for this long ends the connection. */
 #define PF_CONN_STALL_NS (60 * PF_SECOND)
+/* How often one whose peer has finished sending, and that waits for nothing else, is looked
+ * at: has the peer reset it meanwhile? Its loop cannot watch for that alone. */
+#define PF_CONN_PROBE_NS PF_SECOND
 
 /* Deadline classes a protocol may define; within a class every timeout is the same, so that
  * arming one is an append to a list. */
@@ -64,7 +67,8 @@ struct pf_conn_protocol {
     size_t (*on_data)(pf_conn *conn, const char *data, size_t len);
 
     /* The peer has finished sending; answers may still be written. NULL: close. Bytes not
-     * used up before are lost after it. */
+     * used up before are lost after it. A reset that comes later is noticed by writing, or
+     * within PF_CONN_PROBE_NS. */
     void (*on_eof)(pf_conn *conn);
 
     /* Output that was blocked, and a file, are out. NULL: nobody cares. */
@@ -143,7 +147,8 @@ int pf_conn_send_file(pf_conn *conn, int fd, uint64_t offset, uint64_t len);
 /*
  * Room for `len` bytes (at most PF_CONN_BATCH_MAX) in the batch, to be written in place and
  * then taken with pf_conn_wrote(): the way to build a short answer without a copy. NULL if
- * there is none: use pf_conn_write(). Only inside on_data.
+ * there is none: use pf_conn_write(). Only inside on_data, on whose thread and in whose
+ * process the caller is: unlike the others these two do not ask.
  */
 char *pf_conn_reserve(pf_conn *conn, size_t len);
 void pf_conn_wrote(pf_conn *conn, size_t len);

@@ -137,8 +137,17 @@ static void count_route(const pf_lane *lane, const struct pf__hosted *hosted,
         pf_count(lane->own_cells[hosted->facts.own_columns + number], 1);
 }
 
+/* The loop's clock is read anew for a line of the log: in the turn that a request came with
+ * the one that its handlers see stands still. */
+static int64_t time_since(pf_lane *lane, int64_t began_ns)
+{
+    int64_t now = began_ns;
+    (void)pf_loop_time(pf_lane_loop(lane), &now); /* cannot fail where a handler ran */
+    return now - began_ns;
+}
+
 static void http_on_request(void *arg, pf_http_request *request, int status, uint64_t bytes,
-                            int64_t duration_ns)
+                            int64_t began_ns)
 {
     pf_lane *lane = arg;
     struct pf__hosted *hosted = lane->service->arg;
@@ -149,7 +158,7 @@ static void http_on_request(void *arg, pf_http_request *request, int status, uin
         return;
     struct pf__access access = {.status = status,
                                 .bytes = bytes,
-                                .duration_ns = duration_ns,
+                                .duration_ns = time_since(lane, began_ns),
                                 .now_s = time(NULL),
                                 .worker = pf_lane_slot(lane)};
     pf__access_log_write(&hosted->access_log, request, &access);
@@ -157,6 +166,11 @@ static void http_on_request(void *arg, pf_http_request *request, int status, uin
 
 static const struct pf_http_observer observer = {.on_request = http_on_request,
                                                  .on_gone = http_on_gone};
+
+pf_lane *pf_http_get_lane(pf_http_request *request)
+{
+    return pf__http_request_observer(request);
+}
 
 /* ---- HTTP: the lane tells the server --------------------------------------------- */
 

@@ -89,7 +89,9 @@ enum pf_http_route_flags {
  *     /files/{path...}  the rest, slashes included, which may be empty
  *
  * Literal segments win over captures, captures over a rest; the order of the table does not
- * matter, but for regular expressions, which are tried in order after all others. GET
+ * matter, but for regular expressions, which are tried in order after all others, on the
+ * path as it was sent. A literal is found however its letters, digits and -._~ are spelled:
+ * /%61bout is /about, and middleware that compares pf_http_get_path() has to know it. GET
  * answers HEAD too. A path that has routes but not for the method is 405 with Allow, and
  * answers OPTIONS with that; one that has none is 404.
  *
@@ -117,6 +119,11 @@ struct pf_http_middleware {
     /* The response is finished, in reverse order; for counting and logging. May be NULL. */
     void (*after)(pf_http_request *request, int status, void *arg);
     void *arg;
+    /* The head of a request with a body has come: before that body is read, and before a
+     * client that waits for `100 Continue` is told to send it. It may finish the response:
+     * then no more is called, and the connection ends behind it. Returns 0, or a negative
+     * errno as a handler does; not PF_HTTP_LATER. May be NULL. */
+    int (*before_body)(pf_http_request *request, void *arg);
 };
 
 /* ---- what was asked -------------------------------------------------------------- */
@@ -238,8 +245,14 @@ PF_API int pf_http_respond_json(pf_http_request *request, int status, const char
  * a blank or a control character in it is -EINVAL: browsers pass over some. */
 PF_API int pf_http_redirect(pf_http_request *request, int status, const char *location);
 
-/* An error page: the resource's write_error, or the application's, or the standard text; a
- * 503 of that kind has a Retry-After of a second, unless one of the others set it. */
+/*
+ * An error page: the resource's write_error, or the application's, or the standard text; a
+ * 503 of that kind has a Retry-After of a second, unless one of the others set it. Fields
+ * that were set before are sent, such as WWW-Authenticate, but for those about the body
+ * that was to come: Content-* (not Content-Security-Policy), Accept-Ranges, ETag,
+ * Last-Modified, Cache-Control, Expires. The page may set them anew. The 500 of a handler
+ * that fails has none of the fields that the handler set.
+ */
 PF_API int pf_http_respond_error(pf_http_request *request, int status);
 
 /*
@@ -392,11 +405,11 @@ PF_API int pf_http_files_handler(pf_http_request *request, void *arg);
 
 /*
  * While a response is not finished: reason 0, the client has sent all it will (half-closed,
- * or gone: finishing may still reach it); else a negative errno, it is gone for sure. At
- * most once each. The request is still to be finished, and may be in here. Never inside a
- * call or a handler: one that finds the client gone answers -EPIPE, and this is told in the
- * next turn of the loop, unless the request is finished by then. fn NULL: nobody is told
- * any more.
+ * or gone: finishing may still reach it); else a negative errno, it is gone for sure: at
+ * once, or, of one that had half-closed, within a second of its reset. At most once each.
+ * The request is still to be finished, and may be in here. Never inside a call or a
+ * handler: one that finds the client gone answers -EPIPE, and this is told in the next turn
+ * of the loop, unless the request is finished by then. fn NULL: nobody is told any more.
  */
 typedef void pf_http_gone_fn(pf_http_request *request, int reason, void *arg);
 PF_API int pf_http_on_gone(pf_http_request *request, pf_http_gone_fn *fn, void *arg);

@@ -91,6 +91,10 @@ extern PF_API const struct pf_app prefork_app;
  */
 PF_API int pf_main(int argc, char **argv, const struct pf_app *app);
 
+/* The lane that a request came to: its pf_lane_get_data() is what lane_init left there.
+ * Borrowed; from any thread. */
+PF_API pf_lane *pf_http_get_lane(pf_http_request *request);
+
 #ifdef __cplusplus
 }
 #endif

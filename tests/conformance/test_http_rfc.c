@@ -162,6 +162,15 @@ static void an_escape_is_decoded_once_or_refused(void **state)
 
 /* ---- host ------------------------------------------------------------------------ */
 
+/* RFC 3986 section 6.2.2.2. */
+static void an_escape_that_says_nothing_finds_the_same_route(void **state)
+{
+    (void)state;
+    ASSERT_ROWS({"GET /%75sers/7 HTTP/1.1\r\n" HOST "\r\n", "200[7] open"},
+                {"GET http://a/%75%73ers/7?%75 HTTP/1.1\r\n" HOST "\r\n", "200[7] open"},
+                {"GET /users%2F7 HTTP/1.1\r\n" HOST "\r\n", "404 open"});
+}
+
 static void host_stands_once_and_is_one(void **state)
 {
     (void)state;
@@ -554,6 +563,7 @@ int main(void)
         pf_test(methods_are_known_allowed_or_neither),
         pf_test(the_four_forms_of_a_target),
         pf_test(an_escape_is_decoded_once_or_refused),
+        pf_test(an_escape_that_says_nothing_finds_the_same_route),
         pf_test(host_stands_once_and_is_one),
         pf_test(an_answer_to_head_is_the_head_of_the_answer_to_get),
         pf_test(an_answer_without_a_body_has_no_framing),

@@ -42,7 +42,7 @@ static void check_match(struct pf__text path)
     struct pf__captures captures;
     must(pf__patterns_new(patterns, sizeof patterns / sizeof *patterns, NULL, 0, &table) ==
          0);
-    int index = pf__patterns_match(table, path, &captures);
+    int index = pf__patterns_match(table, path, true, &captures);
     must((path.len > 0 && path.at[0] == '/') == (index >= 0));
     for (size_t i = 0; index >= 0 && i < captures.count; i++) {
         must(lies_within(captures.at[i], path));

@@ -196,6 +196,24 @@ static void a_line_of_json_is_an_object(void **state)
     remove_directory();
 }
 
+static void a_line_tells_how_long_a_handler_took_that_answered_at_once(void **state)
+{
+    (void)state;
+    make_directory();
+    struct pf_test_server server;
+    pf_test_program_start(
+        &server, "examples/demo",
+        ARGS("-w", "1", "--unsafe", "--access-log", path, "--access-log-format", "json"));
+    ask(server.port, "GET /block/20 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+    json_t *object = json_loads(contents(path), JSON_DISABLE_EOF_CHECK, NULL);
+    assert_non_null(object);
+    assert_in_range(json_integer_value(json_object_get(object, "duration_us")), 20000,
+                    PF_TEST_DEADLINE_S * 1000000);
+    json_decref(object);
+    remove_directory();
+}
+
 static void what_is_too_long_is_cut_and_the_line_stays_whole(void **state)
 {
     (void)state;
@@ -368,6 +386,7 @@ int main(void)
         pf_test(what_a_client_does_not_say_is_a_dash),
         pf_test(requests_have_lines_by_the_level_of_their_name),
         pf_test(a_line_of_json_is_an_object),
+        pf_test(a_line_tells_how_long_a_handler_took_that_answered_at_once),
         pf_test(what_is_too_long_is_cut_and_the_line_stays_whole),
         pf_test(usr1_opens_it_anew_and_no_line_is_lost),
         pf_test(if_it_cannot_be_opened_anew_the_old_one_is_written_on),

@@ -175,6 +175,17 @@ static void the_applications_middleware_error_pages_and_limits_hold(void **state
     assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
 }
 
+static void a_handler_finds_what_was_left_with_its_lane(void **state)
+{
+    (void)state;
+    struct pf_test_server server;
+    pf_test_server_start(&server,
+                         ARGS("-w", "1", "--threads", "2", module("answers", NULL)));
+    assert_body(ask(server.port, "GET", "/lane", ""), "left here");
+    assert_body(ask(server.port, "GET", "/lane/blocking", ""), "left here");
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+}
+
 static void the_command_line_goes_before_the_applications_limits(void **state)
 {
     (void)state;
@@ -202,7 +213,7 @@ static void each_route_is_counted_over_all_workers_past_ones_too(void **state)
     (void)ask(server.port, "POST", "/post", "x");
     (void)ask(server.port, "GET", "/none", "");
     static const char all[] = "\"columns\":{\"route-0 GET /\":3,\"route-1 GET /loaded\":0,"
-                              "\"route-2 POST /post\":1}";
+                              "\"route-2 POST /post\":1,";
     assert_says(ask_status(&server), all);
     size_t from = server.text_len;
     assert_int_equal(kill(server.workers[0], SIGKILL), 0);
@@ -319,6 +330,7 @@ int main(void)
         pf_test(what_stands_behind_a_module_are_its_own_options),
         pf_test(a_programs_own_options_stand_among_the_servers),
         pf_test(the_applications_middleware_error_pages_and_limits_hold),
+        pf_test(a_handler_finds_what_was_left_with_its_lane),
         pf_test(the_command_line_goes_before_the_applications_limits),
         pf_test(each_route_is_counted_over_all_workers_past_ones_too),
         pf_test(a_file_that_is_rebuilt_or_removed_changes_nothing_that_runs),

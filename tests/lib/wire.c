@@ -166,9 +166,9 @@ static int64_t read_clock(void *arg)
 }
 
 static void on_request(void *arg, pf_http_request *request, int status, uint64_t bytes,
-                       int64_t duration_ns)
+                       int64_t began_ns)
 {
-    (void)status, (void)bytes, (void)duration_ns;
+    (void)status, (void)bytes, (void)began_ns;
     struct pf_wire *wire = arg;
     size_t len, path_len;
     const char *method = pf_http_get_method(request, &len);

@@ -5,6 +5,7 @@
  *     GET /          what --greeting said, or "hello"
  *     GET /loaded    "yes" if this process loaded it, "no" if one before it did
  *     POST /post     its body
+ *     GET /lane, /lane/blocking    what lane_init left with the lane
  *
  * The other one, `raw`, sends "raw" and closes.
  */
@@ -53,6 +54,13 @@ static int tell_loaded(pf_http_request *request, void *arg)
     return pf_http_respond(request, 200, "text/plain", text, strlen(text));
 }
 
+static int tell_lane(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    const char *text = pf_lane_get_data(pf_http_get_lane(request));
+    return pf_http_respond(request, 200, "text/plain", text, strlen(text));
+}
+
 static int send_back(pf_http_request *request, void *arg)
 {
     (void)arg;
@@ -80,13 +88,25 @@ static const struct pf_http_route routes[] = {
     {.method = "GET", .path = "/", .handler = greet},
     {.method = "GET", .path = "/loaded", .handler = tell_loaded},
     {.method = "POST", .path = "/post", .handler = send_back},
+    {.method = "GET", .path = "/lane", .handler = tell_lane},
+    {.path = "/lane/blocking", .handler = tell_lane, .flags = PF_HTTP_BLOCKING},
     {0}};
+
+static char left[] = "left here";
+
+static int leave(pf_lane *lane, void *arg)
+{
+    (void)arg;
+    pf_lane_set_data(lane, left);
+    return 0;
+}
 
 const struct pf_app prefork_app = {PF_APP,
                                    .name = "answers",
                                    .arg = sorry,
                                    .routes = routes,
                                    .pre_fork = prepare,
+                                   .lane_init = leave,
                                    .middleware = middleware,
                                    .on_error = show_error,
                                    .body_max = 10,

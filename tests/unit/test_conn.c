@@ -694,12 +694,20 @@ static void half_closed_connection_that_is_kept_does_not_spin(void **unused)
         drain_pattern(peer, written);
         turn_until(!pf_conn_blocked(conn));
         assert_idle();
+        now_ns += PF_CONN_PROBE_NS;
+        turn(3);
+        assert_int_equal(seen.closes, 0);
         if (tcp)
             reset_peer(peer);
         else
             close(peer);
         assert_idle();
         assert_int_equal(seen.closes, 0);
+        now_ns += PF_CONN_PROBE_NS;
+        turn(3);
+        assert_int_equal(seen.closes, tcp); /* the other may still be written to */
+        if (tcp)
+            assert_int_equal(seen.reason, -ECONNRESET);
         close_stage();
     }
 }

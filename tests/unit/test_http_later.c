@@ -292,6 +292,26 @@ static void a_client_that_half_closes_is_told_once_and_gets_its_answer(void **st
     stage_close();
 }
 
+static void a_client_that_half_closes_and_then_resets_is_told_so(void **state)
+{
+    (void)state;
+    open_later();
+    stage_reconnect_tcp();
+    ask(GET("/later"));
+    shutdown(stage.client, SHUT_WR);
+    stage_turn();
+    assert_int_equal(app.gone[0], 1);
+    stage_advance(PF_CONN_PROBE_NS);
+    stage_advance(PF_CONN_PROBE_NS);
+    assert_int_equal(app.gone[1], 0); /* it may be waiting still */
+    stage_reset();
+    stage_advance(PF_CONN_PROBE_NS);
+    assert_int_equal(app.gone[1], 1);
+    assert_int_equal(respond_path(app.kept[0]), -EPIPE);
+    assert_int_equal(pf_http_server_connections(stage.server), 0);
+    stage_close();
+}
+
 static void requests_behind_a_kept_one_are_answered_to_a_half_closed_client(void **state)
 {
     (void)state;
@@ -659,6 +679,7 @@ int main(void)
         pf_test(a_client_that_is_gone_is_an_error_and_the_request_is_freed),
         pf_test(every_way_to_finish_frees_a_request_whose_client_is_gone),
         pf_test(a_client_that_half_closes_is_told_once_and_gets_its_answer),
+        pf_test(a_client_that_half_closes_and_then_resets_is_told_so),
         pf_test(requests_behind_a_kept_one_are_answered_to_a_half_closed_client),
         pf_test(half_a_request_behind_a_kept_one_is_not_answered),
         pf_test(on_gone_comes_behind_the_call_that_finds_out),

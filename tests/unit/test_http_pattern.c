@@ -40,7 +40,7 @@ static void describe(const struct pf__patterns *patterns, const char *path, char
                      size_t size)
 {
     struct pf__captures captures = {.count = 99};
-    int index = pf__patterns_match(patterns, pf__text_of(path), &captures);
+    int index = pf__patterns_match(patterns, pf__text_of(path), true, &captures);
     if (index < 0) {
         assert_int_equal(index, -ENOENT);
         assert_int_equal(captures.count, 99);
@@ -90,6 +90,17 @@ static void a_path_finds_the_most_literal_pattern(void **state)
         {"/a%20b", "10"},
         {"/a b", "none"},
         {"/users/a%2Fb", "1 [a%2Fb]"},
+        /* An escape that says nothing is none: RFC 3986 section 6.2.2.2. */
+        {"/%75sers/7", "1 [7]"},
+        {"/users/%6D%65", "2"},
+        {"/users/%6d%65", "2"},
+        {"/users/%6D%65/%6Dail", "3 [%6Dail]"},
+        {"/%66iles/read%6Deb", "5 [read%6Deb]"},
+        {"/%61%20b", "10"},
+        {"/users/me%20", "1 [me%20]"},
+        {"/users%2F7", "none"},
+        {"/users/%6", "1 [%6]"},
+        {"/users/%zz", "1 [%zz]"},
         {"//", "none"},
     };
     struct pf__patterns *patterns = made(table, COUNT(table));
@@ -114,9 +125,9 @@ static void the_order_of_the_table_does_not_matter(void **state)
     for (size_t i = 0; i < COUNT(paths); i++) {
         struct pf__captures captures;
         struct pf__text path = pf__text_of(paths[i]);
-        int index = pf__patterns_match(patterns, path, &captures);
+        int index = pf__patterns_match(patterns, path, false, &captures);
         assert_true(index >= 0);
-        assert_int_equal(pf__patterns_match(other, path, &captures),
+        assert_int_equal(pf__patterns_match(other, path, false, &captures),
                          (int)COUNT(table) - 1 - index);
     }
     pf__patterns_free(patterns);
@@ -187,7 +198,8 @@ static void an_empty_table_matches_nothing(void **state)
     (void)state;
     struct pf__patterns *patterns = made(NULL, 0);
     struct pf__captures captures;
-    assert_int_equal(pf__patterns_match(patterns, pf__text_of("/"), &captures), -ENOENT);
+    assert_int_equal(pf__patterns_match(patterns, pf__text_of("/"), false, &captures),
+                     -ENOENT);
     pf__patterns_free(patterns);
     pf__patterns_free(NULL);
 }
@@ -209,7 +221,8 @@ static void many_patterns_each_find_their_own(void **state)
         char path[32];
         struct pf__captures captures;
         snprintf(path, sizeof path, i % 2 ? "/p%d/q" : "/p%d", i / 2);
-        assert_int_equal(pf__patterns_match(made_of_them, pf__text_of(path), &captures), i);
+        assert_int_equal(
+            pf__patterns_match(made_of_them, pf__text_of(path), true, &captures), i);
     }
     pf__patterns_free(made_of_them);
 }

@@ -378,6 +378,30 @@ static const struct pf_http_middleware middleware[] = {
     {.after = after3},
     {0}};
 
+static int before_body1(pf_http_request *request, void *arg)
+{
+    size_t len;
+    assert_ptr_equal(arg, one);
+    assert_null(pf_http_get_body(request, &len));
+    tell("body1");
+    if (before.answers[0])
+        assert_int_equal(respond_text(request, "refused"), 0);
+    return before.result[0];
+}
+
+static int before_body2(pf_http_request *request, void *arg)
+{
+    (void)request, (void)arg;
+    tell("body2");
+    return before.result[1];
+}
+
+static const struct pf_http_middleware guards[] = {
+    {.before_body = before_body1, .after = after1, .arg = one},
+    {.before = before2, .after = after2, .before_body = before_body2},
+    {.before = before1, .arg = one},
+    {0}};
+
 static int handler(pf_http_request *request, void *arg)
 {
     (void)arg;
@@ -466,6 +490,66 @@ static void middleware_that_fails_is_a_500(void **state)
     stage_close();
 }
 
+static void open_guards(void)
+{
+    memset(&now, 0, sizeof now);
+    memset(&before, 0, sizeof before);
+    handler_result = 0;
+    stage_open(&(struct pf_http_server_options){.routes = handled, .middleware = guards});
+    story[told = 0] = 0;
+}
+
+#define WAITS POST("/", "Expect: 100-continue\r\nContent-Length: 3", "")
+
+static void middleware_is_asked_before_a_body_comes(void **state)
+{
+    (void)state;
+    open_guards();
+    ask(GET("/"));
+    assert_answer(200, "handled");
+    assert_story("before2 before1 handler after2-200 after1-200");
+    ask(POST("/", "Content-Length: 3", "abc") POST("/", "Content-Length: 0", ""));
+    assert_answer(200, "handled");
+    assert_answer(200, "handled");
+    assert_story("body1 body2 before2 before1 handler after2-200 after1-200 "
+                 "before2 before1 handler after2-200 after1-200");
+    ask(WAITS);
+    next_head(100);
+    assert_story("body1 body2");
+    ask("abc");
+    assert_answer(200, "handled");
+    assert_story("before2 before1 handler after2-200 after1-200");
+    assert_open();
+    stage_close();
+}
+
+static void middleware_may_refuse_a_body_before_it_is_sent(void **state)
+{
+    (void)state;
+    static const char *const said[] = {WAITS, POST("/", "Content-Length: 3", "abc"),
+                                       POST("/", "Content-Length: 3", "a"),
+                                       POST("/none", "Content-Length: 3", "")};
+    open_guards();
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        before.answers[0] = true;
+        ask(said[i]);
+        assert_answer(200, "refused");
+        assert_true(has(CLOSES));
+        assert_closed();
+        assert_story("body1 after1-200");
+        before.answers[0] = false;
+        before.result[1] = -EIO;
+        stage_reconnect();
+        ask(said[i]);
+        assert_answer(500, "Internal Server Error\r\n");
+        assert_closed();
+        assert_story("body1 body2 after2-500 after1-500");
+        before.result[1] = 0;
+        stage_reconnect();
+    }
+    stage_close();
+}
+
 static void middleware_sees_later_answers_and_clients_that_left(void **state)
 {
     (void)state;
@@ -536,6 +620,41 @@ static void pages_have_none_of_the_fields_meant_for_another_answer(void **state)
     ask(GET("/"));
     next_answer(500);
     assert_false(has("X-Good"));
+    stage_close();
+}
+
+static int sets_and_refuses(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    static const char *const names[] = {"WWW-Authenticate",
+                                        "Content-Security-Policy",
+                                        "Vary",
+                                        "content-encoding",
+                                        "Content-Type",
+                                        "ETag",
+                                        "Last-Modified",
+                                        "Accept-Ranges",
+                                        "Cache-Control",
+                                        "Expires"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_int_equal(pf_http_set_field(request, names[i], "mine"), 0);
+    return pf_http_respond_error(request, 401);
+}
+
+static void a_page_has_the_fields_that_are_not_about_a_body(void **state)
+{
+    (void)state;
+    stage_serve(sets_and_refuses, 0);
+    ask(GET("/"));
+    next_answer(401);
+    assert_true(has("\r\nWWW-Authenticate: mine\r\nContent-Security-Policy: mine\r\n"
+                    "Vary: mine\r\n"));
+    assert_true(has("\r\nContent-Type: text/plain\r\n"));
+    int count = 0;
+    for (const char *at = stage.answer.head; (at = strstr(at, ": mine")); at++)
+        count++;
+    assert_int_equal(count, 3);
+    assert_open();
     stage_close();
 }
 
@@ -790,10 +909,13 @@ int main(void)
         pf_test(middleware_is_around_every_handler),
         pf_test(middleware_may_answer_for_all_behind_it),
         pf_test(middleware_that_fails_is_a_500),
+        pf_test(middleware_is_asked_before_a_body_comes),
+        pf_test(middleware_may_refuse_a_body_before_it_is_sent),
         pf_test(middleware_sees_later_answers_and_clients_that_left),
         pf_test(middleware_sees_nothing_of_what_is_not_http),
         pf_test(the_application_has_its_own_pages),
         pf_test(pages_have_none_of_the_fields_meant_for_another_answer),
+        pf_test(a_page_has_the_fields_that_are_not_about_a_body),
         pf_test(a_page_may_ask_for_the_standard_one),
         pf_test(a_route_may_be_for_one_host),
         pf_test(captures_are_decoded_segments_and_rests),

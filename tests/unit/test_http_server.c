@@ -1638,7 +1638,7 @@ static const struct pf__http_path *find_path(const struct pf__http_routes *in,
                                              const char *path)
 {
     struct pf__captures captures;
-    return pf__http_routes_find(in, pf__text_of("example.com"), pf__text_of(path),
+    return pf__http_routes_find(in, pf__text_of("example.com"), pf__text_of(path), false,
                                 &captures);
 }
 
