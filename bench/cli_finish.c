@@ -9,24 +9,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 /* ---- how it ends ----------------------------------------------------------------- */
 
-static bool set(struct result *result, enum exit_status code, const char *format, ...)
-    PF_PRINTF(3, 4);
-
-static bool set(struct result *result, enum exit_status code, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    result->exit_code = (int)code;
-    vsnprintf(result->exit_why, sizeof result->exit_why, format, args);
-    va_end(args);
-    return true;
-}
+#define set(result, code, ...) (result_set_exit(result, (int)(code), __VA_ARGS__), true)
 
 static bool is_fruitless(struct result *result)
 {

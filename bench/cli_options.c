@@ -163,7 +163,7 @@ static const struct pf_option asking[] = {
      .type = PF_OPTION_STRING,
      AT(body),
      .argument = "TEXT|@FILE",
-     .help = "send this body; of tcp:// what is to come back"},
+     .help = "send this body, a file's bytes as they are; of tcp:// what is to come back"},
     {.name = "requests",
      .type = PF_OPTION_STRING,
      AT(requests),

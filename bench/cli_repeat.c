@@ -6,6 +6,7 @@
  */
 #include "bench/cli_internal.h"
 
+#include "bench/compare.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,17 +24,9 @@ static int run_once(struct cli *cli, const struct plan *plan, struct result *res
 
 static struct result_run line_of(const struct result *result, char side)
 {
-    const struct hdr *hdr = result_main_latency(result)->hdr;
-    return (struct result_run){
-        .side = side,
-        .rate_ok = result_rate(result),
-        .p50_ns = hdr_percentile(hdr, 50 * HDR_PERCENT),
-        .p99_ns = hdr_percentile(hdr, 99 * HDR_PERCENT),
-        .max_ns = hdr->count ? hdr->max : 0,
-        .mean_ns = hdr_mean(hdr),
-        .cpu_ns_per_req = result_cpu_per_request(result),
-        .verdict = result->validity.verdict,
-    };
+    struct result_run run = compare_as_run(result);
+    run.side = side;
+    return run;
 }
 
 /* The n-th of A B B A A B B A ... */

@@ -81,6 +81,7 @@ int cli_make_requests(const struct cli_config *config, const struct url *url,
         line.body = file = read_file(config->body + 1, &line.body_len);
         if (!file)
             return EXIT_USAGE;
+        line.verbatim = true;
     } else if (config->body) {
         line.body = config->body;
         line.body_len = strlen(config->body);

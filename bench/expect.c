@@ -230,9 +230,11 @@ static bool is_hash(const struct expect *expect, uint32_t hash, int64_t *first)
 {
     if (expect->hash_given)
         return hash == expect->hash_value;
-    if (*first < 0)
-        *first = hash;
-    return hash == (uint64_t)*first;
+    int64_t known = __atomic_load_n(first, __ATOMIC_RELAXED);
+    if (known < 0 && __atomic_compare_exchange_n(first, &known, (int64_t)hash, false,
+                                                 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        return true;
+    return hash == (uint64_t)known;
 }
 
 int expect_end(const struct expect *expect, const struct expect_check *check,

@@ -4,7 +4,8 @@
  *     status=200      the status; also 2xx, and several: status=200|304
  *     len=13          bytes of the body
  *     body=~text      the body holds this text, also across pieces
- *     hash            each body is the same as the first that came: by CRC-32
+ *     hash            each body is the same as the first that came, of each request of a
+ *                     mix: by CRC-32
  *     hash=9a3f12cd   its CRC-32 is this (hexadecimal)
  *
  * A comma belongs to a text if a backslash stands before it, and so does a backslash. With
@@ -53,9 +54,10 @@ void expect_body(const struct expect *expect, struct expect_check *check, const 
 
 /*
  * Judge a complete answer: 0, or the TALLY_ reason (tally.h) why it is wrong, the status
- * before all else. `first` is where a unit keeps the hash that the others are compared
- * with, as -1 before the first answer that is right otherwise; one for each request of a
- * mix.
+ * before all else. `first` holds the hash that the others are compared with, as -1 before
+ * the first answer that is right otherwise. There is one for each request of a mix, in
+ * memory that all units share, threads and processes: it is set once, whoever comes first,
+ * and so the answers of all of them agree, or are wrong.
  */
 int expect_end(const struct expect *expect, const struct expect_check *check,
                unsigned status, bool head, int64_t *first);

@@ -37,8 +37,7 @@ struct result *mode_result(const struct cli *cli)
 
 static void set(struct result *result, enum exit_status code, const char *why)
 {
-    result->exit_code = (int)code;
-    snprintf(result->exit_why, sizeof result->exit_why, "%s", why);
+    result_set_exit(result, (int)code, "%s", why);
 }
 
 int mode_end(struct cli *cli, struct result *result, int err, enum exit_status code,

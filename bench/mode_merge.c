@@ -35,9 +35,8 @@ static void judge(struct result *result)
 {
     unsigned failed = slo_judge(result);
     if (failed) {
-        result->exit_code = EXIT_SLO;
-        snprintf(result->exit_why, sizeof result->exit_why, "%u of %zu SLOs failed", failed,
-                 result->slo_count);
+        result_set_exit(result, EXIT_SLO, "%u of %zu SLOs failed", failed,
+                        result->slo_count);
     } else if (result->exit_code == EXIT_SLO) {
         result->exit_code = EXIT_RUN_OK;
         result->exit_why[0] = '\0';

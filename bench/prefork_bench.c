@@ -30,12 +30,9 @@ static int run_main(const struct mode *mode, int argc, char **argv)
     struct result *result;
     int err = cli_run(&cli, &result);
     if (err == -EINTR && result) {
-        result->exit_code = EXIT_INTERRUPTED;
-        snprintf(result->exit_why, sizeof result->exit_why, "interrupted");
+        result_set_exit(result, EXIT_INTERRUPTED, "interrupted");
     } else if (err == -ECHILD && result) {
-        result->exit_code = EXIT_INVALID;
-        snprintf(result->exit_why, sizeof result->exit_why,
-                 "a process of the load has ended too early");
+        result_set_exit(result, EXIT_INVALID, "a process of the load has ended too early");
     } else if (err) {
         (void)cli_fail("cannot run: %s", strerror(-err));
         result_free(result);

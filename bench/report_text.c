@@ -13,6 +13,8 @@
 /* Response beyond service by this factor, and this time, is said in a sentence. */
 #define QUEUE_FACTOR 2
 #define QUEUE_LEAST  PF_MILLISECOND
+/* It was the generator's own lateness if that is at least the response by this factor. */
+#define QUEUE_OWN 4
 
 #define ITEM_MAX 512
 
@@ -265,7 +267,7 @@ static void print_queue_note(struct text *text)
     text_row(text, "note");
     /* A queue that the generator made itself is not the server's fault. */
     const struct hdr *lag = result->latency[RESULT_LAG].hdr;
-    bool late = lag && lag->count && hdr_percentile(lag, 99000) > (waited - served) / 2;
+    bool late = lag && lag->count && hdr_percentile(lag, 99000) >= waited / QUEUE_OWN;
     text_item(text, 0, "response >> service: %s, backlog %s",
               late ? "the generator was late itself"
                    : "the server could not keep up with the rate",

@@ -160,12 +160,13 @@ static void print_side_of_runs(struct text *text, char side, unsigned count)
     const struct result *result = text->result;
     double rates[STATS_RUNS_MAX], p99s[STATS_RUNS_MAX], low, high;
     char figure[FIGURE_MAX], from[FIGURE_MAX], to[FIGURE_MAX];
-    size_t n = 0, doubtful = 0;
+    size_t n = 0, known = 0, doubtful = 0;
     for (unsigned i = 0; i < result->run_count && n < STATS_RUNS_MAX; i++) {
         if (result->runs[i].side != side)
             continue;
-        rates[n] = result->runs[i].rate_ok;
-        p99s[n++] = (double)result->runs[i].p99_ns;
+        rates[n++] = result->runs[i].rate_ok;
+        if (result->runs[i].p99_ns >= 0) /* else nothing succeeded */
+            p99s[known++] = (double)result->runs[i].p99_ns;
         doubtful += result->runs[i].verdict != RESULT_VALID;
     }
     bool sure = stats_median_interval(rates, n, &low, &high);
@@ -174,7 +175,8 @@ static void print_side_of_runs(struct text *text, char side, unsigned count)
     text_item(text, 2, "median %s/s ok (%s %s to %s)",
               figure_rate(stats_median(rates, n), figure), sure ? "95%" : "range",
               figure_rate(low, from), figure_rate(high, to));
-    text_item(text, 2, "p99 %s", figure_time((int64_t)stats_median(p99s, n), figure));
+    int64_t p99 = known ? (int64_t)stats_median(p99s, known) : RESULT_UNKNOWN;
+    text_item(text, 2, "p99 %s", figure_time(p99, figure));
     if (doubtful)
         text_item(text, 2, "%zu not VALID", doubtful);
     text_end(text);

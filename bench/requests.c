@@ -48,7 +48,9 @@ void requests_free(struct requests *requests)
 /* Take in the template behind the last one. */
 static void admit(struct requests *requests, uint64_t weight)
 {
-    requests->list[requests->count].request.weight = weight;
+    struct request *request = &requests->list[requests->count].request;
+    request->index = requests->count;
+    request->weight = weight;
     requests->total += weight;
     requests->until[requests->count++] = requests->total;
 }

@@ -52,6 +52,7 @@ struct requests;
 /* One of a mix. */
 struct request {
     const char *name; /* "GET /users/{seq}": for reports */
+    unsigned index;   /* in the mix: requests_at() */
     uint64_t weight;
     bool head;         /* its answer has no body */
     bool fixed;        /* no placeholder: `bytes` is the request */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,9 @@
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Of a reason: what is longer is not even looked at. */
+#define RESULT_WHY_TRIED 1024
 
 /* Of a line of /proc or /sys that is read here. */
 #define LINE_MAX_BYTES 512
@@ -235,6 +239,38 @@ int result_set_environment(struct result *result, int argc, char *const argv[])
     read_numbers("/proc/sys/net/ipv4/tcp_tw_reuse", &environment->tcp_tw_reuse, NULL);
     environment->offline = is_offline();
     return copy_argv(result, argc, argv);
+}
+
+/* ---- how it ends ----------------------------------------------------------------------
+ */
+
+/* Where to end a text that is too long, to have `room` bytes at most: behind a word; of a
+ * single one, behind a character of UTF-8. */
+static size_t end_of_words(const char *text, size_t room)
+{
+    size_t end = room;
+    while (end > 0 && text[end] != ' ')
+        end--;
+    if (end > 0)
+        return end;
+    for (end = room; end > 0 && ((unsigned char)text[end] & 0xC0) == 0x80;)
+        end--;
+    return end;
+}
+
+void result_set_exit(struct result *result, int code, const char *format, ...)
+{
+    static const char cut[] = "...";
+    char text[RESULT_WHY_TRIED];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    result->exit_code = code;
+    const size_t room = sizeof result->exit_why - sizeof cut;
+    if (strlen(text) >= sizeof result->exit_why)
+        memcpy(text + end_of_words(text, room), cut, sizeof cut);
+    memcpy(result->exit_why, text, strlen(text) + 1);
 }
 
 /* ---- what follows from the rest ------------------------------------------------------ */

@@ -14,6 +14,7 @@
 
 #include "bench/hdr.h"
 #include "bench/tally.h"
+#include <prefork/base.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -217,6 +218,11 @@ void result_free(struct result *result);
 
 /* Fill in environment and argv of this machine and program. Returns 0 or -ENOMEM. */
 int result_set_environment(struct result *result, int argc, char *const argv[]);
+
+/* How it ends: the exit status, and why. What is too long for exit_why ends at a word, with
+ * "...". */
+void result_set_exit(struct result *result, int code, const char *format, ...)
+    PF_PRINTF(3, 4);
 
 /* The latency that a mode is judged by: response in an open loop, else service. */
 const struct result_latency *result_main_latency(const struct result *result);

@@ -53,6 +53,8 @@ static int make_shared(struct run *run)
     run->shared_size = size;
     for (unsigned i = 0; i < run->plan->threads; i++)
         tally_init(&run->shared->tallies[i]);
+    for (unsigned i = 0; i < REQUESTS_MAX; i++)
+        run->shared->hashes[i] = -1;
     return 0;
 }
 
@@ -135,6 +137,7 @@ static int make_unit(struct run *run, unsigned index)
         .connections_max = (unsigned)part(plan->connections_max, index, plan->threads),
         .requests = part(plan->requests, index, plan->threads),
         .tally = &run->shared->tallies[index],
+        .hashes = run->shared->hashes,
         .go_ns = &run->shared->go_ns,
         .steering = run->units[index].orders[0],
         .on_ready = on_ready,

@@ -13,6 +13,7 @@
 #ifndef PREFORK_BENCH_RUN_INTERNAL_H
 #define PREFORK_BENCH_RUN_INTERNAL_H
 
+#include "bench/requests.h"
 #include "bench/run.h"
 #include "bench/series.h"
 #include "bench/unit.h"
@@ -25,7 +26,8 @@
 
 struct run_shared {
     int64_t go_ns;
-    struct tally tallies[]; /* one for each unit */
+    int64_t hashes[REQUESTS_MAX]; /* expect.h: of each request of the mix */
+    struct tally tallies[];       /* one for each unit */
 };
 
 struct run_unit {

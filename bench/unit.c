@@ -334,7 +334,6 @@ int unit_new(const struct unit_share *share, struct unit **out)
         unit->conn_count = share->connections_max;
     unit->wanted = plan->ramp_ns ? 1 : share->connections;
     unit->left = plan->requests ? share->requests : UINT64_MAX;
-    unit->hash_first = -1;
     unit->end_ns = INT64_MAX;
     unit->conns = calloc(unit->conn_count, sizeof *unit->conns);
     unit->stamps = calloc((size_t)unit->conn_count * plan->pipeline, sizeof *unit->stamps);

@@ -44,6 +44,7 @@ struct unit_share {
     unsigned connections_max;
     uint64_t requests;       /* of plan->requests; not read when the plan goes by time */
     struct tally *tally;     /* borrowed, initialised; often in shared memory */
+    int64_t *hashes;         /* for expect_end(): of each request; often shared as well */
     const int64_t *go_ns;    /* read at UNIT_GO: when to begin, on CLOCK_MONOTONIC */
     int steering;            /* end of a pipe to read from, non-blocking; borrowed */
     unit_event_fn *on_ready; /* set up: each connection was tried, or none can be made */

@@ -47,8 +47,9 @@ static int judge(struct conn *conn, unsigned status)
         return 0;
     if (unit->sampled != conn)
         unit->sample[0] = '\0';
-    return expect_end(expect, &conn->check, status, unit_stamp(conn, 0)->request->head,
-                      &unit->hash_first);
+    const struct request *request = unit_stamp(conn, 0)->request;
+    return expect_end(expect, &conn->check, status, request->head,
+                      &unit->share.hashes[request->index]);
 }
 
 void unit_on_answer(struct pf__http_client_conn *http, const struct pf_http_parser *parser,

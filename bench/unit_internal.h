@@ -136,7 +136,6 @@ struct unit {
     char *out;
     size_t out_size;
 
-    int64_t hash_first;   /* for expect_end() */
     struct conn *sampled; /* whose answer's first bytes these are */
     char sample[TALLY_SAMPLE_MAX];
 

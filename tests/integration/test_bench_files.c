@@ -1,0 +1,178 @@
+/*
+ * Files that prefork-bench is given and writes while it runs: a body, a mix with what its
+ * answers must be, and the rows of the series.
+ */
+#include "tests/lib/bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct pf_bench bench; /* large */
+static char path[64];
+
+static double total(const char *name)
+{
+    return pf_bench_number(&bench, "totals", name);
+}
+
+static void write_file(const char *bytes, size_t len)
+{
+    snprintf(path, sizeof path, "/tmp/prefork-test-file.%ld", (long)getpid());
+    FILE *to = fopen(path, "we");
+    assert_non_null(to);
+    assert_int_equal(fwrite(bytes, 1, len, to), len);
+    assert_int_equal(fclose(to), 0);
+}
+
+/* ---- bodies ---------------------------------------------------------------------- */
+
+/* One request, its body too. */
+static void serve_body(struct pf_peer *peer, int fd, unsigned index)
+{
+    (void)index;
+    size_t len = 0, want = SIZE_MAX;
+    while (len < want && len < sizeof peer->request - 1) {
+        ssize_t n = read(fd, peer->request + len, sizeof peer->request - 1 - len);
+        if (n <= 0)
+            return;
+        len += (size_t)n;
+        peer->request[len] = '\0';
+        const char *end = strstr(peer->request, "\r\n\r\n");
+        const char *field = strstr(peer->request, "Content-Length: ");
+        if (end && field)
+            want = (size_t)(end + 4 - peer->request) +
+                   (size_t)strtol(field + strlen("Content-Length: "), NULL, 10);
+    }
+    pf_peer_say(fd, PF_PEER_HELLO);
+    pf_peer_wait_for_end(fd);
+}
+
+static void body_of_a_file_is_sent_as_it_is(void **state)
+{
+    (void)state;
+    static const char body[] = "{rand} {{ {what} }\n\0\xff\x80 {seq} {";
+    size_t len = sizeof body - 1;
+    char line[128];
+    struct pf_peer peer = {.serve = serve_body};
+    write_file(body, len);
+    pf_peer_start(&peer);
+    snprintf(line, sizeof line, "-c 1 -n 1 -b @%s", path);
+    pf_bench_run(&bench, line, &peer);
+    pf_peer_stop(&peer);
+    unlink(path);
+    pf_bench_exits(&bench, 0);
+    pf_bench_says(peer.request, "POST / HTTP/1.1\r\n");
+    const char *end = strstr(peer.request, "\r\n\r\n");
+    assert_non_null(end);
+    assert_memory_equal(end + 4, body, len);
+}
+
+/* ---- the same answer to the same request ------------------------------------------ */
+
+/* The body is the path, its number and all. */
+static void serve_path(struct pf_peer *peer, int fd, unsigned index)
+{
+    (void)peer;
+    (void)index;
+    char text[1024], answer[1200], target[64];
+    for (;;) {
+        ssize_t n = read(fd, text, sizeof text - 1);
+        if (n <= 0)
+            return;
+        text[n] = '\0';
+        if (sscanf(text, "%*s %63s", target) != 1)
+            return;
+        snprintf(answer, sizeof answer, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
+                 strlen(target), target);
+        pf_peer_say(fd, answer);
+    }
+}
+
+/* Each connection has a body of its own. */
+static void serve_index(struct pf_peer *peer, int fd, unsigned index)
+{
+    char answer[128];
+    snprintf(answer, sizeof answer, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%c",
+             'a' + (char)(index % 20));
+    while (pf_peer_read_request(peer, fd))
+        pf_peer_say(fd, answer);
+}
+
+static void each_request_of_a_mix_has_a_hash_of_its_own(void **state)
+{
+    (void)state;
+    static const char mix[] = "1 GET /one\n1 GET /two\n2 GET /three\n",
+                      other[] = "1 GET /{seq}\n";
+    static const struct {
+        const char *mix;
+        size_t len;
+        int status;
+    } rows[] = {{mix, sizeof mix - 1, 0}, {other, sizeof other - 1, 4}};
+    for (size_t i = 0; i < 2; i++) {
+        char line[192];
+        struct pf_peer peer = {.serve = serve_path};
+        write_file(rows[i].mix, rows[i].len);
+        pf_peer_start(&peer);
+        snprintf(line, sizeof line,
+                 "-c 4 -t 2 --procs 2 -n 100 --expect hash --requests %s", path);
+        pf_bench_run(&bench, line, &peer);
+        pf_peer_stop(&peer);
+        unlink(path);
+        if (rows[i].status == 0)
+            pf_bench_measured(&bench);
+        else
+            pf_bench_exits(&bench, rows[i].status);
+        assert_true(total("wrong") == (rows[i].status ? 99 : 0));
+    }
+}
+
+static void all_threads_and_processes_must_get_the_same_body(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {
+        "-c 1 -t 1 -n 20 --expect hash",
+        "-c 2 -t 2 -n 20 --expect hash",
+        "-c 2 -t 2 --procs 2 -n 20 --expect hash",
+    };
+    for (size_t i = 0; i < 3; i++) {
+        struct pf_peer peer = {.serve = serve_index};
+        pf_peer_start(&peer);
+        pf_bench_run(&bench, lines[i], &peer);
+        pf_peer_stop(&peer);
+        if (i == 0)
+            pf_bench_measured(&bench);
+        else
+            pf_bench_exits(&bench, 4);
+        assert_true(total("wrong") == (i ? 10 : 0));
+    }
+}
+
+/* ---- what is not known -------------------------------------------------------------- */
+
+static void runs_in_which_nothing_succeeded_have_no_percentiles(void **state)
+{
+    (void)state;
+    struct pf_peer peer = {.serve = pf_peer_serve_always};
+    pf_peer_start(&peer);
+    pf_bench_run(&bench, "-c 1 -n 10 --repeat 2 --expect status=204", &peer);
+    pf_peer_stop(&peer);
+    pf_bench_exits(&bench, 4);
+    const char *repeat = strstr(bench.json, "\"repeat\":");
+    assert_non_null(repeat);
+    assert_null(strstr(repeat, "\"p99_ns\":0"));
+    assert_null(strstr(repeat, "\"p99_ns\": 0"));
+    assert_non_null(strstr(repeat, "null"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        pf_test(body_of_a_file_is_sent_as_it_is),
+        pf_test(each_request_of_a_mix_has_a_hash_of_its_own),
+        pf_test(all_threads_and_processes_must_get_the_same_body),
+        pf_test(runs_in_which_nothing_succeeded_have_no_percentiles),
+    };
+    return cmocka_run_group_tests_name("prefork-bench, files", tests, NULL, NULL);
+}

@@ -1,0 +1,51 @@
+/* What a result says of how it ends. */
+#include "tests/lib/test.h"
+
+#include "bench/result.h"
+
+#include <string.h>
+
+#define TEN(x) x x x x x x x x x x
+
+/* exit_why holds 127 bytes. */
+static void a_reason_that_is_too_long_ends_at_a_word(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why, *said;
+    } rows[] = {
+        {"", ""},
+        {"3 lost", "3 lost"},
+        {TEN("123456789 ") "123456789 12345678901234567",
+         TEN("123456789 ") "123456789 12345678901234567"},
+        {TEN("123456789 ") "123456789 123456789012345678",
+         TEN("123456789 ") "123456789..."},
+        {TEN("123456789 ") "123456789 12345678901234 and so on",
+         TEN("123456789 ") "123456789 12345678901234..."},
+        {TEN("123456789 ") "123456789 123456789012345 and so on",
+         TEN("123456789 ") "123456789..."},
+        /* A single word: in front of a character that is cut. */
+        {TEN("123456789a") TEN("123456789a"),
+         TEN("123456789a") "123456789a123456789a1234..."},
+        {TEN("123456789a") "123456789a123456789a123\xc3\xa4" TEN("b"),
+         TEN("123456789a") "123456789a123456789a123..."},
+    };
+    struct result *result = result_new();
+    assert_non_null(result);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        result_set_exit(result, (int)i, "%s", rows[i].why);
+        assert_int_equal(result->exit_code, i);
+        assert_string_equal(result->exit_why, rows[i].said);
+    }
+    result_set_exit(result, 4, "%u %s", 7, "lost");
+    assert_string_equal(result->exit_why, "7 lost");
+    result_free(result);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        pf_test(a_reason_that_is_too_long_ends_at_a_word),
+    };
+    return cmocka_run_group_tests_name("bench_result", tests, NULL, NULL);
+}
