@@ -29,23 +29,6 @@ int cli_fail(const char *format, ...)
 
 /* ---- the command line ------------------------------------------------------------ */
 
-static void print_help(const struct mode *mode, const struct pf_option *more)
-{
-    printf("usage: prefork-bench %s%s%s\n\n%s\n", mode == &mode_run ? "[run] " : mode->name,
-           mode == &mode_run ? "" : " ", mode->usage, mode->help);
-    if (more) {
-        putchar('\n');
-        pf_options_help(more, stdout);
-    }
-    for (int i = 0; i < CLI_SECTIONS; i++) {
-        printf("\n%s\n", cli_sections[i].title);
-        pf_options_help(cli_sections[i].table, stdout);
-    }
-    puts("\nExit status: 0 done; 1 wrong usage; 2 nothing succeeded; 3 not a valid\n"
-         "measurement; 4 requests lost, or answers wrong; 99 a goal missed; 130 "
-         "interrupted.");
-}
-
 /* Options may follow the URL, as wrk allows. */
 static int parse_options(int argc, char **argv, const struct pf_option *more,
                          void *more_config, struct cli_config *config, const char **url)
@@ -224,6 +207,12 @@ static void on_sample(void *arg, struct result_row *row)
     server_side_sample(((struct cli *)arg)->server, row);
 }
 
+static bool on_row(void *arg, const struct result_row *row)
+{
+    events_add(((struct cli *)arg)->rows, row);
+    return false;
+}
+
 /* A goal that is missed ends the run. */
 static bool on_judge(void *arg, struct result *so_far)
 {
@@ -249,6 +238,7 @@ static int watch_server(const struct cli_config *config, struct cli *out)
         return cli_fail("--server %s: %s", config->server, why[0] ? why : strerror(-err));
     out->watcher = (struct run_watcher){
         .begin = on_begin,
+        .row = out->rows ? on_row : NULL,
         .sample = on_sample,
         .judge = config->abort_on_slo ? on_judge : NULL,
         .arg = out,
@@ -347,6 +337,8 @@ static int make_cli(const struct cli_config *config, const char *url, struct cli
         err = read_goals(config, out);
     if (!err)
         err = cli_check_files(out);
+    if (!err && out->events && events_new(out->events, &out->rows) != 0)
+        err = cli_fail("out of memory");
     if (!err)
         err = watch_server(config, out);
     if (!err && out->url_b)
@@ -368,7 +360,7 @@ int cli_parse(const struct mode *mode, int argc, char **argv, const struct pf_op
     if (err)
         return err;
     if (config.help) {
-        print_help(mode, more);
+        cli_help(mode, more);
         return EXIT_RUN_OK;
     }
     if (config.version || config.wrk_version) {
@@ -387,11 +379,13 @@ void cli_free(struct cli *cli)
 {
     requests_free(cli->requests);
     requests_free(cli->requests_b);
+    events_free(cli->rows);
     free(cli->sources);
     free((void *)(uintptr_t)cli->plan.cpus);
     server_side_close(cli->server);
     server_side_close(cli->server_b);
     cli->requests = cli->requests_b = NULL;
+    cli->rows = NULL;
     cli->sources = NULL;
     cli->plan.cpus = NULL;
     cli->server = cli->server_b = NULL;

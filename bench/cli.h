@@ -13,6 +13,7 @@
 #ifndef PREFORK_BENCH_CLI_H
 #define PREFORK_BENCH_CLI_H
 
+#include "bench/events.h"
 #include "bench/expect.h"
 #include "bench/plan.h"
 #include "bench/report.h"
@@ -38,6 +39,8 @@ struct mode {
     const char *name, *usage;                                    /* "[options] URL" */
     const char *help;                                            /* one line */
     int (*main)(const struct mode *mode, int argc, char **argv); /* argv[0]: the name */
+    const char *const *without; /* shared options that mean nothing to it: not in its
+                                   --help; ends with NULL. NULL: none */
 };
 
 extern const struct mode mode_run, mode_search, mode_storm, mode_hold, mode_abuse,
@@ -64,7 +67,8 @@ struct cli {
     bool abort_on_slo;
     unsigned repeat;
     enum run_progress progress;
-    struct run_watcher watcher; /* samples the server; a mode may add to it */
+    struct run_watcher watcher; /* samples the server, writes --events; a mode may add */
+    struct events *rows;        /* owned; of --events, NULL without it */
     struct report_style style;
     const char *json, *csv, *html, *hlog, *hgrm, *events, *baseline; /* files, or NULL */
 };

@@ -136,6 +136,17 @@ static int print_summary(const struct cli *cli, const struct report_files *files
     return err ? cli_fail("cannot write the summary: %s", strerror(-err)) : 0;
 }
 
+/* The rows are in their file by now: see events.h. */
+static int write_files(struct cli *cli, struct report_files *files,
+                       const struct result *result)
+{
+    int err = cli->rows ? events_end(cli->rows, result) : 0;
+    if (err)
+        err = cli_fail("--events %s: %s", cli->events, strerror(-err));
+    files->events = NULL;
+    return err | report_files_write(files, result);
+}
+
 int cli_finish(struct cli *cli, struct result *result)
 {
     if (!result->environment.kernel)
@@ -150,6 +161,6 @@ int cli_finish(struct cli *cli, struct result *result)
         say_unreachable(cli, result);
     else
         err = print_summary(cli, &files, result);
-    err |= report_files_write(&files, result);
+    err |= write_files(cli, &files, result);
     return result->exit_code ? result->exit_code : err;
 }

@@ -1,8 +1,9 @@
 /*
- * cli_internal.h - the command line that all commands share, in seven files:
+ * cli_internal.h - the command line that all commands share, in eight files:
  *
  *     cli_options.c   the tables of options, and their values as given
  *     cli.c           from those to the plan, and what contradicts
+ *     cli_help.c      what --help says
  *     cli_target.c    whom to ask, and from where
  *     cli_requests.c  what to ask
  *     cli_machine.c   what is asked of this machine
@@ -62,6 +63,9 @@ struct cli_section {
     const struct pf_option *table;
 };
 extern const struct cli_section cli_sections[CLI_SECTIONS];
+
+/* ---- cli_help.c: to standard output. `own`: the command's own options, or NULL. */
+void cli_help(const struct mode *mode, const struct pf_option *own);
 
 /* A phrase that says what is wrong. */
 #define PHRASE_MAX 256

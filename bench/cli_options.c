@@ -341,7 +341,7 @@ static const struct pf_option output[] = {
      .type = PF_OPTION_STRING,
      AT(events),
      .argument = "FILE",
-     .help = "the same as JSON, a line each"},
+     .help = "the same as JSON, a line each, written as they come"},
     {.name = "hlog",
      .type = PF_OPTION_STRING,
      AT(hlog),

@@ -194,7 +194,7 @@ const struct document_field document_reload[] = {
     FIELD(INT, "blackout_ns", result_reload, blackout_ns),
     FIELD(INT, "p99_quiet_ns", result_reload, p99_quiet_ns),
     FIELD(INT, "p99_reload_ns", result_reload, p99_reload_ns),
-    FIELD(COUNT, "generations", result_reload, generations),
+    FIELD(INT, "generations", result_reload, generations),
     END,
 };
 

@@ -118,6 +118,24 @@ static void reload_end(void *arg, pf_loop *loop)
     reload->command = NULL;
 }
 
+/* Each reload gives each place a successor: one more than the most that any place had, as
+ * the server itself counts them. Only one of prefork does; and another one that has taken
+ * over meanwhile counts anew: nobody knows then. */
+static int64_t count_generations(const struct result_server *server)
+{
+    int64_t most = RESULT_UNKNOWN;
+    if (server->source != RESULT_SOURCE_STATS)
+        return RESULT_UNKNOWN;
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        const struct result_worker *worker = &server->workers[i];
+        if (worker->requests < 0 || worker->restarts < 0)
+            return RESULT_UNKNOWN;
+        if (worker->restarts > most)
+            most = worker->restarts;
+    }
+    return most < 0 ? RESULT_UNKNOWN : most + 1;
+}
+
 static int fill_in(const struct reload *reload)
 {
     struct result *result = reload->result;
@@ -141,6 +159,7 @@ static int fill_in(const struct reload *reload)
     out->commands = reload->runs;
     out->commands_failed = reload->failed;
     out->blackout_ns = result->totals.gap_ns > 0 ? result->totals.gap_ns : RESULT_UNKNOWN;
+    out->generations = count_generations(&result->server);
     reload_seconds(result, &out->p99_quiet_ns, &out->p99_reload_ns);
     result->reload = out;
     return 0;
@@ -192,4 +211,5 @@ const struct mode mode_reload = {
     .usage = "--cmd COMMAND [options] URL",
     .help = "Load a server while a command is run again and again, and say what was lost.",
     .main = reload_main,
+    .without = (const char *const[]){"repeat", "vs", NULL},
 };

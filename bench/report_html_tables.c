@@ -233,8 +233,8 @@ static void put_reload(const struct page *page)
     page_fact(page, "p99 in seconds with a command",
               figure_time(reload->p99_reload_ns, figure));
     page_fact(page, "p99 in seconds without", figure_time(reload->p99_quiet_ns, figure));
-    if (reload->generations)
-        put_count(page, "generations of workers met", reload->generations);
+    if (reload->generations > 0)
+        put_count(page, "generations of workers met", (uint64_t)reload->generations);
     page_facts_end(page);
     page_end(page);
 }

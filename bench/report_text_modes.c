@@ -119,9 +119,9 @@ static void print_reload(struct text *text)
     if (reload->commands_failed)
         text_item(text, 2, "%s of them failed",
                   figure_groups(reload->commands_failed, figure));
-    if (reload->generations)
+    if (reload->generations > 0)
         text_item(text, 2, "%s generations met",
-                  figure_groups(reload->generations, figure));
+                  figure_groups((uint64_t)reload->generations, figure));
     if (reload->p99_reload_ns >= 0)
         text_item(text, 2, "p99 %s in seconds with one",
                   figure_time(reload->p99_reload_ns, figure));

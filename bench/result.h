@@ -179,7 +179,7 @@ struct result_reload {
     uint64_t lost, retryable, harmless;  /* tally_loss_of() */
     int64_t blackout_ns;                 /* the longest time without an ok answer */
     int64_t p99_quiet_ns, p99_reload_ns; /* of seconds without, and with, a command */
-    uint64_t generations;                /* of workers met; 0: unknown */
+    int64_t generations; /* of workers met, the first included; or unknown */
 };
 
 struct result {

@@ -4,6 +4,8 @@
  */
 #include "tests/lib/bench.h"
 
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +151,107 @@ static void all_threads_and_processes_must_get_the_same_body(void **state)
     }
 }
 
+/* ---- rows as they come ------------------------------------------------------------ */
+
+/* The first line of the file, once it is there whole. */
+static void wait_for_line(char *line, size_t len)
+{
+    int64_t deadline = pf_bench_now_ms() + PF_TEST_DEADLINE_S * 1000;
+    for (;;) {
+        FILE *from = fopen(path, "re");
+        bool whole = from && fgets(line, (int)len, from) && strchr(line, '\n');
+        if (from)
+            fclose(from);
+        if (whole)
+            return;
+        assert_true(pf_bench_now_ms() < deadline);
+        (void)poll(NULL, 0, 10);
+    }
+}
+
+static unsigned count_lines(void)
+{
+    static char line[65536];
+    unsigned count = 0;
+    FILE *from = fopen(path, "re");
+    assert_non_null(from);
+    while (fgets(line, sizeof line, from))
+        count += strncmp(line, "{\"t_ns\":", 8) == 0 && strstr(line, "}\n");
+    fclose(from);
+    return count;
+}
+
+static void events_are_there_while_the_run_goes_on(void **state)
+{
+    (void)state;
+    static char row[65536];
+    char line[512];
+    struct pf_peer peer = {.serve = pf_peer_serve_always};
+    write_file("of an earlier run\n", 18);
+    pf_peer_start(&peer);
+    snprintf(line, sizeof line, "-c 1 -R 100 -d 1h --server none --quiet --events %s %s",
+             path, peer.url);
+    memset(&bench, 0, sizeof bench);
+    pf_bench_start(&bench, line);
+    do
+        wait_for_line(row, sizeof row);
+    while (row[0] != '{');
+    assert_int_equal(kill(bench.pid, SIGINT), 0); /* it has not ended by then */
+    pf_bench_wait(&bench);
+    pf_peer_stop(&peer);
+    pf_bench_exits(&bench, 130);
+    assert_true(count_lines() >= 1);
+    unlink(path);
+}
+
+static void events_are_the_rows_of_the_result_and_of_several_runs_all(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        unsigned rows;
+    } rows[] = {
+        {"-c 1 -R 50 -d 1500ms", 2},
+        {"-c 2 -t 2 --procs 2 -R 50 -d 100ms", 1},
+        {"-c 1 -R 50 -d 100ms --repeat 3", 3},
+        {"hold -c 4 -d 100ms", 1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char line[512];
+        struct pf_peer peer = {.serve = pf_peer_serve_always};
+        write_file("of an earlier run\n", 18);
+        pf_peer_start(&peer);
+        snprintf(line, sizeof line, "%s --events %s", rows[i].line, path);
+        if (strncmp(line, "hold", 4) == 0) {
+            snprintf(line, sizeof line, "%s --server none --events %s %s", rows[i].line,
+                     path, peer.url);
+            memset(&bench, 0, sizeof bench);
+            pf_bench_start(&bench, line);
+            pf_bench_wait(&bench);
+        } else {
+            pf_bench_run(&bench, line, &peer);
+        }
+        pf_peer_stop(&peer);
+        pf_bench_measured(&bench);
+        if (count_lines() != rows[i].rows)
+            print_error("%s: %u\n", rows[i].line, count_lines());
+        assert_int_equal(count_lines(), rows[i].rows);
+        unlink(path);
+    }
+}
+
+static void events_that_cannot_be_written_are_told(void **state)
+{
+    (void)state;
+    struct pf_peer peer = {.serve = pf_peer_serve_always};
+    pf_peer_start(&peer);
+    pf_bench_run(&bench, "-c 1 -R 50 -d 100ms --events /dev/full", &peer);
+    pf_peer_stop(&peer);
+    if (bench.status != 3)
+        pf_bench_exits(&bench, 1);
+    pf_bench_says(bench.err, "prefork-bench: --events /dev/full: No space left on device");
+}
+
 /* ---- what is not known -------------------------------------------------------------- */
 
 static void runs_in_which_nothing_succeeded_have_no_percentiles(void **state)
@@ -172,6 +275,9 @@ int main(void)
         pf_test(body_of_a_file_is_sent_as_it_is),
         pf_test(each_request_of_a_mix_has_a_hash_of_its_own),
         pf_test(all_threads_and_processes_must_get_the_same_body),
+        pf_test(events_are_there_while_the_run_goes_on),
+        pf_test(events_are_the_rows_of_the_result_and_of_several_runs_all),
+        pf_test(events_that_cannot_be_written_are_told),
         pf_test(runs_in_which_nothing_succeeded_have_no_percentiles),
     };
     return cmocka_run_group_tests_name("prefork-bench, files", tests, NULL, NULL);

@@ -37,7 +37,7 @@ static void run(const char *mode, const char *options, const char *path)
     char line[4096];
     snprintf(line, sizeof line,
              "%s --timeout 60s --server none -o - %s http://127.0.0.1:%d%s", mode, options,
-             server.port, path);
+             server.port, path); /* a later --server stands */
     memset(&bench, 0, sizeof bench);
     pf_bench_start(&bench, line);
     pf_bench_wait(&bench);
@@ -55,6 +55,38 @@ static void exits_well(void)
 {
     if (bench.status != 3)
         pf_bench_exits(&bench, 0);
+}
+
+/* ---- help ------------------------------------------------------------------------ */
+
+static void help_of_a_mode_tells_its_own_meaning_of_an_option_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *once, *never;
+    } rows[] = {
+        {"--help", "-c, --connections", "--probe"},
+        {"--help", "  -R, --rate", "--trial"},
+        {"hold --help", "-c, --connections", "over all threads (64)"},
+        {"hold --help", "  -R, --rate", "open loop: so many requests"},
+        {"hold --help", "      --procs", "--repeat"},
+        {"hold --help", "-d, --duration", "--stages"},
+        {"search --help", "      --trial", "--duration"},
+        {"search --help", "      --probe", "--rate"},
+        {"reload --help", "      --cmd", "--vs"},
+        {"abuse --help", "      --mix", "--vs"},
+        {"storm --help", "  -R, --rate", "--trial"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        memset(&bench, 0, sizeof bench);
+        pf_bench_start(&bench, rows[i].line);
+        pf_bench_wait(&bench);
+        pf_bench_exits(&bench, 0);
+        pf_bench_says(bench.out, rows[i].once);
+        const char *at = strstr(bench.out, rows[i].once);
+        pf_bench_silent_about(at + 1, rows[i].once);
+        pf_bench_silent_about(bench.out, rows[i].never);
+    }
 }
 
 /* ---- search ---------------------------------------------------------------------- */
@@ -274,7 +306,25 @@ static void reload_of_this_server_loses_nothing(void **state)
     assert_true(number("reload", "commands") >= 1);
     assert_int_equal(number("reload", "commands_failed"), 0);
     assert_true(number("reload", "blackout_ns") > 0);
+    assert_true(isnan(number("reload", "generations"))); /* nobody was asked */
     pf_bench_says(bench.json, "command 1");
+    stop_server();
+}
+
+/* The server says itself how often each worker's place was taken anew. */
+static void reload_tells_the_generations_that_the_server_counted(void **state)
+{
+    (void)state;
+    char options[256];
+    start_server(NULL);
+    snprintf(options, sizeof options,
+             "--server auto --cmd 'kill -9 %ld' --every 1s -R 200 -d 1500ms",
+             (long)server.workers[0]);
+    run("reload", options, "/");
+    assert_int_equal(number("reload", "commands"), 1);
+    assert_int_equal(number("reload", "commands_failed"), 0);
+    assert_int_equal(number("reload", "generations"), 2);
+    pf_bench_says(bench.err, "2 generations met"); /* the document is on standard output */
     stop_server();
 }
 
@@ -311,6 +361,7 @@ static void reload_says_that_its_command_failed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        pf_test(help_of_a_mode_tells_its_own_meaning_of_an_option_alone),
         pf_test(search_without_goals_is_refused),
         pf_test(search_tells_the_rates_it_tried),
         pf_test(search_for_what_no_rate_holds_finds_none),
@@ -324,6 +375,7 @@ int main(void)
         pf_test(abuse_lets_the_honest_ones_judge),
         pf_test(abuse_of_others_is_refused),
         pf_test(reload_of_this_server_loses_nothing),
+        pf_test(reload_tells_the_generations_that_the_server_counted),
         pf_test(reload_finds_what_a_killed_worker_had_read),
         pf_test(reload_says_that_its_command_failed),
     };
