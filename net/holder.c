@@ -25,7 +25,7 @@ enum {
     NAME_MAX_BYTES = 256
 };
 
-/* TCP_LISTEN; of a datagram socket that is bound, "closed". */
+/* TCP_LISTEN; of a datagram socket that is bound, "closed", as a listener that just is. */
 static const char LISTEN_STATE[] = "0A", BOUND_STATE[] = "07";
 
 /* The address part of a line in /proc/net/tcp: words of 32 bits in the machine's order. */
@@ -58,6 +58,15 @@ static void add(struct pf_holder_sockets *sockets, unsigned long inode)
         sockets->inodes[sockets->count++] = inode;
 }
 
+/* "It will first list all listening TCP sockets, and next list all established TCP
+ * connections": Documentation/networking/proc_net_tcp.rst. Those, and what is left of them,
+ * may be very many. */
+static bool is_behind_listeners(const char *state, const char *wanted_state)
+{
+    return wanted_state == LISTEN_STATE && strcmp(state, LISTEN_STATE) != 0 &&
+           strcmp(state, BOUND_STATE) != 0;
+}
+
 /* Sockets in this state on the port whose address is this one, or overlaps with it. */
 static void read_table(const char *path, const char *wanted_state, const char *wanted,
                        unsigned port, struct pf_holder_sockets *sockets)
@@ -71,6 +80,8 @@ static void read_table(const char *path, const char *wanted_state, const char *w
         if (sscanf(line, " %*d: %39[0-9A-F]:%x %*s %3s %*s %*s %*s %*s %*s %lu", local,
                    &local_port, state, &inode) != 4)
             continue;
+        if (is_behind_listeners(state, wanted_state))
+            break;
         if (strcmp(state, wanted_state) != 0 || local_port != port)
             continue;
         if (strcmp(local, wanted) == 0 || is_any(local) || is_any(wanted))

@@ -7,6 +7,7 @@
 #include "bench/ctl.h"
 #include "bench/proc_tree.h"
 #include "bench/server_side.h"
+#include "net/holder.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -578,10 +580,48 @@ static void one_that_does_not_answer_is_not_waited_for(void **state)
     oracle_close(&oracle);
 }
 
+/* The kernel lists listeners first, in no order of their own: all are found, whatever other
+ * sockets there are on their ports. */
+static void each_listener_is_found_beside_others_and_their_connections(void **state)
+{
+    (void)state;
+    enum {
+        LISTENERS = 40
+    };
+    int listeners[LISTENERS], clients[LISTENERS];
+    struct pf_address at[LISTENERS];
+    for (int i = 0; i < LISTENERS; i++) {
+        struct sockaddr_in any = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        at[i] = (struct pf_address){.len = sizeof any};
+        listeners[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(listeners[i], (struct sockaddr *)&any, sizeof any), 0);
+        assert_int_equal(listen(listeners[i], 1), 0);
+        assert_int_equal(
+            getsockname(listeners[i], (struct sockaddr *)&at[i].storage, &at[i].len), 0);
+        assert_int_equal(connect(clients[i], (struct sockaddr *)&at[i].storage, at[i].len),
+                         0);
+    }
+    static struct pf_holder_sockets found; /* large */
+    for (int i = 0; i < LISTENERS; i++) {
+        struct stat about;
+        pf_holder_find(&at[i], &found);
+        assert_int_equal(fstat(listeners[i], &about), 0);
+        assert_int_equal(found.count, 1);
+        assert_int_equal(found.inodes[0], about.st_ino);
+    }
+    for (int i = 0; i < LISTENERS; i++) {
+        close(clients[i]);
+        close(listeners[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         pf_test(whoever_listens_is_found_with_its_workers),
+        pf_test(each_listener_is_found_beside_others_and_their_connections),
         pf_test(what_was_before_the_beginning_does_not_count),
         pf_test(a_worker_that_is_replaced_keeps_its_share),
         pf_test(a_worker_that_came_and_went_between_two_samples_counts),
