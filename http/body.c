@@ -23,7 +23,7 @@ static size_t body_max_of(const pf_http_request *request)
 /* Room for `needed` bytes: what was announced at once, if it is not much, else doubled. */
 static bool make_room(pf_http_request *request, size_t needed)
 {
-    if (needed <= request->body_room)
+    if (request->body_copy && needed <= request->body_room)
         return true;
     uint64_t announced = request->parser.content_length;
     size_t room = request->body_room ? request->body_room * 2 : FIRST_ROOM;
@@ -31,11 +31,24 @@ static bool make_room(pf_http_request *request, size_t needed)
         room = (size_t)announced;
     if (room < needed)
         room = needed;
-    char *grown = realloc(request->body_copy, room);
+    char *grown = realloc(request->body_copy, room ? room : 1);
     if (!grown)
         return false;
     request->body_copy = grown;
     request->body_room = room;
+    return true;
+}
+
+/* Room that was announced and not written to yet costs nothing, and so does not count:
+ * else a client could take all of it by promises. */
+bool pf__http_body_hold(pf_http_request *request, size_t len)
+{
+    pf_http_server *server = request->server;
+    size_t others = server->bodies - request->body_held;
+    if (len > server->options.bodies_max - others || !make_room(request, len))
+        return false;
+    request->body_held = len;
+    server->bodies = others + len;
     return true;
 }
 
@@ -46,7 +59,7 @@ static int collect(pf_http_request *request, const char *data, size_t len)
         request->body = data; /* all of it stands there */
         return 0;
     }
-    if (!make_room(request, (size_t)request->body_len + len))
+    if (!pf__http_body_hold(request, (size_t)request->body_len + len))
         return -503;
     memcpy(request->body_copy + request->body_len, data, len);
     request->body = request->body_copy;

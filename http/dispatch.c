@@ -95,10 +95,16 @@ static size_t body_max_of(const pf_http_request *request)
 int pf__http_admit_body(const pf_http_request *request)
 {
     const struct pf_http_parser *parser = &request->parser;
-    if (parser->has_body && !parser->chunked &&
-        parser->content_length > body_max_of(request))
+    if (!parser->has_body || parser->chunked)
+        return 0;
+    if (parser->content_length > body_max_of(request))
         return -413;
-    return 0;
+    bool is_collected = request->route && !(request->route->flags & PF_HTTP_STREAM);
+    const pf_http_server *server = request->server;
+    return is_collected &&
+                   parser->content_length > server->options.bodies_max - server->bodies
+               ? -503
+               : 0;
 }
 
 /* ---- calling --------------------------------------------------------------------- */

@@ -82,7 +82,7 @@ struct pf_http_request {
     uint64_t body_len; /* so far */
     const char *body;  /* collected; what is in body_copy, or what stands at hand */
     char *body_copy;
-    size_t body_room;
+    size_t body_room, body_held; /* bytes it has room for, and those that are in it */
     int64_t body_began_ns, began_ns;
 
     /* what it is for */
@@ -154,6 +154,7 @@ struct pf_http_server {
     struct pf__http_type type; /* of the last answer */
     pf_http_request *living, *free;
     size_t free_count;
+    size_t bodies;         /* body_held of all that live */
     pf_executor *executor; /* blocking.c's; NULL: none so far */
 };
 
@@ -169,6 +170,9 @@ static inline bool pf__http_is_inherited(const pf_http_server *server)
 /* A finished request, of which nothing runs any more: what becomes of its connection, and
  * back to the free ones. */
 void pf__http_request_end(pf_http_request *request);
+
+/* Room for a body of `len` bytes in body_copy, if those of all requests leave it. */
+bool pf__http_body_hold(pf_http_request *request, size_t len);
 
 /* Its own copy of head and body: it outlives the bytes at hand. Returns 0 or -ENOMEM. */
 int pf__http_request_keep(pf_http_request *request);

@@ -100,6 +100,7 @@ static void free_request(pf_http_request *request)
         (void)pf_loop_remove_timeout(server->loop, request->soon);
     free(request->head_copy);
     free(request->body_copy);
+    server->bodies -= request->body_held;
     pf__http_deferred_drop(request->deferred);
     if (server->free_count >= PF_HTTP_FREE_MAX) {
         destroy(request);
@@ -130,10 +131,10 @@ int pf__http_request_keep(pf_http_request *request)
         request->head = request->head_copy;
     }
     if (request->body && !request->body_copy) {
-        request->body_copy = memdup(request->body, (size_t)request->body_len);
-        if (!request->body_copy)
+        if (!pf__http_body_hold(request, (size_t)request->body_len))
             return -ENOMEM;
-        request->body = request->body_copy;
+        request->body =
+            memcpy(request->body_copy, request->body, (size_t)request->body_len);
     }
     return 0;
 }
@@ -598,6 +599,8 @@ static void fill_in(pf_http_server *server, const struct pf_http_server_options 
 {
     server->options = *options;
     server->options.body_max = options->body_max ? options->body_max : PF_HTTP_BODY_MAX;
+    server->options.bodies_max =
+        options->bodies_max ? options->bodies_max : PF_HTTP_BODIES_MAX;
     const struct pf_http_middleware *m = options->middleware;
     for (; m && (m->before || m->after || m->before_body); m++) {
         server->middleware_count++;

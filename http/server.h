@@ -24,6 +24,7 @@ typedef struct pf_http_server pf_http_server;
 #define PF_HTTP_BODY_TIMEOUT_NS (30 * PF_SECOND) /* without a byte of a body */
 #define PF_HTTP_LAME_NS         (100 * PF_MILLISECOND) /* idle connections in a drain */
 #define PF_HTTP_BODY_MAX        (1024 * 1024)
+#define PF_HTTP_BODIES_MAX      (256 * 1024 * 1024)
 /* A body slower than so many bytes a second is cut, once it has taken the grace. */
 #define PF_HTTP_BODY_RATE     500
 #define PF_HTTP_BODY_GRACE_NS (5 * PF_SECOND)
@@ -49,6 +50,7 @@ struct pf_http_server_options {
     int64_t idle_timeout_ns;
     int64_t body_timeout_ns;
     size_t body_max;
+    size_t bodies_max; /* bytes of bodies that wait, collected, at one time; beyond: 503 */
     const struct pf_http_middleware *middleware; /* ends with {0}; NULL: none */
     /* Answer with this status instead of the standard page; NULL. */
     void (*on_error)(pf_http_request *request, int status, void *arg);

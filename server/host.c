@@ -187,6 +187,7 @@ static void fill_in(const struct pf__hosted *hosted, struct pf_http_server_optio
     options->idle_timeout_ns = http->idle_timeout_ns;
     options->body_timeout_ns = http->body_timeout_ns;
     options->body_max = http->body_max ? (size_t)http->body_max : app->body_max;
+    options->bodies_max = http->bodies_max ? (size_t)http->bodies_max : app->bodies_max;
     options->requests_max =
         http->requests_max ? (unsigned)http->requests_max : app->requests_max;
     options->age_max_ns = http->age_max_ns ? http->age_max_ns : app->age_max_ns;

@@ -14,7 +14,7 @@ struct pf__http_settings {
     int64_t head_timeout_ns;
     int64_t idle_timeout_ns;
     int64_t body_timeout_ns;
-    int64_t body_max;
+    int64_t body_max, bodies_max;
     int64_t requests_max;
     int64_t age_max_ns;
     bool xheaders, proxy_protocol;

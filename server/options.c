@@ -246,6 +246,14 @@ static const struct pf_option options[] = {
      .argument = "SIZE",
      .help = "largest body of an HTTP request, for routes without a limit of their own "
              "(1m, or the application's)"},
+    {.name = "bodies-max",
+     .type = PF_OPTION_SIZE,
+     AT(http.bodies_max),
+     .min = 1,
+     .max = INT64_MAX,
+     .argument = "SIZE",
+     .help = "bytes of bodies that a worker's loop collects at one time; beyond: 503 "
+             "(256m, or the application's)"},
     COUNT("requests-max", http.requests_max, INT32_MAX,
           "requests of an HTTP connection after which it is closed (no limit)"),
     {.name = "age-max",

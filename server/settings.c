@@ -207,6 +207,7 @@ static int check_http(const struct pf__settings *settings, const struct pf__fact
                    {"idle-timeout", http->idle_timeout_ns > 0},
                    {"body-timeout", http->body_timeout_ns > 0},
                    {"body-max", http->body_max > 0},
+                   {"bodies-max", http->bodies_max > 0},
                    {"requests-max", http->requests_max > 0},
                    {"age-max", http->age_max_ns > 0}};
     for (size_t i = 0; !facts->http && i < sizeof options / sizeof *options; i++)

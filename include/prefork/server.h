@@ -68,6 +68,8 @@ struct pf_app {
     /* Columns of its own in the scoreboard: see pf_lane_count(). */
     const struct pf_column *columns;
     size_t column_count;
+
+    size_t bodies_max; /* bytes of bodies that a lane collects at one time; 0: 256 MiB */
 };
 #define PF_APP_INTERFACE 1
 #define PF_APP           .size = sizeof(struct pf_app), .interface = PF_APP_INTERFACE

@@ -131,6 +131,80 @@ static void a_body_beyond_the_processes_memory_is_a_503_and_others_are_served(vo
     stop();
 }
 
+static pf_http_request *held;
+
+static int hold(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    held = request;
+    return PF_HTTP_LATER;
+}
+
+/* On a connection of its own, whose client goes at once. */
+static void hold_one(const char *text)
+{
+    int pair[2];
+    assert_int_equal(
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(pf_http_server_adopt(wire.server, pair[0], NULL), 0);
+    assert_int_equal(write(pair[1], text, strlen(text)), strlen(text));
+    pf_wire_turn(&wire);
+    close(pair[1]);
+    pf_wire_turn(&wire);
+    assert_non_null(held);
+}
+
+#define FIFTY "01234567890123456789012345678901234567890123456789"
+
+static int sized(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    size_t len;
+    const char *body = pf_http_get_body(request, &len);
+    return pf_http_respond(request, 200, "text/plain", body, len > 4 ? 4 : len);
+}
+
+/* Bodies that wait count together, also those of requests whose client has gone, and are
+ * given back with them. */
+static void bodies_have_no_more_memory_than_the_server_gives_all_of_them(void **state)
+{
+    (void)state;
+    static const struct pf_http_route bodies[] = {
+        {.method = "POST", .path = "/sized", .handler = sized},
+        {.method = "POST", .path = "/hold", .handler = hold},
+        {0}};
+    static const char *const refused[] = {
+        POST("/sized") "Content-Length: 101\r\n\r\n",
+        POST("/sized") "Expect: 100-continue\r\nContent-Length: 101\r\n\r\n",
+        POST("/sized") "Transfer-Encoding: chunked\r\n\r\n"
+                       "32\r\n" FIFTY "\r\n"
+                       "33\r\n0" FIFTY "\r\n",
+    };
+    struct pf_http_server_options options;
+    pf_wire_options(&options);
+    options.routes = bodies;
+    options.bodies_max = 100;
+    start(&options);
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        pf_wire_connect(&wire);
+        say(refused[i]);
+        assert_told("503 closed");
+        assert_has("{Retry-After: 1}");
+    }
+    pf_wire_connect(&wire);
+    hold_one(POST("/hold") "Content-Length: 50\r\n\r\n" FIFTY);
+    say(POST("/sized") "Content-Length: 50\r\n\r\n" FIFTY);
+    say(POST("/sized") "Content-Length: 51\r\n\r\n");
+    assert_told("200[0123] 503 closed");
+    (void)pf_http_respond(held, 200, "text/plain", "", 0); /* nobody hears it */
+    assert_exchange(POST("/sized") "Transfer-Encoding: chunked\r\n\r\n"
+                                   "32\r\n" FIFTY "\r\n"
+                                   "32\r\n" FIFTY "\r\n"
+                                   "0\r\n\r\n",
+                    "200[0123] open");
+    stop();
+}
+
 static int overloaded(pf_http_request *request, void *arg)
 {
     (void)arg;
@@ -728,6 +802,7 @@ int main(void)
     pf_backend_configure();
     const struct CMUnitTest tests[] = {
         pf_test(a_body_beyond_the_processes_memory_is_a_503_and_others_are_served),
+        pf_test(bodies_have_no_more_memory_than_the_server_gives_all_of_them),
         pf_test(a_503_says_once_when_to_come_again),
         pf_test(want_of_memory_is_an_error_or_the_end_and_leaves_nothing),
         pf_test(a_proxy_header_may_come_when_memory_is_short),
