@@ -145,13 +145,24 @@ static double actual_latency(const struct result *result, const struct goal *goa
     return (double)value;
 }
 
+/* Answers of 400 and above that nobody allowed: the ones that are neither ok nor wrong. */
+static uint64_t refused(const struct result *result)
+{
+    const struct result_totals *totals = &result->totals;
+    uint64_t answers = 0;
+    for (unsigned i = 0; i < TALLY_STATUS_MAX; i++)
+        answers += result->status[i];
+    uint64_t told = totals->ok + totals->wrong;
+    return answers > told ? answers - told : 0;
+}
+
 static double actual_err(const struct result *result, const struct goal *goal, bool *bound)
 {
     (void)goal;
     (void)bound;
     const struct result_totals *totals = &result->totals;
-    return totals->sent ? (double)(totals->failed + totals->wrong) / (double)totals->sent
-                        : NAN;
+    uint64_t errors = totals->failed + totals->wrong + refused(result);
+    return totals->sent ? (double)errors / (double)totals->sent : NAN;
 }
 
 static double actual_lost(const struct result *result, const struct goal *goal, bool *bound)
@@ -415,4 +426,18 @@ unsigned slo_judge(struct result *result)
         failed += !result->slos[i].pass;
     }
     return failed;
+}
+
+double slo_time_limit(const char *expr)
+{
+    struct goal goal;
+    struct result_slo slo;
+    char why[256];
+    if (slo_parse(expr, &slo, 1, why, sizeof why) != 1 ||
+        parse_goal(slo.expr, &goal, why, sizeof why) != 0)
+        return NAN;
+    bool told = goal.metric == &latency_metric && goal.kind == KIND_MAIN &&
+                goal.statistic == STATISTIC_PERCENTILE &&
+                (goal.op == LESS || goal.op == AT_MOST);
+    return told && goal.limit < (double)RESULT_MOST ? goal.limit : NAN;
 }

@@ -4,7 +4,8 @@
  *     min p50 p99 p99.9 max mean   of the response time (closed loop: of service); any pN
  *     service.p99 connect.max      of another one: response service ttfb connect error lag
  *                                  probe
- *     err      failed or wrong requests, a share of those sent: 0.1%, or 0.001
+ *     err      failed or wrong requests, and answers of 400 and above unless --expect
+ *              allows them: a share of those sent: 0.1%, or 0.001
  *     lost     requests lost (tally.h), a number
  *     rate     ok per second, with k or m: 49k
  *     cpu      the server's CPU time per request
@@ -31,5 +32,9 @@ int slo_parse(const char *text, struct result_slo *out, size_t max, char *why,
 /* Judge each of result->slos by the rest of the result; an actual value that is not known
  * fails, and so does an expr (of a document) that is none. Returns how many failed. */
 unsigned slo_judge(struct result *result);
+
+/* The limit in ns of a goal that is an upper one of the response time: min, max or pN. NAN
+ * if it is about something else, or no goal, or no time is so long. */
+double slo_time_limit(const char *expr);
 
 #endif

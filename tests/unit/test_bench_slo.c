@@ -161,6 +161,71 @@ static void several_goals_are_judged_each(void **state)
     result_free(result);
 }
 
+/* Of answers: 200, 302 and 503; which of them are ok is a matter of --expect. */
+static void answers_that_nobody_allowed_are_errors(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t ok, wrong, failed, refused;
+        const char *err;
+    } rows[] = {
+        {1000, 0, 0, 0, "0%"},     {900, 0, 0, 100, "10%"},   {900, 0, 50, 50, "10%"},
+        {900, 100, 0, 0, "10%"}, /* wrong ones are so whatever their status: once */
+        {800, 100, 50, 50, "20%"}, {1000, 0, 0, 100, "9.1%"},
+    };
+    struct result *result = make_result();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct result_totals *totals = &result->totals;
+        totals->ok = rows[i].ok;
+        totals->wrong = rows[i].wrong;
+        totals->failed = rows[i].failed;
+        totals->sent = rows[i].ok + rows[i].wrong + rows[i].failed + rows[i].refused;
+        result->status[200] = rows[i].ok / 2 + rows[i].wrong;
+        result->status[302] = rows[i].ok - rows[i].ok / 2;
+        result->status[503] = rows[i].refused;
+        struct result_slo slo;
+        judge_one(result, "err<100%", &slo);
+        assert_string_equal(slo.actual_text, rows[i].err);
+    }
+    /* An ok answer of 503: it was allowed. */
+    result->totals = (struct result_totals){.sent = 1000, .ok = 1000};
+    result->status[200] = result->status[302] = 0;
+    result->status[503] = 1000;
+    struct result_slo slo;
+    judge_one(result, "err<=0", &slo);
+    assert_true(slo.pass);
+    /* A document may say that more were ok than were answered. */
+    result->totals.ok = 2000;
+    judge_one(result, "err<=0", &slo);
+    assert_true(slo.pass);
+    result_free(result);
+}
+
+static void the_limit_of_a_time_is_told_if_it_is_one(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *expr;
+        double ns; /* NAN: none */
+    } rows[] = {
+        {"p99<5ms", 5e6},  {"p99.9<=1h", 3.6e12},
+        {"max<2s", 2e9},   {"p50<1m", 6e10},
+        {"min<1us", 1e3},  {"p99>5ms", NAN},
+        {"p99>=5ms", NAN}, {"mean<5ms", NAN},
+        {"err<1%", NAN},   {"cpu<5ms", NAN},
+        {"lag<5ms", NAN},  {"service.p99<5ms", NAN},
+        {"p99<infs", NAN}, {"max<1e300s", NAN},
+        {"p99<nans", NAN}, {"p99<0x5s", NAN},
+        {"max<5 ms", 5e6}, {"nonsense", NAN},
+        {"", NAN},         {"max<99999999999999999999h", NAN}, /* no time is so long */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        double ns = slo_time_limit(rows[i].expr);
+        if (isnan(rows[i].ns) ? !isnan(ns) : !(fabs(ns - rows[i].ns) < 1))
+            fail_msg("%s: %g", rows[i].expr, ns);
+    }
+}
+
 static void a_closed_loop_is_judged_by_its_service_time(void **state)
 {
     (void)state;
@@ -338,6 +403,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         pf_test(goals_are_judged_on_both_sides_of_their_limit),
         pf_test(several_goals_are_judged_each),
+        pf_test(answers_that_nobody_allowed_are_errors),
+        pf_test(the_limit_of_a_time_is_told_if_it_is_one),
         pf_test(a_closed_loop_is_judged_by_its_service_time),
         pf_test(what_is_unknown_fails),
         pf_test(a_lower_bound_passes_no_upper_limit),
