@@ -98,6 +98,8 @@ static void grid_log(const struct plot *plot, plot_label_fn *label)
 void plot_grid(const struct plot *plot, plot_label_fn *label)
 {
     char text[FIGURE_MAX];
+    if (!isfinite(plot->y_low) || !isfinite(plot->y_high))
+        return; /* such a scale has no steps */
     if (plot->y_log) {
         grid_log(plot, label);
         return;

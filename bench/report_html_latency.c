@@ -2,6 +2,7 @@
  * search. */
 #include "bench/report_html.h"
 
+#include "bench/slo.h"
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -51,25 +52,6 @@ static void put_curve(struct plot *plot, const struct hdr *hdr, const char *clas
                 (double)(top > hdr->max || slot == HDR_SLOTS - 1 ? hdr->max : top));
     }
     plot_end(plot);
-}
-
-/* The limit of a goal such as "p99<5ms" in ns; NAN if it is about something else. */
-static double limit_of(const char *expr)
-{
-    static const struct {
-        const char *unit;
-        double ns;
-    } units[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 6e10}};
-    const char *sign = strchr(expr, '<');
-    bool percentile = expr[0] == 'p' && expr[1] >= '0' && expr[1] <= '9';
-    if (!sign || !(percentile || strncmp(expr, "max", 3) == 0))
-        return NAN;
-    char *unit;
-    double number = strtod(sign + 1 + (sign[1] == '='), &unit);
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
-        if (strcmp(unit, units[i].unit) == 0)
-            return number * units[i].ns;
-    return NAN;
 }
 
 static void stretch(struct plot *plot, const struct hdr *hdr)
@@ -138,8 +120,8 @@ static void put_percentile_plot(const struct page *page, struct plot *plot, uint
         if (curve_classes[kind] && page_has(result, (enum result_kind)kind))
             put_curve(plot, result->latency[kind].hdr, curve_classes[kind]);
     for (size_t i = 0; i < result->slo_count; i++)
-        if (!isnan(limit_of(result->slos[i].expr)))
-            plot_limit(plot, limit_of(result->slos[i].expr), result->slos[i].expr);
+        if (!isnan(slo_time_limit(result->slos[i].expr)))
+            plot_limit(plot, slo_time_limit(result->slos[i].expr), result->slos[i].expr);
     put_places(page, plot);
     plot_close(plot);
 }
@@ -162,7 +144,7 @@ void page_percentiles(const struct page *page)
     if (baseline_hdr(page))
         stretch(&plot, baseline_hdr(page));
     for (size_t i = 0; i < result->slo_count; i++) {
-        double limit = limit_of(result->slos[i].expr);
+        double limit = slo_time_limit(result->slos[i].expr);
         if (limit > 0)
             plot.y_high = fmax(plot.y_high, limit);
     }

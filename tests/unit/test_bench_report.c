@@ -695,6 +695,26 @@ static void a_page_of_nothing_is_a_page(void **state)
     result_free(result);
 }
 
+/* A document may say anything: no scale becomes infinite by it, and no grid endless. */
+static void goals_without_measure_have_no_line(void **state)
+{
+    (void)state;
+    static const char *const exprs[] = {"p99<infs", "max<1e300s", "p99<nans", "p50<=infm"};
+    struct result *result = sample_open();
+    char *before = page_of(result, NULL);
+    result->slo_count = 0;
+    for (size_t i = 0; i < sizeof exprs / sizeof exprs[0]; i++)
+        snprintf(result->slos[result->slo_count++].expr, sizeof result->slos[0].expr, "%s",
+                 exprs[i]);
+    char *text = page_of(result, NULL);
+    assert_well_formed(text);
+    assert_non_null(strstr(before, "<path class=\"limit\""));
+    assert_null(strstr(text, "<path class=\"limit\""));
+    free(before);
+    free(text);
+    result_free(result);
+}
+
 static void the_page_fetches_nothing(void **state)
 {
     (void)state;
@@ -832,6 +852,7 @@ int main(void)
         pf_test(the_table_climbs_by_halves_of_what_is_left),
         pf_test(the_page_has_its_parts_in_order),
         pf_test(a_page_of_nothing_is_a_page),
+        pf_test(goals_without_measure_have_no_line),
         pf_test(the_page_fetches_nothing),
         pf_test(foreign_text_stays_text_in_the_page),
         pf_test(the_page_holds_its_document),
