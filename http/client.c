@@ -207,7 +207,8 @@ static int keep_head(struct pf__http_client_conn *conn, const char *bytes, size_
         conn->head = larger;
         conn->head_size = size;
     }
-    memcpy(conn->head, bytes, len);
+    if (len) /* behind an interim answer nothing of the next may be here: then no room is */
+        memcpy(conn->head, bytes, len);
     conn->head_len = len;
     return 0;
 }

@@ -369,9 +369,9 @@ static void answers_are_told_whole_byte_by_byte_and_cut_everywhere(void **state)
 {
     (void)state;
     static struct side side;
-    side_init(&side, &ops);
     for (size_t i = 0; i < sizeof exchanges / sizeof exchanges[0]; i++) {
         const struct exchange *row = &exchanges[i];
+        side_init(&side, &ops); /* each with nothing left over of the one before */
         side.head[0] = row->head;
         exchange(&side, row->asked, row->in, WHOLE, row->ends);
         assert_told(&side, row->in, WHOLE, row->told);
@@ -381,8 +381,8 @@ static void answers_are_told_whole_byte_by_byte_and_cut_everywhere(void **state)
             exchange(&side, row->asked, row->in, cut, row->ends);
             assert_told(&side, row->in, cut, row->told);
         }
+        side_fini(&side);
     }
-    side_fini(&side);
 }
 
 /* ---- what is refused ------------------------------------------------------------- */
