@@ -155,3 +155,26 @@ unsigned compare_worse(const struct compare_row *rows)
         worse += rows[i].verdict == COMPARE_WORSE;
     return worse;
 }
+
+static int by_p(const void *a, const void *b)
+{
+    const struct compare_row *l = *(const struct compare_row *const *)a;
+    const struct compare_row *r = *(const struct compare_row *const *)b;
+    return (l->p > r->p) - (l->p < r->p);
+}
+
+/* Holm: the smallest p must do for all tests, the next for all but one ... until one fails.
+ */
+unsigned compare_surely_worse(const struct compare_row *rows)
+{
+    const struct compare_row *asked[COMPARE_NUMBERS];
+    size_t count = 0, passed = 0;
+    unsigned worse = 0;
+    for (int i = 0; i < COMPARE_NUMBERS; i++)
+        if (!isnan(rows[i].p))
+            asked[count++] = &rows[i];
+    qsort(asked, count, sizeof(const struct compare_row *), by_p);
+    while (passed < count && asked[passed]->p * (double)(count - passed) < COMPARE_ALPHA)
+        worse += asked[passed++]->verdict == COMPARE_WORSE;
+    return worse;
+}

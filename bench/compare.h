@@ -5,7 +5,12 @@
  * The unit is the run. For each number: the medians, the Hodges-Lehmann shift with its 95 %
  * interval, and p of the exact Mann-Whitney test. A change is told if p is below
  * COMPARE_ALPHA and the shift is at least min_effect of A's median; else it is "~". Three
- * runs a side can never tell (the smallest p there is 0.1): four are needed, of each. Pure.
+ * runs a side can never tell (the smallest p there is 0.1): four are needed, of each.
+ *
+ * Six numbers are six tests: where nothing has changed, one of them is below COMPARE_ALPHA
+ * in about one comparison of ten. A verdict is about its number alone. What an exit status
+ * rests on is compare_surely_worse(): by Holm's method all of it together is wrong with
+ * less than COMPARE_ALPHA; for that five runs are needed, of each. Pure.
  */
 #ifndef PREFORK_BENCH_COMPARE_H
 #define PREFORK_BENCH_COMPARE_H
@@ -14,7 +19,8 @@
 
 #define COMPARE_ALPHA      0.05
 #define COMPARE_MIN_EFFECT 0.02
-#define COMPARE_RUNS_MIN   4
+#define COMPARE_RUNS_MIN   4 /* to tell of a number by itself */
+#define COMPARE_RUNS_SURE  5 /* to be sure of one among all: 2/252 * 6 < COMPARE_ALPHA */
 
 enum compare_verdict {
     COMPARE_UNKNOWN, /* a side has no values */
@@ -62,7 +68,8 @@ int compare_side(const struct result *result, char side, struct result_run **out
 /* A result as one run. */
 struct result_run compare_as_run(const struct result *result);
 
-/* How many got worse. */
+/* How many got worse, each judged alone; and how many of them for sure, judged together. */
 unsigned compare_worse(const struct compare_row *rows);
+unsigned compare_surely_worse(const struct compare_row *rows);
 
 #endif

@@ -84,6 +84,42 @@ static void a_change_is_a_share_with_its_interval(void **state)
     assert_string_equal(compare_figure(COMPARE_P99, NAN, text), "-");
 }
 
+/* Six questions are asked at once: by chance alone one of them is below 0.05 rather often.
+ * What the exit status rests on holds for all six together. */
+static void many_questions_make_one_answer_no_less_sure(void **state)
+{
+    (void)state;
+    static const struct {
+        double p[COMPARE_NUMBERS];
+        bool better;
+        unsigned worse, sure;
+    } rows[] = {
+        {{0.04, 1, 1, 1, 1, 1}, false, 1, 0}, /* 0.24 */
+        {{0.008, 1, 1, 1, 1, 1}, false, 1, 1},
+        {{0.009, 1, 1, 1, 1, 1}, false, 1, 0},
+        {{0.008, 0.0099, 1, 1, 1, 1}, false, 2, 2}, /* 6, then 5 */
+        {{0.0099, 0.008, 1, 1, 1, 1}, false, 2, 2},
+        {{0.008, 0.011, 0.001, 1, 1, 1}, false, 3, 3}, /* 6, 5, 4 */
+        {{0.04, 0.04, 0.04, 0.04, 0.04, 0.04}, false, 6, 0},
+        {{0.001, 0.001, 0.001, 0.001, 0.001, 0.049}, false, 6, 6},
+        {{0.001, 1, 1, 1, 1, 1}, true, 0, 0},
+        {{0.04, NAN, NAN, NAN, NAN, NAN}, false, 1, 1}, /* asked one thing alone */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct compare_row out[COMPARE_NUMBERS] = {0};
+        for (int n = 0; n < COMPARE_NUMBERS; n++) {
+            out[n].p = rows[i].p[n];
+            out[n].verdict = isnan(out[n].p)             ? COMPARE_UNKNOWN
+                             : out[n].p >= COMPARE_ALPHA ? COMPARE_SAME
+                             : rows[i].better            ? COMPARE_BETTER
+                                                         : COMPARE_WORSE;
+        }
+        if (compare_worse(out) != rows[i].worse ||
+            compare_surely_worse(out) != rows[i].sure)
+            fail_msg("row %zu: %u, %u", i, compare_worse(out), compare_surely_worse(out));
+    }
+}
+
 static void empty_sides_and_too_many_runs_are_no_comparison(void **state)
 {
     (void)state;
@@ -387,6 +423,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         pf_test(a_change_is_told_from_chance),
         pf_test(a_change_is_a_share_with_its_interval),
+        pf_test(many_questions_make_one_answer_no_less_sure),
         pf_test(empty_sides_and_too_many_runs_are_no_comparison),
         pf_test(sides_of_a_result_are_taken_apart),
         pf_test(counters_and_histograms_add_up),
