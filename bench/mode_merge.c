@@ -22,10 +22,21 @@ static int print_help(const struct mode *mode)
     return EXIT_RUN_OK;
 }
 
-/* The ending of all: a goal missed, else the first that was not well. */
+/* How bad an ending is. A goal missed is none: goals are judged of the sum. */
+static unsigned badness(int exit_code)
+{
+    static const int endings[] = {EXIT_RUN_OK, EXIT_INTERRUPTED, EXIT_INVALID,
+                                  EXIT_NO_SUCCESS, EXIT_LOST};
+    for (unsigned i = 0; i < sizeof endings / sizeof endings[0]; i++)
+        if (endings[i] == exit_code)
+            return i;
+    return 0;
+}
+
+/* The worst of all: the order of the documents does not matter. */
 static void merge_ending(struct result *into, const struct result *from)
 {
-    if (into->exit_code != EXIT_RUN_OK || from->exit_code == EXIT_RUN_OK)
+    if (badness(from->exit_code) <= badness(into->exit_code))
         return;
     into->exit_code = from->exit_code;
     memcpy(into->exit_why, from->exit_why, sizeof into->exit_why);
@@ -34,13 +45,13 @@ static void merge_ending(struct result *into, const struct result *from)
 static void judge(struct result *result)
 {
     unsigned failed = slo_judge(result);
-    if (failed) {
+    if (badness(result->exit_code) > 0)
+        return; /* what kept it from being measured says more */
+    result->exit_code = EXIT_RUN_OK;
+    result->exit_why[0] = '\0';
+    if (failed)
         result_set_exit(result, EXIT_SLO, "%u of %zu SLOs failed", failed,
                         result->slo_count);
-    } else if (result->exit_code == EXIT_SLO) {
-        result->exit_code = EXIT_RUN_OK;
-        result->exit_why[0] = '\0';
-    }
 }
 
 static int merge_files(const char *const *paths, int count, struct result **out)
@@ -79,6 +90,8 @@ static int write_all(const struct report_options *options, const struct result *
     if (!report_files_to_stdout(&files)) {
         struct report_style style = report_style_of(options);
         int err = report_text(result, &style, stdout);
+        if (!err && fflush(stdout) != 0)
+            err = -errno;
         if (err)
             return cli_fail("cannot write the summary: %s", strerror(-err));
     }

@@ -188,6 +188,11 @@ static void what_is_no_document_is_said_in_a_line(void **state)
          "cannot write the summary: No space left"},
         {"report @open.json --csv /dev/full", 1, "exit 99",
          "--csv /dev/full: No space left"},
+        {"merge @open.json @open.json -o @x.json > /dev/full", 1, NULL,
+         "cannot write the summary: No space left"},
+        {"merge @open.json @open.json > /dev/full", 1, NULL, "--json -: "},
+        {"compare @open.json @open.json > /dev/full", 1, NULL,
+         "compare: cannot write: No space left"},
         {"merge", 1, NULL, "merge: give two documents or more"},
         {"merge @open.json", 1, NULL, "merge: give two documents or more"},
         {"merge @open.json @broken.json", 1, NULL, "broken.json: line 3: not JSON"},
@@ -224,7 +229,9 @@ static void a_slower_side_is_found_out(void **state)
         {"compare @modes.json", 99, "numbers got worse", NULL},
         {"compare @open.json -- @pipelined.json", 0,
          "the plans differ: 1 against 16 pipeline", NULL},
-        {"compare --help", 0, "99 something", NULL},
+        {"compare @fast[1-4].json -- @slow[1-4].json", 0,
+         "exit 0: 2 of 6 numbers look worse, as chance may do", NULL},
+        {"compare --help", 0, "Holm's method", NULL},
     };
     check(rows, sizeof rows / sizeof rows[0]);
 }
@@ -246,6 +253,44 @@ static void documents_add_up(void **state)
     assert_file_holds("two.json", "\"sent\": 999996");
 }
 
+/* A goal is judged anew; of the rest the worst remains, in whichever order. */
+static void a_sum_ends_as_badly_as_its_worst_part(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *lines[2];
+        int code;
+        const char *why;
+    } rows[] = {
+        {{"merge @missed.json @lost.json", "merge @lost.json @missed.json"}, 4, "2 lost"},
+        {{"merge @late.json @lost.json", "merge @lost.json @late.json"}, 4, "2 lost"},
+        {{"merge @late.json @missed.json", "merge @missed.json @late.json"}, 3, "late"},
+        {{"merge @well.json @lost.json", "merge @lost.json @well.json"}, 4, "2 lost"},
+        {{"merge @missed.json @well.json", "merge @well.json @well.json"}, 99, "1 of 2"},
+    };
+    static const struct {
+        const char *name, *why;
+        int code;
+    } documents[] = {{"missed.json", "1 of 2 SLOs failed", 99},
+                     {"lost.json", "2 lost", 4},
+                     {"late.json", "late", 3},
+                     {"well.json", "", 0}};
+    for (size_t i = 0; i < sizeof documents / sizeof documents[0]; i++) {
+        struct result *result = sample_open();
+        result_set_exit(result, documents[i].code, "%s", documents[i].why);
+        write_document(documents[i].name, result);
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (int n = 0; n < 2; n++) {
+            char line[128], last[64];
+            snprintf(line, sizeof line, "%s -o @sum.json", rows[i].lines[n]);
+            run(line);
+            pf_bench_exits(&bench, 0);
+            snprintf(last, sizeof last, "exit %d: %s", rows[i].code, rows[i].why);
+            pf_bench_says(bench.out, last);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +299,7 @@ int main(void)
         pf_test(what_is_no_document_is_said_in_a_line),
         pf_test(a_slower_side_is_found_out),
         pf_test(documents_add_up),
+        pf_test(a_sum_ends_as_badly_as_its_worst_part),
     };
     return cmocka_run_group_tests(tests, make_documents, remove_documents);
 }
