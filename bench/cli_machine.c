@@ -63,9 +63,11 @@ static void make_room(const struct cli_config *config, struct plan *plan)
     if (plan->overflow != PLAN_CONNECT)
         return;
     int64_t most = config->connections * GROWTH_MOST;
-    int64_t beside = config->threads * PREFLIGHT_FDS_PER_THREAD + PREFLIGHT_FDS_BESIDE;
-    if (limit.rlim_cur < (rlim_t)most) {
-        int64_t room = ((int64_t)limit.rlim_cur - beside) * config->procs;
+    /* Each thread has an equal part of them; some processes have a thread more. */
+    int64_t threads = (config->threads + config->procs - 1) / config->procs;
+    int64_t beside = threads * PREFLIGHT_FDS_PER_THREAD + PREFLIGHT_FDS_BESIDE;
+    if (limit.rlim_cur < (rlim_t)(most + beside)) {
+        int64_t room = ((int64_t)limit.rlim_cur - beside) / threads * config->threads;
         most = room < most ? room : most;
     }
     if (most > CLI_CONNECTIONS_MAX)
