@@ -210,12 +210,13 @@ void pf_bench_start(struct pf_bench *bench, const char *line)
     bench->err_fd = err[0];
 }
 
-/* Take what is there to read; false at the end. */
+/* Take what is there to read; false at the end. What there is no room for is not kept. */
 static bool drain(int fd, char *text)
 {
-    size_t len = strlen(text);
-    ssize_t got = read(fd, text + len, PF_PEER_BYTES_MAX - 1 - len);
-    if (got > 0)
+    char beyond[4096];
+    size_t len = strlen(text), room = PF_PEER_BYTES_MAX - 1 - len;
+    ssize_t got = room ? read(fd, text + len, room) : read(fd, beyond, sizeof beyond);
+    if (got > 0 && room)
         text[len + (size_t)got] = '\0';
     return got > 0;
 }
