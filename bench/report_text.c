@@ -23,42 +23,37 @@ void text_row(struct text *text, const char *name)
     text->column = fprintf(text->to, "  %-*s", TEXT_INDENT - 2, name);
 }
 
-/* The length of a sequence that sets a colour, as text_colour() makes them; else 0. */
-static size_t colour_len(const char *item)
-{
-    size_t len =
-        item[0] == '\033' && item[1] == '[' ? 2 + strspn(item + 2, "0123456789") : 0;
-    return len && item[len] == 'm' ? len + 1 : 0;
-}
-
-/* Columns of an item: a character has one, a colour none. */
-static int item_columns(const char *item)
+/* Characters; each has a column. */
+static int columns(const char *item)
 {
     int count = 0;
-    while (*item) {
-        size_t len = colour_len(item);
-        if (len == 0) {
-            utf8_next(&item);
-            count++;
-        }
-        item += len;
-    }
+    for (; *item; count++)
+        utf8_next(&item);
     return count;
 }
 
-/* An item may hold foreign text: of controls only colours pass. */
-static void put_item(const struct text *text, const char *item)
+/* Foreign text may be in it. */
+static void put(const struct text *text, const char *item)
 {
     while (*item) {
-        size_t len = text->style->colour ? colour_len(item) : 0;
-        fwrite(item, 1, len, text->to);
-        item += len;
-        if (len)
-            continue;
         uint32_t character = utf8_next(&item);
         bool shown = !utf8_is_control(character) && (character < 0x80 || text->style->utf8);
         utf8_put(shown ? character : '?', text->to);
     }
+}
+
+/* Room for an item of that width: in this line, or in a new one. */
+static void make_room(struct text *text, int gap, int width)
+{
+    if (text->column == TEXT_INDENT) {
+        gap = 0;
+    } else if (text->column + gap + width > TEXT_COLUMNS) {
+        fprintf(text->to, "\n%*s", TEXT_INDENT, "");
+        text->column = TEXT_INDENT;
+        gap = 0;
+    }
+    fprintf(text->to, "%*s", gap, "");
+    text->column += gap + width;
 }
 
 void text_item(struct text *text, int gap, const char *format, ...)
@@ -68,17 +63,23 @@ void text_item(struct text *text, int gap, const char *format, ...)
     va_start(args, format);
     vsnprintf(item, sizeof item, format, args);
     va_end(args);
-    int width = item_columns(item);
-    if (text->column == TEXT_INDENT) {
-        gap = 0;
-    } else if (text->column + gap + width > TEXT_COLUMNS) {
-        fprintf(text->to, "\n%*s", TEXT_INDENT, "");
-        text->column = TEXT_INDENT;
-        gap = 0;
-    }
-    fprintf(text->to, "%*s", gap, "");
-    put_item(text, item);
-    text->column += gap + width;
+    make_room(text, gap, columns(item));
+    put(text, item);
+}
+
+void text_item_in(struct text *text, int gap, enum text_colour colour, const char *head,
+                  const char *format, ...)
+{
+    char item[ITEM_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(item, sizeof item, format, args);
+    va_end(args);
+    make_room(text, gap, columns(head) + columns(item));
+    fputs(text_colour(text, colour), text->to);
+    put(text, head);
+    fputs(text_plain(text), text->to);
+    put(text, item);
 }
 
 void text_end(struct text *text)
@@ -242,10 +243,9 @@ static void print_slos(struct text *text)
     text_row(text, "slo");
     for (size_t i = 0; i < result->slo_count; i++) {
         const struct result_slo *slo = &result->slos[i];
-        text_item(text, 3, "%s%s%s %s (%s)",
-                  text_colour(text, slo->pass ? TEXT_GREEN : TEXT_RED),
-                  slo->pass ? "PASS" : "FAIL", text_plain(text), slo->expr,
-                  slo->actual_text[0] ? slo->actual_text : "unknown");
+        text_item_in(text, 3, slo->pass ? TEXT_GREEN : TEXT_RED,
+                     slo->pass ? "PASS" : "FAIL", " %s (%s)", slo->expr,
+                     slo->actual_text[0] ? slo->actual_text : "unknown");
     }
     text_end(text);
 }

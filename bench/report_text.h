@@ -26,7 +26,7 @@ struct text {
 void text_row(struct text *text, const char *name);
 
 /* More of the row: `gap` blanks before it unless it is the first; on a new line if this
- * one has no room for it. */
+ * one has no room for it. It may hold foreign text: no control passes. */
 void text_item(struct text *text, int gap, const char *format, ...) PF_PRINTF(3, 4);
 
 void text_end(struct text *text);
@@ -39,6 +39,11 @@ enum text_colour {
     TEXT_YELLOW,
     TEXT_RED,
 };
+
+/* The same; it begins with `head` in that colour. */
+void text_item_in(struct text *text, int gap, enum text_colour colour, const char *head,
+                  const char *format, ...) PF_PRINTF(5, 6);
+
 /* "\033[32m" and "\033[0m", or "". */
 const char *text_colour(const struct text *text, enum text_colour colour);
 const char *text_plain(const struct text *text);

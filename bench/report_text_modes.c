@@ -105,10 +105,10 @@ static void print_reload(struct text *text)
     if (!reload)
         return;
     text_row(text, "reload");
-    text_item(text, 2, "%sLOST %s%s of %s",
-              text_colour(text, reload->lost ? TEXT_RED : TEXT_GREEN),
-              figure_groups(reload->lost, figure), text_plain(text),
-              figure_groups(text->result->totals.sent, other));
+    char lost[FIGURE_MAX + 8];
+    snprintf(lost, sizeof lost, "LOST %s", figure_groups(reload->lost, figure));
+    text_item_in(text, 2, reload->lost ? TEXT_RED : TEXT_GREEN, lost, " of %s",
+                 figure_groups(text->result->totals.sent, other));
     text_item(text, 2, "%s retryable", figure_groups(reload->retryable, figure));
     text_item(text, 2, "%s idle closes", figure_groups(reload->harmless, figure));
     if (reload->blackout_ns >= 0)
@@ -192,9 +192,9 @@ static void print_change(struct text *text, enum compare_number number,
         return;
     }
     bool worse = row->verdict == COMPARE_WORSE;
-    text_item(text, 3, "%s %+.1f%% %s%s%s", compare_name(number), row->change * 100,
-              text_colour(text, worse ? TEXT_RED : TEXT_GREEN), worse ? "worse" : "better",
-              text_plain(text));
+    text_item(text, 3, "%s %+.1f%%", compare_name(number), row->change * 100);
+    text_item_in(text, 1, worse ? TEXT_RED : TEXT_GREEN, worse ? "worse" : "better", "%s",
+                 "");
 }
 
 /* What B does to A's numbers, if there are both. */

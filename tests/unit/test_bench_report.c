@@ -477,6 +477,26 @@ static void foreign_text_cannot_control_the_terminal(void **state)
     }
 }
 
+/* On a terminal colours are ours alone. */
+static void foreign_text_sets_no_colour(void **state)
+{
+    (void)state;
+    static const char evil[] = "x\033[8my\033[31m";
+    static const struct report_style style = {.utf8 = true, .colour = true};
+    struct result *result = sample_modes();
+    snprintf(result->validity.reasons[0], RESULT_REASON_MAX, "%s", evil);
+    result->validity.reason_count = 1;
+    snprintf(result->slos[0].expr, sizeof result->slos[0].expr, "%s", evil);
+    snprintf(result->slos[0].actual_text, sizeof result->slos[0].actual_text, "%s", evil);
+    result->slo_count = 1;
+    char *text = summary(result, &style);
+    assert_non_null(strstr(text, "\033[0m"));
+    assert_null(strstr(text, "x\033"));
+    assert_null(strstr(text, "y\033"));
+    free(text);
+    result_free(result);
+}
+
 /* ---- for other programs -------------------------------------------------------------- */
 
 static void the_series_is_csv_with_a_head(void **state)
@@ -847,6 +867,7 @@ int main(void)
         pf_test(styles_are_kept_to),
         pf_test(many_rows_share_a_bar_by_their_worst),
         pf_test(foreign_text_cannot_control_the_terminal),
+        pf_test(foreign_text_sets_no_colour),
         pf_test(the_series_is_csv_with_a_head),
         pf_test(the_log_holds_each_latency_with_its_tag),
         pf_test(the_table_climbs_by_halves_of_what_is_left),
