@@ -275,9 +275,15 @@ run-fuzz: $(FUZZ)
 	    grep number_of_executed_units $(B)/found/$$target.log; \
 	done
 
-$(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/lib/wire.o $(LIBRARY)
+$(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/lib/wire.o $(LIBRARY) $(TEST_EXTRA)
 	$(call say,link   $@)
-	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(TEST_EXTRA) $(LIBRARY) $(LIBS) \
+	    $(TEST_LIBS)
+
+FUZZ_BENCH := $(filter $(B)/fuzz_bench_%,$(FUZZ))
+$(FUZZ_BENCH): TEST_EXTRA := $(BENCH_LIB)
+$(FUZZ_BENCH): TEST_LIBS := $(BENCH_LIBS)
+$(FUZZ_BENCH): $(BENCH_LIB)
 
 # The loop's sources against macOS's headers, and a program that runs it, for a Mac to try.
 # zig brings both, in a package of npm; it is no part of the tests.
