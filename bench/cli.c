@@ -6,6 +6,7 @@
 
 #include "bench/slo.h"
 #include "bench/stages.h"
+#include "bench/utf8.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <langinfo.h>
@@ -16,14 +17,20 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Of a line that says what is wrong: a URL of the longest kind, and why. */
+#define SAID_MAX 10000
+
 int cli_fail(const char *format, ...)
 {
+    char text[SAID_MAX];
     va_list args;
     va_start(args, format);
-    fputs("prefork-bench: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    fputs("prefork-bench: ", stderr);
+    (void)utf8_print(text, false,
+                     stderr); /* a value may hold anything: one line it stays */
+    fputc('\n', stderr);
     return EXIT_USAGE;
 }
 

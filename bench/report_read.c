@@ -201,7 +201,7 @@ static int parse(const struct document_reader *reader, const char *text, size_t 
 int report_read_json(FILE *from, struct result **out, char *why, size_t why_len)
 {
     const struct document_reader reader = {why, why_len};
-    char *text;
+    char *text = NULL;
     size_t len;
     int err = read_all(from, &text, &len);
     if (err)

@@ -589,6 +589,7 @@ static void wrong_usage_is_one_line_with_the_option_the_value_and_the_remedy(voi
         {"http://127.0.0.1:http/", {"127.0.0.1:http"}},
         {"http://[::1/", {"[::1"}},
         {"'http://127.0.0.1:1/a b'", {"blanks"}},
+        {"--stages '1s:1k,\n\033[1mx' http://127.0.0.1:1/", {"--stages ", "?[1mx"}},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         pf_bench_run(&bench, rows[i].line, NULL);
