@@ -2,6 +2,10 @@
  * and the series and histograms for other programs. */
 #include "tests/lib/test.h"
 
+#include "tests/lib/corpus.h"
+
+#include "tests/fuzz/fuzz_bench_document.c"
+
 #include "bench/figure.h"
 #include "bench/hdr_codec.h"
 #include "bench/report.h"
@@ -849,6 +853,14 @@ static void the_environment_is_this_machines(void **state)
     result_free(result);
 }
 
+#define CORPUS "tests/fuzz/corpus/bench_document"
+
+static void the_corpus_keeps_its_promises(void **state)
+{
+    (void)state;
+    assert_true(pf_test_corpus(CORPUS, LLVMFuzzerTestOneInput) > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -879,6 +891,7 @@ int main(void)
         pf_test(the_page_holds_its_document),
         pf_test(a_long_run_makes_no_larger_page),
         pf_test(the_environment_is_this_machines),
+        pf_test(the_corpus_keeps_its_promises),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,10 @@
  * writes can break a request's framing. */
 #include "tests/lib/test.h"
 
+#include "tests/lib/corpus.h"
+
+#include "tests/fuzz/fuzz_bench_requests.c"
+
 #include "bench/requests.h"
 
 #include <errno.h>
@@ -608,6 +612,14 @@ static void no_mix_does_harm(void **state)
     assert_true(accepted > 100);
 }
 
+#define CORPUS "tests/fuzz/corpus/bench_requests"
+
+static void the_corpus_keeps_its_promises(void **state)
+{
+    (void)state;
+    assert_true(pf_test_corpus(CORPUS, LLVMFuzzerTestOneInput) > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -623,6 +635,7 @@ int main(void)
         pf_test(requests_are_picked_by_their_weight),
         pf_test(nothing_that_is_accepted_breaks_the_framing),
         pf_test(no_mix_does_harm),
+        pf_test(the_corpus_keeps_its_promises),
     };
     return cmocka_run_group_tests_name("requests", tests, set_up, tear_down);
 }
