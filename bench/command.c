@@ -3,11 +3,10 @@
 #include <errno.h>
 #include <prefork/subprocess.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-
-#define STATUS_NOT_RUN (-256)
 
 struct command {
     pf_loop *loop;
@@ -103,9 +102,11 @@ static int run(struct command *command)
     int err = pf_subprocess_start(command->loop, &options, &command->process);
     if (err)
         return err;
-    return pf_stream_read_chunks(pf_subprocess_stream(command->process, 1),
-                                 PF_STREAM_TO_END, command_on_output, command_on_silence,
-                                 command);
+    /* Without memory for that nobody hears what it says; its end is told all the same. */
+    if (pf_stream_read_chunks(pf_subprocess_stream(command->process, 1), PF_STREAM_TO_END,
+                              command_on_output, command_on_silence, command) != 0)
+        command->silent = true;
+    return 0;
 }
 
 static int command_on_due(pf_loop *loop, void *arg)
@@ -116,9 +117,19 @@ static int command_on_due(pf_loop *loop, void *arg)
         command->number++;
         tell(command, false, 0);
         if (run(command))
-            tell(command, true, STATUS_NOT_RUN);
+            tell(command, true, COMMAND_NOT_RUN);
     }
     return pf_loop_call_at(loop, command->due_ns, command_on_due, command, &command->next);
+}
+
+void command_ending(int status, char *text, size_t text_len)
+{
+    if (status == COMMAND_NOT_RUN)
+        snprintf(text, text_len, "could not be run");
+    else if (status < 0)
+        snprintf(text, text_len, "ended by signal %d", -status);
+    else
+        snprintf(text, text_len, "exit status %d", status);
 }
 
 int command_start(pf_loop *loop, const struct command_options *options,

@@ -16,6 +16,9 @@
 
 #define COMMAND_OUTPUT_MAX 512
 
+/* The status of one that could not be run. */
+#define COMMAND_NOT_RUN (-256)
+
 /* How long after its end what it said is waited for: a program that it left behind may hold
  * the pipe for ever. */
 #define COMMAND_LINGER_NS (200 * PF_MILLISECOND)
@@ -25,7 +28,7 @@ struct command;
 struct command_event {
     unsigned number; /* 1: the first run */
     bool ended;
-    int status;         /* of its end: 0 to 255, or -signal; -256: it could not be run */
+    int status;         /* of its end: 0 to 255, -signal, or COMMAND_NOT_RUN */
     const char *output; /* of its end: the first it said, printable, on one line */
 };
 
@@ -41,6 +44,9 @@ struct command_options {
 /* Returns 0, -ENOMEM, or what pf_loop_call_later() answers. */
 int command_start(pf_loop *loop, const struct command_options *options,
                   struct command **out);
+
+/* "exit status 7", "ended by signal 15", "could not be run". */
+void command_ending(int status, char *text, size_t text_len);
 
 /* No more runs; one that is under way is killed (the shell, with SIGKILL) and waited for,
  * and not told of. NULL: nothing. */

@@ -83,19 +83,13 @@ static void reload_on_command(const struct command_event *event, void *arg)
         mark(reload, text);
         return;
     }
-    if (event->status == 0) {
-        snprintf(text, sizeof text, RELOAD_MARK_END "%u", event->number);
-        mark(reload, text);
-        return;
-    }
-    snprintf(text, sizeof text, RELOAD_MARK_END "%u: %s %d", event->number,
-             event->status > 0 ? "exit" : "signal",
-             event->status > 0 ? event->status : -event->status);
+    char ending[32];
+    command_ending(event->status, ending, sizeof ending);
+    snprintf(text, sizeof text, RELOAD_MARK_END "%u%s%s", event->number,
+             event->status ? ": " : "", event->status ? ending : "");
     mark(reload, text);
-    if (reload->failed++ == 0)
-        fprintf(stderr, "prefork-bench: --cmd %s: %s %d: %s\n", reload->config.command,
-                event->status > 0 ? "exit status" : "ended by signal",
-                event->status > 0 ? event->status : -event->status,
+    if (event->status != 0 && reload->failed++ == 0)
+        fprintf(stderr, "prefork-bench: --cmd %s: %s: %s\n", reload->config.command, ending,
                 event->output[0] ? event->output : "it said nothing");
 }
 

@@ -4,6 +4,7 @@
 #include "bench/command.h"
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #define EVENTS_MAX 64
@@ -123,6 +124,48 @@ static void one_that_runs_is_killed_at_the_stop(void **state)
     stop();
 }
 
+/* No descriptor is left for its pipe; the loop has its own by then. */
+static void one_that_cannot_be_run_is_told_so_once(void **state)
+{
+    (void)state;
+    struct rlimit limit, none;
+    start("true");
+    turn_until(2);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    turn_until(bench.count + 4); /* one may be under way */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    turn_until(bench.count + 4);
+    bool not_run = false;
+    for (unsigned i = 0; i < bench.count; i++) {
+        assert_int_equal(bench.events[i].number, i / 2 + 1);
+        assert_int_equal(bench.events[i].ended, i % 2);
+        not_run |= bench.events[i].status == COMMAND_NOT_RUN;
+    }
+    assert_true(not_run);
+    assert_int_equal(bench.events[(bench.count - 2) | 1].status, 0);
+    stop();
+}
+
+static void an_ending_is_told_in_words(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        const char *text;
+    } rows[] = {{0, "exit status 0"},
+                {7, "exit status 7"},
+                {-15, "ended by signal 15"},
+                {COMMAND_NOT_RUN, "could not be run"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[32];
+        command_ending(rows[i].status, text, sizeof text);
+        assert_string_equal(text, rows[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +174,8 @@ int main(void)
         pf_test(of_much_that_it_says_the_first_is_kept),
         pf_test(one_that_leaves_a_program_behind_has_ended_all_the_same),
         pf_test(one_that_runs_is_killed_at_the_stop),
+        pf_test(one_that_cannot_be_run_is_told_so_once),
+        pf_test(an_ending_is_told_in_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
