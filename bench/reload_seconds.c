@@ -41,6 +41,14 @@ static int64_t median(int64_t *values, size_t count)
     return values[(count - 1) / 2];
 }
 
+/* The end of what the marks tell: once there is no room for more, the last one. */
+static int64_t known_until(const struct result *result)
+{
+    return result->mark_count == RESULT_MARKS_MAX
+               ? result->marks[result->mark_count - 1].t_ns
+               : INT64_MAX;
+}
+
 void reload_seconds(const struct result *result, int64_t *quiet_ns, int64_t *reload_ns)
 {
     *quiet_ns = *reload_ns = RESULT_UNKNOWN;
@@ -48,10 +56,11 @@ void reload_seconds(const struct result *result, int64_t *quiet_ns, int64_t *rel
     int64_t *values = calloc(result->row_count + 1, sizeof *values);
     if (!values)
         return;
+    int64_t until_ns = known_until(result);
     size_t quiet = 0, reload = 0;
     for (size_t i = 0; i < result->row_count; i++) {
         const struct result_row *row = &result->rows[i];
-        if (row->p99_ns < 0)
+        if (row->p99_ns < 0 || row->t_ns > until_ns)
             continue;
         if (ran_between(result, row->t_ns - row->span_ns, row->t_ns))
             values[result->row_count - ++reload] = row->p99_ns;

@@ -12,7 +12,8 @@
 
 /*
  * The median of the rows' p99, of those rows in which no command ran, and of those in which
- * one did: from its begin to its end, by the marks. RESULT_UNKNOWN: there were none.
+ * one did: from its begin to its end, by the marks. Where RESULT_MARKS_MAX of them were
+ * not enough, rows behind the last one are neither. RESULT_UNKNOWN: there were none.
  */
 void reload_seconds(const struct result *result, int64_t *quiet_ns, int64_t *reload_ns);
 

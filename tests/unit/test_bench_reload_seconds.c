@@ -72,12 +72,48 @@ static void other_marks_and_empty_rows_do_not_count(void **state)
     check(make(NULL, 0), RESULT_UNKNOWN, RESULT_UNKNOWN);
 }
 
+/* There is no room for the marks of more commands: of the time after them nobody knows. */
+static void what_is_behind_the_last_mark_that_fits_is_of_no_kind(void **state)
+{
+    (void)state;
+    enum {
+        ROWS = 200
+    };
+    int64_t p99[ROWS];
+    for (int i = 0; i < ROWS; i++)
+        p99[i] = i % 2 ? 90 : 1; /* each odd second has a command */
+    struct result *result = make(p99, ROWS);
+    for (int i = 1; i < ROWS && result->mark_count < RESULT_MARKS_MAX; i += 2) {
+        char text[32];
+        snprintf(text, sizeof text, RELOAD_MARK_BEGIN "%d", i);
+        mark(result, i * 1000 + 100, text);
+        snprintf(text, sizeof text, RELOAD_MARK_END "%d", i);
+        mark(result, i * 1000 + 200, text);
+    }
+    check(result, 1, 90);
+    /* Twice as often: they are full after a third of the time. */
+    for (int i = 0; i < ROWS; i++)
+        p99[i] = i % 3 == 2 ? 1 : 90;
+    result = make(p99, ROWS);
+    for (int i = 0; i < ROWS && result->mark_count < RESULT_MARKS_MAX; i++) {
+        if (i % 3 == 2)
+            continue;
+        mark(result, i * 1000 + 100, RELOAD_MARK_BEGIN "1");
+        mark(result, i * 1000 + 150, RELOAD_MARK_END "1");
+        mark(result, i * 1000 + 200, RELOAD_MARK_BEGIN "2");
+        mark(result, i * 1000 + 250, RELOAD_MARK_END "2");
+    }
+    assert_int_equal(result->mark_count, RESULT_MARKS_MAX);
+    check(result, 1, 90);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         pf_test(each_second_is_of_one_kind),
         pf_test(a_command_that_takes_seconds_is_in_all_of_them),
         pf_test(other_marks_and_empty_rows_do_not_count),
+        pf_test(what_is_behind_the_last_mark_that_fits_is_of_no_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
