@@ -149,24 +149,36 @@ int ctl_ask(const char *path, int64_t timeout_ns, struct ctl_status *out)
     return err;
 }
 
-static int64_t number(const json_t *object, const char *key, int64_t otherwise)
+/* An id, -1 if it is not there. False: it cannot be one. */
+static bool read_id(const json_t *object, const char *key, int64_t *out)
 {
     const json_t *value = json_object_get(object, key);
-    return json_is_integer(value) ? json_integer_value(value) : otherwise;
+    *out = json_is_integer(value) ? json_integer_value(value) : -1;
+    return *out >= -1 && *out <= CTL_COUNT_MAX;
 }
 
-static void parse_worker(const json_t *json, struct ctl_worker *out)
+/* Add a count to *sum, 0 if it is not there. False: beyond CTL_COUNT_MAX, or below 0. */
+static bool add_count(const json_t *object, const char *key, int64_t *sum)
+{
+    const json_t *value = json_object_get(object, key);
+    int64_t count = json_is_integer(value) ? json_integer_value(value) : 0;
+    if (count < 0 || count > CTL_COUNT_MAX - *sum)
+        return false;
+    *sum += count;
+    return true;
+}
+
+static bool parse_worker(const json_t *json, struct ctl_worker *out)
 {
     const json_t *lanes = json_object_get(json, "lanes"), *lane;
     size_t at;
-    *out = (struct ctl_worker){.slot = number(json, "worker", -1),
-                               .pid = number(json, "pid", -1),
-                               .starts = number(json, "starts", 0)};
-    json_array_foreach(lanes, at, lane)
-    {
-        out->requests += number(lane, "requests", 0);
-        out->connections += number(lane, "connections", 0);
-    }
+    *out = (struct ctl_worker){.slot = -1};
+    bool right = read_id(json, "worker", &out->slot) && read_id(json, "pid", &out->pid) &&
+                 add_count(json, "starts", &out->starts);
+    json_array_foreach(lanes, at, lane) right =
+        right && add_count(lane, "requests", &out->requests) &&
+        add_count(lane, "connections", &out->connections);
+    return right;
 }
 
 int ctl_parse(const char *text, size_t len, struct ctl_status *out)
@@ -178,10 +190,12 @@ int ctl_parse(const char *text, size_t len, struct ctl_status *out)
                  json_array_size(workers) <= CTL_WORKERS_MAX && json_is_object(totals);
     if (right) {
         size_t at;
-        out->pid = number(root, "pid", -1);
-        out->requests = number(totals, "requests", 0);
+        out->requests = 0;
+        right = read_id(root, "pid", &out->pid) &&
+                add_count(totals, "requests", &out->requests);
         out->worker_count = json_array_size(workers);
-        json_array_foreach(workers, at, worker) parse_worker(worker, &out->workers[at]);
+        json_array_foreach(workers, at, worker) right =
+            right && parse_worker(worker, &out->workers[at]);
     }
     json_decref(root);
     return right ? 0 : -EPROTO;

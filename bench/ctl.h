@@ -11,6 +11,10 @@
 /* Workers of a server: as many as there may be. */
 #define CTL_WORKERS_MAX 1024
 
+/* No server has counted so far, nor has such a pid; so many of all workers still are one
+ * number (RESULT_MOST). */
+#define CTL_COUNT_MAX (INT64_C(1) << 50)
+
 /* How long an answer is waited for: each second of a measurement, at its two ends, and when
  * a user names the socket. A server that takes longer has other work, or is stopped. */
 #define CTL_WAIT_SAMPLE_NS INT64_C(200000000)
@@ -44,7 +48,8 @@ int ctl_find(int64_t pid, char path[CTL_PATH_MAX]);
  */
 int ctl_ask(const char *path, int64_t timeout_ns, struct ctl_status *out);
 
-/* Read an answer, a JSON text of len bytes. Returns 0 or -EPROTO. */
+/* Read an answer, a JSON text of len bytes. Returns 0, or -EPROTO: also if a number is
+ * below 0, or beyond CTL_COUNT_MAX. */
 int ctl_parse(const char *text, size_t len, struct ctl_status *out);
 
 #endif

@@ -208,6 +208,7 @@ int server_side_open(const char *spec, const struct pf_address *target,
         return -ENOMEM;
     }
     side->root = -1;
+    side->net = (struct netstat){-1, -1, -1};
     side->target = *target;
     crew_init(&side->crew);
     int err = open_spec(side, spec, why, why_len);

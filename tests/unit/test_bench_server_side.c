@@ -467,6 +467,24 @@ static void what_is_no_server_is_refused(void **state)
     close(listener);
 }
 
+/* Of a measurement that never began nothing is known: least of all what the kernel has
+ * counted since it was started. */
+static void what_never_began_has_no_numbers(void **state)
+{
+    (void)state;
+    struct pf_address address;
+    int listener = listen_anywhere(&address);
+    struct server_side *side = open_side("auto", &address);
+    struct result_server server = {0};
+    server_side_end(side, &server);
+    assert_int_equal(server.syn_retries, RESULT_UNKNOWN);
+    assert_int_equal(server.listen_drops, RESULT_UNKNOWN);
+    assert_int_equal(server.listen_overflows, RESULT_UNKNOWN);
+    server_side_close(side);
+    forget(&server);
+    close(listener);
+}
+
 /* ---- of a server that answers ---------------------------------------------------- */
 
 static const char answer[] =
@@ -513,6 +531,39 @@ static void what_is_no_status_is_refused(void **state)
     assert_int_equal(ctl_parse(odd, strlen(odd), &status), 0);
     assert_int_equal(status.workers[0].slot, -1);
     assert_int_equal(status.workers[1].requests, 0);
+}
+
+/* No server counts so far: sums of what it says must not overflow. */
+static void numbers_beyond_all_measure_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *lanes;
+        int err;
+    } rows[] = {
+        {"{\"requests\":1000000000000000}", 0},
+        {"{\"requests\":9223372036854775807}", -EPROTO},
+        {"{\"requests\":-1}", -EPROTO},
+        {"{\"connections\":-9223372036854775808}", -EPROTO},
+        {"{\"requests\":1000000000000000},{\"requests\":1000000000000000}", -EPROTO},
+        {"{\"connections\":9223372036854775807},{\"connections\":1}", -EPROTO},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[512];
+        snprintf(text, sizeof text,
+                 "{\"ok\":true,\"totals\":{},\"workers\":[{\"lanes\":[%s]}]}",
+                 rows[i].lanes);
+        if (ctl_parse(text, strlen(text), &status) != rows[i].err)
+            fail_msg("%s", rows[i].lanes);
+    }
+    static const char *const texts[] = {
+        "{\"ok\":true,\"workers\":[],\"totals\":{\"requests\":9223372036854775807}}",
+        "{\"ok\":true,\"workers\":[],\"totals\":{\"requests\":-5}}",
+        "{\"ok\":true,\"workers\":[],\"totals\":{},\"pid\":-2}",
+        "{\"ok\":true,\"workers\":[{\"starts\":-1}],\"totals\":{}}",
+        "{\"ok\":true,\"workers\":[{\"worker\":9223372036854775807}],\"totals\":{}}"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        assert_int_equal(ctl_parse(texts[i], strlen(texts[i]), &status), -EPROTO);
 }
 
 /* A control socket that gives one answer, or none at all. */
@@ -630,8 +681,10 @@ int main(void)
         pf_test(another_server_at_the_address_is_found_when_the_first_is_gone),
         pf_test(where_nobody_listens_all_is_unknown),
         pf_test(what_is_no_server_is_refused),
+        pf_test(what_never_began_has_no_numbers),
         pf_test(a_status_is_read),
         pf_test(what_is_no_status_is_refused),
+        pf_test(numbers_beyond_all_measure_are_refused),
         pf_test(a_control_socket_is_found_and_asked),
         pf_test(one_that_does_not_answer_is_not_waited_for),
     };
