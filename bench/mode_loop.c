@@ -115,6 +115,12 @@ static bool is_wanted(const char *list, const char *name, fits_fn *fits)
     return false;
 }
 
+/* A document that goes to standard output has that for itself. */
+static FILE *table_of(const struct config *config)
+{
+    return config->json && strcmp(config->json, "-") == 0 ? stderr : stdout;
+}
+
 /* A library that was asked for by name, and is not there, is left out with a line. */
 static void name_missing(const struct config *config, const struct contest *contest)
 {
@@ -127,9 +133,10 @@ static void name_missing(const struct config *config, const struct contest *cont
         for (size_t i = 0; i < contest->subject_count; i++)
             there |= is_same(contest->subjects[i].name, at, (size_t)len);
         if (!there)
-            printf("  %.*s: no program loop_%.*s, left out; see make bench-deps and make "
-                   "bench-loop\n",
-                   len, at, len, at);
+            fprintf(table_of(config),
+                    "  %.*s: no program loop_%.*s, left out; see make bench-deps and make "
+                    "bench-loop\n",
+                    len, at, len, at);
     }
 }
 
@@ -182,7 +189,7 @@ static int gather(const struct config *config, struct contest *contest)
                         contest->subjects[0].path);
     contest->job_count = (size_t)count;
     for (size_t i = 0; i < contest->subject_count; i++)
-        printf("  %s\n", contest->subjects[i].title);
+        fprintf(table_of(config), "  %s\n", contest->subjects[i].title);
     name_missing(config, contest);
     choose(config, contest);
     if (contest->job_count == 0)
@@ -243,42 +250,44 @@ static struct spread ratio_of(const struct scores *scores, size_t subject, size_
 
 /* ---- showing it ------------------------------------------------------------------ */
 
-static void show_header(const struct config *config, const struct contest *contest)
+static void show_header(const struct config *config, const struct contest *contest,
+                        FILE *to)
 {
-    printf("CPU ns per operation, median of %" PRId64 " round%s; theirs with the ratio to "
-           "ours and its %s;\n<: they are ahead in all of it\n\n%-20s %9s",
-           config->rounds, config->rounds == 1 ? "" : "s",
-           config->rounds < 6 ? "range" : "95 % interval", "job",
-           contest->subjects[0].name);
+    fprintf(to,
+            "CPU ns per operation, median of %" PRId64 " round%s; theirs with the ratio to "
+            "ours and its %s;\n<: they are ahead in all of it\n\n%-20s %9s",
+            config->rounds, config->rounds == 1 ? "" : "s",
+            config->rounds < 6 ? "range" : "95 % interval", "job",
+            contest->subjects[0].name);
     for (size_t i = 1; i < contest->subject_count; i++)
-        printf("  %32s", contest->subjects[i].name);
-    printf("\n");
+        fprintf(to, "  %32s", contest->subjects[i].name);
+    fputc('\n', to);
 }
 
-static void print_ns(double ns)
+static void print_ns(double ns, FILE *to)
 {
     if (isnan(ns))
-        printf(" %9s", "-");
+        fprintf(to, " %9s", "-");
     else
-        printf(ns < 100 ? " %9.1f" : " %9.0f", ns);
+        fprintf(to, ns < 100 ? " %9.1f" : " %9.0f", ns);
 }
 
 static void show_job(const struct contest *contest, const struct contest_job *job,
-                     const struct scores *scores, size_t rounds)
+                     const struct scores *scores, size_t rounds, FILE *to)
 {
-    printf("%-20s", job->name);
-    print_ns(time_of(scores, 0, rounds).median);
+    fprintf(to, "%-20s", job->name);
+    print_ns(time_of(scores, 0, rounds).median, to);
     for (size_t i = 1; i < contest->subject_count; i++) {
         struct spread ratio = ratio_of(scores, i, rounds);
-        print_ns(time_of(scores, i, rounds).median);
+        print_ns(time_of(scores, i, rounds).median, to);
         if (ratio.runs == 0)
-            printf("  %22s", "-");
+            fprintf(to, "  %22s", "-");
         else
-            printf(" %s%6.2f (%5.2f - %5.2f)", ratio.high < 1 ? "<" : " ", ratio.median,
-                   ratio.low, ratio.high);
+            fprintf(to, " %s%6.2f (%5.2f - %5.2f)", ratio.high < 1 ? "<" : " ",
+                    ratio.median, ratio.low, ratio.high);
     }
-    printf("\n");
-    fflush(stdout);
+    fputc('\n', to);
+    fflush(to);
 }
 
 /* "key": {runs, median, low, high}; null where nothing is known. */
@@ -339,11 +348,12 @@ static int compete(const struct config *config, const struct contest *contest)
 {
     size_t rounds = (size_t)config->rounds, failed = 0;
     json_t *root = config->json ? document(config, contest) : NULL;
-    show_header(config, contest);
+    FILE *to = table_of(config);
+    show_header(config, contest, to);
     for (size_t i = 0; i < contest->job_count; i++) {
         struct scores scores = {.unit = ""};
         do_job(config, contest, &contest->jobs[i], &scores);
-        show_job(contest, &contest->jobs[i], &scores, rounds);
+        show_job(contest, &contest->jobs[i], &scores, rounds, to);
         failed += !is_whole(contest, &scores, rounds);
         if (root)
             json_array_append_new(json_object_get(root, "jobs"),
