@@ -28,7 +28,8 @@ struct null_server_options {
                              0: never */
     uint64_t garbage;     /* each so-manieth answer of all is no HTTP, and the last of its
                              connection; 0: none */
-    int64_t delay_ns;     /* between a request and its answer */
+    int64_t delay_ns;     /* between a request and its answer; who asks when OWED_MAX
+                             are waited for is closed */
     struct serve_script script;
 };
 

@@ -12,6 +12,8 @@ enum {
 static int grow(struct owed_queue *queue)
 {
     size_t max = queue->max ? queue->max * 2 : FIRST_MAX;
+    if (max > OWED_MAX)
+        return -ENOBUFS;
     struct owed *ring = calloc(max, sizeof *ring);
     if (!ring)
         return -ENOMEM;

@@ -1,12 +1,16 @@
 /*
  * owed.h - answers that are due later: a null server's, which all wait equally long and so
- * fall due in the order in which they came. A ring that grows.
+ * fall due in the order in which they came. A ring that grows, up to OWED_MAX.
  */
 #ifndef PREFORK_BENCH_OWED_H
 #define PREFORK_BENCH_OWED_H
 
 #include "bench/canned.h"
 #include <stdint.h>
+
+/* Answers owed at a time, of all connections: 24 MB. Whoever asks for more without waiting
+ * is not served. */
+#define OWED_MAX ((size_t)1 << 20)
 
 struct owed {
     int64_t due_ns;
@@ -21,7 +25,7 @@ struct owed_queue {
     size_t max, first, count;
 };
 
-/* Returns 0 or -ENOMEM. */
+/* Returns 0, -ENOBUFS with OWED_MAX in it, or -ENOMEM. */
 int owed_push(struct owed_queue *queue, struct owed owed);
 
 /* When the first is due; INT64_MAX: there is none. */
