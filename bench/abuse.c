@@ -117,11 +117,23 @@ static struct abuse *make_shared(const struct adversary_mix *mix)
     return abuse;
 }
 
+/* How long the cut ones stood; the adversaries still run. */
+static void fill_in_times(const struct hdr *live, struct hdr *copy,
+                          struct result_adversary *out)
+{
+    hdr_copy(copy, live);
+    out->cut_p50_ns = copy->count ? hdr_percentile(copy, 50 * HDR_PERCENT) : -1;
+    out->cut_max_ns = copy->count ? copy->max : -1;
+}
+
 static int fill_in(const struct abuse *abuse, struct result *result)
 {
+    struct hdr *copy = malloc(sizeof *copy);
     result->adversaries = calloc(ADVERSARY_KINDS, sizeof *result->adversaries);
-    if (!result->adversaries)
+    if (!result->adversaries || !copy) {
+        free(copy);
         return -ENOMEM;
+    }
     const struct adversary_counts *counts = &abuse->counts;
     for (unsigned kind = 0; kind < ADVERSARY_KINDS; kind++) {
         if (abuse->mix.count[kind] == 0)
@@ -132,10 +144,9 @@ static int fill_in(const struct abuse *abuse, struct result *result)
         out->opened = tally_read(&counts->opened[kind]);
         out->cut = tally_read(&counts->cut[kind]);
         out->open = tally_read(&counts->open[kind]);
-        const struct hdr *after = &counts->cut_after[kind];
-        out->cut_p50_ns = after->count ? hdr_percentile(after, 50 * HDR_PERCENT) : -1;
-        out->cut_max_ns = after->count ? after->max : -1;
+        fill_in_times(&counts->cut_after[kind], copy, out);
     }
+    free(copy);
     return 0;
 }
 

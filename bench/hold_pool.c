@@ -62,6 +62,20 @@ void hold_counts_init(struct hold_counts *counts)
     hdr_init(&counts->connect);
 }
 
+bool hold_counts_error(const struct hold_counts *counts, unsigned index,
+                       struct tally_error *out)
+{
+    if (index >= __atomic_load_n(&counts->error_count, __ATOMIC_ACQUIRE))
+        return false;
+    const struct tally_error *error = &counts->errors[index];
+    *out = (struct tally_error){.phase = error->phase,
+                                .when = error->when,
+                                .reason = error->reason,
+                                .count = tally_read(&error->count),
+                                .first_ns = error->first_ns};
+    return true;
+}
+
 /* Descriptors that a process may have: the limit, raised as far as it goes. */
 static unsigned descriptors_max(void)
 {
@@ -94,19 +108,20 @@ static void count_error(struct hold_pool *pool, enum tally_phase phase,
     for (unsigned i = 0; i < counts->error_count; i++) {
         struct tally_error *error = &counts->errors[i];
         if (error->phase == phase && error->when == when && error->reason == reason) {
-            error->count++;
+            tally_count(&error->count, 1);
             return;
         }
     }
     if (counts->error_count == HOLD_ERRORS_MAX)
         return; /* failed and lost count it all the same */
-    counts->errors[counts->error_count++] = (struct tally_error){
+    counts->errors[counts->error_count] = (struct tally_error){
         .phase = phase,
         .when = when,
         .reason = reason,
         .count = 1,
         .first_ns = now_of(pool),
     };
+    __atomic_store_n(&counts->error_count, counts->error_count + 1, __ATOMIC_RELEASE);
 }
 
 static void count_failed(struct hold_pool *pool, enum tally_phase phase, int reason)
@@ -265,14 +280,17 @@ static void read_from(struct hold_pool *pool, int fd)
         lose(pool, fd, errno);
 }
 
-/* A request that does not fit into an empty socket will not fit later. */
-static bool ask(const struct hold_pool *pool, int fd)
+/* A request that does not fit into an empty socket is not gone on with. Returns 0 or a
+ * negative errno. */
+static int ask(const struct hold_pool *pool, int fd)
 {
     const struct hold_options *options = &pool->options;
     if (!options->request)
-        return true;
+        return 0;
     ssize_t sent = send(fd, options->request, options->request_len, MSG_NOSIGNAL);
-    return sent >= 0 && (size_t)sent == options->request_len;
+    if (sent < 0)
+        return -errno;
+    return (size_t)sent == options->request_len ? 0 : -ENOBUFS;
 }
 
 static void connection_on_event(struct hold_pool *pool, int fd, uint32_t events)
@@ -293,8 +311,9 @@ static void connection_on_event(struct hold_pool *pool, int fd, uint32_t events)
         leave_connecting(pool, fd);
         slot->state = SLOT_HELD;
         tally_count(&pool->counts->held, 1);
-        if (!ask(pool, fd)) {
-            lose(pool, fd, errno);
+        int err = ask(pool, fd);
+        if (err) {
+            lose(pool, fd, -err);
             return;
         }
     }

@@ -31,15 +31,16 @@
 
 struct hold_pool;
 
-/* What has become of them; in shared memory, the pool is the only writer. The counters are
- * live (tally_read()); the rest can be read when the pool has ended. */
+/* What has become of them; in shared memory, the pool is the only writer. All of it is
+ * live: counters by tally_read(), the histogram by hdr_merge(), errors by
+ * hold_counts_error(); opened_ns is set before on_opened is called. */
 struct hold_counts {
     uint64_t started, held, lost, failed;
     uint64_t bytes_in; /* answers, if they were asked; else, what nobody had asked for */
     struct hdr connect;
     struct tally_error errors[HOLD_ERRORS_MAX];
-    unsigned error_count;
-    int64_t opened_ns; /* when all had been tried, on CLOCK_MONOTONIC; 0: not yet */
+    unsigned error_count; /* set behind the error */
+    int64_t opened_ns;    /* when all had been tried, on CLOCK_MONOTONIC; 0: not yet */
 };
 
 struct hold_options {
@@ -56,6 +57,10 @@ struct hold_options {
 };
 
 void hold_counts_init(struct hold_counts *counts);
+
+/* The index-th kind of error as it is now. False: there is none. */
+bool hold_counts_error(const struct hold_counts *counts, unsigned index,
+                       struct tally_error *out);
 
 /* Descriptors of a process that can be held, if it has nothing else to do: the limit (hard,
  * to which the soft one is raised) without the ones that it needs itself. */

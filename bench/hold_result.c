@@ -80,8 +80,9 @@ int hold_fill_in(const struct hold_probe *probe, int64_t server_after)
         if (counts->opened_ns - probe->opening_ns > out->connect_ns)
             out->connect_ns = counts->opened_ns - probe->opening_ns;
         hdr_merge(connect, &counts->connect);
-        for (unsigned e = 0; e < counts->error_count; e++)
-            add_error(result, &counts->errors[e],
+        struct tally_error error;
+        for (unsigned e = 0; hold_counts_error(counts, e, &error); e++)
+            add_error(result, &error,
                       probe->began_ns ? probe->began_ns : probe->opening_ns);
     }
     fill_in_bytes(probe, out, server_after);

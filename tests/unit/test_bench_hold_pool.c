@@ -124,6 +124,36 @@ static void all_are_opened_and_stay(void **state)
     tear_down();
 }
 
+/* Whatever a call before had to say of it. */
+static void a_request_that_does_not_fit_loses_its_connection_for_that(void **state)
+{
+    (void)state;
+    enum {
+        TOO_MUCH = 64 << 20
+    };
+    char *request = calloc(1, TOO_MUCH);
+    assert_non_null(request);
+    set_up();
+    struct hold_options options = {.target = &bench.target,
+                                   .connections = 2,
+                                   .timeout_ns = PF_TEST_DEADLINE_S * PF_SECOND,
+                                   .request = request,
+                                   .request_len = TOO_MUCH,
+                                   .on_opened = bench_on_opened,
+                                   .arg = &bench};
+    assert_int_equal(hold_pool_new(bench.loop, &options, &bench.counts, &bench.pool), 0);
+    turn_until(is_opened);
+    turn_until(all_are_lost);
+    struct tally_error error;
+    assert_true(hold_counts_error(&bench.counts, 0, &error));
+    assert_int_equal(error.reason, ENOBUFS);
+    assert_int_equal(error.count, 2);
+    assert_false(hold_counts_error(&bench.counts, 1, &error));
+    assert_int_equal(bench.counts.lost, 2);
+    tear_down();
+    free(request);
+}
+
 static void they_come_from_the_sources_in_turn(void **state)
 {
     (void)state;
@@ -322,6 +352,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         pf_test(all_are_opened_and_stay),
+        pf_test(a_request_that_does_not_fit_loses_its_connection_for_that),
         pf_test(they_come_from_the_sources_in_turn),
         pf_test(those_that_the_server_closes_are_lost_with_the_reason),
         pf_test(each_asks_once_if_told_so),
