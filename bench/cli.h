@@ -43,6 +43,9 @@ struct mode {
                                    --help; ends with NULL. NULL: none */
 };
 
+/* How bad an ending is, of several: the larger the worse; 0: EXIT_RUN_OK. */
+unsigned cli_badness(int exit_code);
+
 extern const struct mode mode_run, mode_search, mode_storm, mode_hold, mode_abuse,
     mode_reload, mode_loop, mode_compare, mode_report, mode_merge, mode_preflight,
     mode_serve;

@@ -64,7 +64,17 @@ static bool misses_goals(struct result *result)
     return set(result, EXIT_SLO, "%u of %zu SLOs failed", failed, result->slo_count);
 }
 
-static void set_ending(struct result *result)
+unsigned cli_badness(int exit_code)
+{
+    static const int endings[] = {EXIT_RUN_OK,  EXIT_SLO,  EXIT_INTERRUPTED,
+                                  EXIT_INVALID, EXIT_LOST, EXIT_NO_SUCCESS};
+    for (unsigned i = 0; i < sizeof endings / sizeof endings[0]; i++)
+        if (endings[i] == exit_code)
+            return i;
+    return 0;
+}
+
+void cli_set_ending(struct result *result)
 {
     if (result->exit_code != EXIT_RUN_OK)
         return;
@@ -153,8 +163,9 @@ int cli_finish(struct cli *cli, struct result *result)
         (void)result_set_environment(result, cli->argc, cli->argv); /* unknown then */
     if (result->server.source == RESULT_SOURCE_NONE)
         server_side_end(cli->server, &result->server);
-    cli_judge(cli, result);
-    set_ending(result);
+    if (result->run_count == 0) /* several were judged one by one */
+        cli_judge(cli, result);
+    cli_set_ending(result);
     struct report_files files = files_of(cli);
     int err = 0;
     if (result->totals.opened == 0 && result->exit_code == EXIT_NO_SUCCESS)

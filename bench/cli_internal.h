@@ -98,5 +98,7 @@ int cli_check_files(const struct cli *cli);
 
 /* Verdict and goals of a run into its result. */
 void cli_judge(const struct cli *cli, struct result *result);
+/* Then its exit status, by what is in it, unless it has one. */
+void cli_set_ending(struct result *result);
 
 #endif

@@ -22,21 +22,10 @@ static int print_help(const struct mode *mode)
     return EXIT_RUN_OK;
 }
 
-/* How bad an ending is. A goal missed is none: goals are judged of the sum. */
-static unsigned badness(int exit_code)
-{
-    static const int endings[] = {EXIT_RUN_OK, EXIT_INTERRUPTED, EXIT_INVALID,
-                                  EXIT_NO_SUCCESS, EXIT_LOST};
-    for (unsigned i = 0; i < sizeof endings / sizeof endings[0]; i++)
-        if (endings[i] == exit_code)
-            return i;
-    return 0;
-}
-
 /* The worst of all: the order of the documents does not matter. */
 static void merge_ending(struct result *into, const struct result *from)
 {
-    if (badness(from->exit_code) <= badness(into->exit_code))
+    if (cli_badness(from->exit_code) <= cli_badness(into->exit_code))
         return;
     into->exit_code = from->exit_code;
     memcpy(into->exit_why, from->exit_why, sizeof into->exit_why);
@@ -45,8 +34,8 @@ static void merge_ending(struct result *into, const struct result *from)
 static void judge(struct result *result)
 {
     unsigned failed = slo_judge(result);
-    if (badness(result->exit_code) > 0)
-        return; /* what kept it from being measured says more */
+    if (cli_badness(result->exit_code) > cli_badness(EXIT_SLO))
+        return; /* it says more; goals missed are those of the sum */
     result->exit_code = EXIT_RUN_OK;
     result->exit_why[0] = '\0';
     if (failed)

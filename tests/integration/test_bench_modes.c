@@ -89,6 +89,53 @@ static void help_of_a_mode_tells_its_own_meaning_of_an_option_alone(void **state
     }
 }
 
+/* ---- repeat ---- */
+
+/* The first connection: half an answer to its first request, or 503; the others are well.
+ */
+static void serve_badly_at_first(struct pf_peer *peer, int fd, unsigned index)
+{
+    if (index == 0 && pf_peer_read_request(peer, fd)) {
+        pf_peer_say(fd, peer->answer);
+        if (strstr(peer->answer, "half"))
+            return;
+    }
+    while (pf_peer_read_request(peer, fd))
+        pf_peer_say(fd, PF_PEER_HELLO);
+}
+
+static void a_bad_run_is_not_made_good_by_the_next_ones(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer, *options;
+        int status;
+        const char *says;
+    } rows[] = {
+        {"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhalf", "", 4,
+         "exit 4: run 1: 1 lost"},
+        {"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", "", 0, "exit 0"},
+        {"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", "--slo 'err<=0,max<1h'", 99,
+         "exit 99: run 1: 1 of 2 SLOs failed"},
+        {"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", "--slo 'err<=0,max<1h'", 99,
+         "FAIL err<=0 (20%)   PASS max<1h"},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhalf", "--slo 'max<1h'", 4,
+         "exit 4: run 1: 1 lost"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct pf_peer peer = {.serve = serve_badly_at_first, .answer = rows[i].answer};
+        char options[128];
+        pf_peer_start(&peer);
+        snprintf(options, sizeof options, "--repeat 3 -c 1 -n 5 %s", rows[i].options);
+        pf_bench_run(&bench, options, &peer);
+        pf_peer_stop(&peer);
+        if (bench.status == 3 && rows[i].status != 4)
+            continue; /* a slow machine: that is worse than a goal missed */
+        pf_bench_exits(&bench, rows[i].status);
+        pf_bench_says(bench.out, rows[i].says);
+    }
+}
+
 /* ---- search ---------------------------------------------------------------------- */
 
 #define SHORT_TRIALS                                                                       \
@@ -362,6 +409,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         pf_test(help_of_a_mode_tells_its_own_meaning_of_an_option_alone),
+        pf_test(a_bad_run_is_not_made_good_by_the_next_ones),
         pf_test(search_without_goals_is_refused),
         pf_test(search_tells_the_rates_it_tried),
         pf_test(search_for_what_no_rate_holds_finds_none),
