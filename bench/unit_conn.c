@@ -204,12 +204,19 @@ static void on_sent(struct pf__http_client_conn *http, int64_t now)
 
 /* ---- answers --------------------------------------------------------------------- */
 
+/* Nothing will be asked on it any more: it had its share, or the server has said so. */
+static bool is_used_up(const struct conn *conn)
+{
+    uint64_t most = conn->unit->plan->reqs_per_conn;
+    return conn->http.announced || (most && conn->made >= most);
+}
+
 /* Nothing is under way on it. */
 static void go_on(struct conn *conn, int64_t now)
 {
     struct unit *unit = conn->unit;
     const struct plan *plan = unit->plan;
-    if (plan->reqs_per_conn && conn->made >= plan->reqs_per_conn) {
+    if (is_used_up(conn)) {
         if (plan->close != PLAN_CLOSE_SERVER) {
             unit_conn_reopen(conn);
             return;

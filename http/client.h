@@ -120,7 +120,7 @@ enum pf__http_client_state {
 };
 
 struct pf__http_client_conn {
-    /* private; state, owed and fd may be read */
+    /* private; state, owed, announced and fd may be read */
     struct pf__http_client_shared *shared;
     const struct pf__http_client_ops *ops;
     int fd; /* -1 while down */
