@@ -99,7 +99,7 @@ static bool counters_contradict(const struct evidence *evidence)
     for (unsigned i = 0; i < TALLY_STATUS_MAX; i++)
         answers += result->status[i];
     uint64_t ends = answers + totals->failed + totals->censored;
-    if (answers == 0 || ends == totals->sent)
+    if (answers == 0 || ends == totals->sent || result->validity.incomplete)
         return false;
     return say(evidence,
                "%" PRIu64 " requests were sent, but %" PRIu64 " have ended: this tool has "

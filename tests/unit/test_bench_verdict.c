@@ -22,7 +22,7 @@ struct row {
     uint64_t dropped;
     struct tally_error error;
     uint64_t answers, failed, censored, sent; /* sent: if different from their sum */
-    bool unconnected, shares_cpus;
+    bool unconnected, incomplete, shares_cpus;
     char governor[16];
     int64_t syn_retries;
     enum result_verdict verdict;
@@ -54,6 +54,7 @@ static struct result *make(const struct row *row)
     assert_non_null(result->validity.loop_busy);
     result->validity.loop_busy[0] = row->busy_too;
     result->validity.loop_busy[1] = row->busy;
+    result->validity.incomplete = row->incomplete;
     result->validity.littles_law = 1 + row->littles_off;
     if (row->samples) {
         set_latency(result, RESULT_LAG, row->lag_ns, row->samples);
@@ -224,6 +225,11 @@ static const struct row rows[] = {
      .sent = 11,
      .verdict = RESULT_INVALID,
      .phrase = "11 requests were sent, but 10 have ended: this tool has miscounted"},
+    {.what = "too few, since a part of the load was killed",
+     .answers = 5,
+     .failed = 3,
+     .sent = 11,
+     .incomplete = true},
     {.what = "too many",
      .answers = 5,
      .failed = 3,
