@@ -92,7 +92,12 @@ void pf_bench_run(struct pf_bench *bench, const char *options, const struct pf_p
  * null. */
 double pf_bench_number(const struct pf_bench *bench, const char *object, const char *name);
 
-/* It ended well, or says that the machine was too slow to measure anything on: 0 or 3. */
+/* Is it a reason of a verdict, or does it hold one, that says the generator was kept from
+ * running: it was late, stood still, or was busy all the time? */
+bool pf_bench_blames_machine(const char *text);
+
+/* It ended well (0), or says that the machine was too slow to measure anything on: 3, and
+ * for that reason. */
 void pf_bench_measured(const struct pf_bench *bench);
 void pf_bench_exits(const struct pf_bench *bench, int status);
 void pf_bench_says(const char *text, const char *what);
