@@ -50,13 +50,6 @@ static double number(const char *object, const char *name)
     return pf_bench_number(&bench, object, name);
 }
 
-/* On a slow machine the generator may say that it was late: that is no error of a mode. */
-static void exits_well(void)
-{
-    if (bench.status != 3)
-        pf_bench_exits(&bench, 0);
-}
-
 /* ---- help ------------------------------------------------------------------------ */
 
 static void help_of_a_mode_tells_its_own_meaning_of_an_option_alone(void **state)
@@ -129,7 +122,7 @@ static void a_bad_run_is_not_made_good_by_the_next_ones(void **state)
         snprintf(options, sizeof options, "--repeat 3 -c 1 -n 5 %s", rows[i].options);
         pf_bench_run(&bench, options, &peer);
         pf_peer_stop(&peer);
-        if (bench.status == 3 && rows[i].status != 4)
+        if (bench.status == 3 && rows[i].status != 4 && pf_bench_blames_machine(bench.out))
             continue; /* a slow machine: that is worse than a goal missed */
         pf_bench_exits(&bench, rows[i].status);
         pf_bench_says(bench.out, rows[i].says);
@@ -161,7 +154,8 @@ static void search_tells_the_rates_it_tried(void **state)
     start_server(NULL);
     run("search", SHORT_TRIALS "--slo 'err<1%'", "/");
     /* Whatever it found: a rate, or that this machine can hold none. */
-    assert_true(bench.status == 0 || bench.status == 3 || bench.status == 99);
+    if (bench.status != 99)
+        pf_bench_measured(&bench);
     pf_bench_says(bench.json, "\"trials\"");
     assert_true(number("search", "rate_per_s") > 0);
     pf_bench_says(bench.err, "probe ");
@@ -231,7 +225,7 @@ static void hold_holds_as_many_as_asked_for(void **state)
     (void)state;
     start_server(NULL);
     run("hold", "-c 1k --procs 3 --rate 1M --probe 50/s -d 300ms", "/");
-    exits_well();
+    pf_bench_measured(&bench);
     assert_int_equal(number("hold", "asked"), 1000);
     assert_int_equal(number("hold", "held"), 1000);
     assert_int_equal(number("hold", "lost"), 0);
@@ -246,10 +240,10 @@ static void hold_holds_as_many_as_asked_for(void **state)
 static void hold_asks_once_if_told_so(void **state)
 {
     (void)state;
-    start_server("--head-timeout=200ms");
+    start_server("--head-timeout=2s"); /* a slow machine has that to ask */
     /* Between two requests it is the idle timeout that counts. */
-    run("hold", "-c 50 --ask -d 600ms", "/");
-    exits_well();
+    run("hold", "-c 50 --ask -d 2500ms", "/");
+    pf_bench_measured(&bench);
     assert_int_equal(number("hold", "held"), 50);
     stop_server();
 }
@@ -307,7 +301,7 @@ static void abuse_lets_the_honest_ones_judge(void **state)
         "--mix slowloris:20,slowread:5,slowpost:5,halfopen:5,idle:20,garbage:5,reset:20/s "
         "-c 4 -R 200 -d 2s",
         "/");
-    exits_well(); /* nothing was lost */
+    pf_bench_measured(&bench); /* nothing was lost */
     assert_true(number("totals", "ok") > 10 * number("totals", "failed"));
     /* They were there, and those that the server has a limit for were cut. */
     assert_true(of_kind("slowloris", "opened") >= 20);
@@ -348,7 +342,7 @@ static void reload_of_this_server_loses_nothing(void **state)
     snprintf(options, sizeof options, "--cmd 'kill -HUP %ld' --every 500ms -R 500 -d 2s",
              (long)server.pid);
     run("reload", options, "/");
-    exits_well();
+    pf_bench_measured(&bench);
     assert_int_equal(number("reload", "lost"), 0);
     assert_true(number("reload", "commands") >= 1);
     assert_int_equal(number("reload", "commands_failed"), 0);
@@ -368,8 +362,9 @@ static void reload_tells_the_generations_that_the_server_counted(void **state)
              "--server auto --cmd 'kill -9 %ld' --every 1s -R 200 -d 1500ms",
              (long)server.workers[0]);
     run("reload", options, "/");
-    assert_int_equal(number("reload", "commands"), 1);
-    assert_int_equal(number("reload", "commands_failed"), 0);
+    /* On a slow machine it runs again: then there is nobody left to kill. */
+    assert_true(number("reload", "commands") >= 1);
+    assert_int_equal(number("reload", "commands_failed"), number("reload", "commands") - 1);
     assert_int_equal(number("reload", "generations"), 2);
     pf_bench_says(bench.err, "2 generations met"); /* the document is on standard output */
     stop_server();
@@ -386,7 +381,7 @@ static void reload_finds_what_a_killed_worker_had_read(void **state)
     run("reload", options, "/sleep/200");
     pf_bench_exits(&bench, 4);
     assert_true(number("reload", "lost") > 0);
-    assert_int_equal(number("reload", "commands"), 1);
+    assert_true(number("reload", "commands") >= 1);
     pf_bench_says(bench.json, "\"taken\"");
     stop_server();
 }
@@ -396,7 +391,7 @@ static void reload_says_that_its_command_failed(void **state)
     (void)state;
     start_server(NULL);
     run("reload", "--cmd 'echo no such thing; exit 7' --every 200ms -d 3s", "/");
-    exits_well();
+    pf_bench_measured(&bench);
     assert_true(number("reload", "commands_failed") >= 1);
     pf_bench_says(bench.err, "exit status 7: no such thing");
     run("reload", "-d 500ms", "/");
