@@ -71,6 +71,7 @@ const struct document_field document_totals[] = {
     FIELD(COUNT, "bytes_in", result_totals, bytes_in),
     FIELD(COUNT, "bytes_out", result_totals, bytes_out),
     FIELD(INT, "elapsed_ns", result_totals, elapsed_ns),
+    FIELD(INT, "ok_in_time", result_totals, ok_in_time),
     FIELD(INT, "setup_ns", result_totals, setup_ns),
     FIELD(INT, "gap_ns", result_totals, gap_ns),
     FIELD(COUNT, "conns_opened", result_totals, opened),

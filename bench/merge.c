@@ -212,10 +212,16 @@ static void merge_error(struct result *into, const struct tally_error *error)
         into->errors_beyond += error->count;
 }
 
+static int64_t in_time(const struct result_totals *totals)
+{
+    return totals->ok_in_time < 0 ? (int64_t)totals->ok : totals->ok_in_time;
+}
+
 static void merge_totals(struct result_totals *into, const struct result_totals *from)
 {
     into->planned += from->planned;
     into->sent += from->sent;
+    into->ok_in_time = in_time(into) + in_time(from);
     into->ok += from->ok;
     into->wrong += from->wrong;
     into->failed += from->failed;

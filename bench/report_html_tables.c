@@ -62,7 +62,7 @@ static void put_server(const struct page *page)
         fprintf(page->to, " &middot; fairness (Jain) <b>%.4f</b>", server->jain);
     if (server->cpu_ns >= 0 && result->totals.elapsed_ns > 0)
         fprintf(page->to, " &middot; %.2f cores",
-                (double)server->cpu_ns / (double)result->totals.elapsed_ns);
+                (double)server->cpu_ns / 1e9 / result_seconds(result));
     if (!isnan(cpu))
         fprintf(page->to, " &middot; %s CPU per request",
                 figure_time((int64_t)cpu, figure));

@@ -211,10 +211,10 @@ static void print_rate(struct text *text)
     char figure[FIGURE_MAX], out[FIGURE_MAX];
     if (totals->elapsed_ns <= 0)
         return;
-    double seconds = (double)totals->elapsed_ns / 1e9;
+    /* Working off a backlog takes longer than the schedule did. */
+    double seconds = result_seconds(result);
     text_row(text, "rate");
     if (is_open(result)) {
-        /* Working off a backlog takes longer than the schedule did. */
         double rate = result->plan.rate_per_s;
         text_item(text, 2, "%s/s planned",
                   figure_rate(rate > 0 ? rate : (double)totals->planned / seconds, figure));
@@ -227,8 +227,12 @@ static void print_rate(struct text *text)
               figure_bytes((double)totals->bytes_out / seconds, out));
     if (!is_open(result)) {
         char time[FIGURE_MAX];
-        text_item(text, 3, "%s ok in %s", figure_groups(totals->ok, figure),
+        uint64_t in_time =
+            totals->ok_in_time < 0 ? totals->ok : (uint64_t)totals->ok_in_time;
+        text_item(text, 3, "%s ok in %s", figure_groups(in_time, figure),
                   figure_time(totals->elapsed_ns, time));
+        if (totals->ok > in_time)
+            text_item(text, 1, "and %s later", figure_groups(totals->ok - in_time, figure));
     }
     text_end(text);
 }

@@ -34,7 +34,7 @@ static void print_server(struct text *text)
     text_row(text, "server");
     if (server->cpu_ns >= 0 && result->totals.elapsed_ns > 0)
         text_item(text, 2, "%.2f cores",
-                  (double)server->cpu_ns / (double)result->totals.elapsed_ns);
+                  (double)server->cpu_ns / 1e9 / result_seconds(result));
     if (!isnan(cpu))
         text_item(text, 2, "%s us CPU/req", figure_decimal(cpu / 1e3, figure));
     if (!isnan(cpu) && server->cpu_user_ns >= 0 && server->cpu_system_ns >= 0)
@@ -118,7 +118,7 @@ static void print_workers(struct text *text)
     const struct result *result = text->result;
     const struct result_server *server = &result->server;
     int64_t low = INT64_MAX, high = -1, restarts = 0;
-    double idle = INFINITY, busy = -1, elapsed = (double)result->totals.elapsed_ns;
+    double idle = INFINITY, busy = -1, elapsed = result_seconds(result) * 1e9;
     bool requests = server->worker_count > 0, cpu = requests;
     for (unsigned i = 0; i < server->worker_count; i++) {
         const struct result_worker *worker = &server->workers[i];

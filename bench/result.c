@@ -33,7 +33,8 @@ struct result *result_new(void)
     plan->rate_per_s = NAN;
     result->validity.littles_law = NAN;
     result->validity.stall_ns = RESULT_UNKNOWN;
-    result->totals.elapsed_ns = result->totals.setup_ns = RESULT_UNKNOWN;
+    result->totals.elapsed_ns = result->totals.setup_ns = result->totals.ok_in_time =
+        RESULT_UNKNOWN;
     for (int kind = 0; kind < RESULT_KINDS; kind++)
         result->latency[kind].censored_at_ns = RESULT_UNKNOWN;
     struct result_server *server = &result->server;
@@ -286,11 +287,25 @@ const struct result_latency *result_main_latency(const struct result *result)
     return &latency[RESULT_SERVICE];
 }
 
+static double ok_in_time(const struct result_totals *totals)
+{
+    bool known = totals->ok_in_time >= 0 && (uint64_t)totals->ok_in_time <= totals->ok;
+    return known ? (double)totals->ok_in_time : (double)totals->ok;
+}
+
 double result_rate(const struct result *result)
 {
     const struct result_totals *totals = &result->totals;
-    return totals->elapsed_ns > 0 ? (double)totals->ok / ((double)totals->elapsed_ns / 1e9)
+    return totals->elapsed_ns > 0 ? ok_in_time(totals) / ((double)totals->elapsed_ns / 1e9)
                                   : 0;
+}
+
+double result_seconds(const struct result *result)
+{
+    const struct result_totals *totals = &result->totals;
+    double seconds = totals->elapsed_ns > 0 ? (double)totals->elapsed_ns / 1e9 : 0;
+    double ok = ok_in_time(totals);
+    return ok > 0 ? seconds * (double)totals->ok / ok : seconds;
 }
 
 double result_cpu_per_request(const struct result *result)

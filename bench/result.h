@@ -3,7 +3,7 @@
  * the JSON document holds. A report of a finished run and one that `report X.json` makes of
  * its document go through the same code, because both begin with one of these.
  *
- *     modes (run, search, hold ...) --> struct result --> result_judge()
+ *     modes (run, search, hold ...) --> struct result --> cli_finish()
  *         --> report_text, report_json, report_html, report_csv, report_events, hlog, hgrm
  *
  * A number that is not known is RESULT_UNKNOWN (or NAN): null in JSON, "-" in a table;
@@ -62,13 +62,18 @@ struct result_validity {
     unsigned loops;
     uint64_t backlog_max;
     int64_t stall_ns;   /* the longest time that one of them stood still; or unknown */
+    bool incomplete;    /* a part of the load died: what it had under way is in no number */
     double littles_law; /* in flight on average / (rate * mean response); NAN: unknown */
 };
 
 struct result_totals {
     uint64_t planned, sent, ok, wrong, failed, dropped, unsent, censored;
     uint64_t bytes_in, bytes_out, opened, reused;
-    int64_t elapsed_ns, setup_ns;
+    int64_t elapsed_ns; /* the measurement's time: as planned, or until the last of a number
+                           of requests was answered, or until it was stopped */
+    int64_t ok_in_time; /* of ok: those that came within it, and not in the drain behind it;
+                           or unknown: all */
+    int64_t setup_ns;
     int64_t gap_ns; /* the longest time without an ok answer (gaps.h); 0: not measured */
 };
 
@@ -227,8 +232,14 @@ void result_set_exit(struct result *result, int code, const char *format, ...)
 /* The latency that a mode is judged by: response in an open loop, else service. */
 const struct result_latency *result_main_latency(const struct result *result);
 
-/* Ok answers per second; 0 if nothing was measured. */
+/* Ok answers per second, of those that came within the measurement's time: what is answered
+ * in the drain is no feat of that. 0 if nothing was measured. */
 double result_rate(const struct result *result);
+
+/* The time in seconds that all ok answers would have taken at that rate: what to divide by
+ * for the rate of anything that was counted as long as they (bytes, CPU time). 0 if nothing
+ * was measured. */
+double result_seconds(const struct result *result);
 
 /* The server's CPU time per ok answer in ns; NAN if it is not known. */
 double result_cpu_per_request(const struct result *result);

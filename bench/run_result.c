@@ -98,6 +98,7 @@ static void fill_totals(const struct tally *sum, struct result_totals *out)
     out->planned = sum->planned;
     out->sent = sum->sent;
     out->ok = sum->ok;
+    out->ok_in_time = (int64_t)sum->ok_in_time;
     out->wrong = sum->wrong;
     out->failed = sum->failed;
     out->dropped = sum->dropped;
@@ -129,10 +130,9 @@ static int fill_latencies(const struct run *run, struct result *result)
     const struct tally *sum = run->sum;
     bool open_loop = run->plan->load == PLAN_OPEN;
     int64_t service = sum->censored ? sum->censored_ns : RESULT_UNKNOWN;
-    /* What was due and never sent was due half a drain before it was given up, at least. */
     int64_t response = service;
-    if (sum->unsent && (response < 0 || run->plan->drain_ns / 2 < response))
-        response = run->plan->drain_ns / 2;
+    if (sum->unsent_ns != INT64_MAX && (response < 0 || sum->unsent_ns < response))
+        response = sum->unsent_ns;
     int err = fill_latency(result, RESULT_SERVICE, &sum->service, service);
     err |= fill_latency(result, RESULT_TTFB, &sum->ttfb, RESULT_UNKNOWN);
     err |= fill_latency(result, RESULT_CONNECT, &sum->connect, RESULT_UNKNOWN);
@@ -182,6 +182,7 @@ static int fill_validity(const struct run *run, struct result_validity *out)
     out->loops = loops;
     out->backlog_max = run->sum->backlog_max;
     out->stall_ns = run->sum->stall_ns;
+    out->incomplete = run->died || run->error;
     out->littles_law = littles_law(run->sum);
     return 0;
 }
@@ -210,6 +211,7 @@ int run_fill_so_far(struct run *run, int64_t elapsed_ns, struct result *result)
             tally_merge_live(run->sum, &run->shared->tallies[i]);
     fill_totals(run->sum, &result->totals);
     result->totals.elapsed_ns = elapsed_ns;
+    result->totals.ok_in_time = (int64_t)run->sum->ok;
     return fill_latencies(run, result);
 }
 

@@ -11,7 +11,7 @@ void tally_init(struct tally *tally)
     hdr_init(&tally->refused);
     hdr_init(&tally->connect);
     hdr_init(&tally->lag);
-    tally->censored_ns = INT64_MAX;
+    tally->censored_ns = tally->unsent_ns = INT64_MAX;
 }
 
 /* ---- names ----------------------------------------------------------------------- */
@@ -138,6 +138,10 @@ static void merge_end(struct tally *tally, const struct tally *from)
     if (from->censored_ns < tally->censored_ns)
         tally->censored_ns = from->censored_ns;
     tally->unsent += from->unsent;
+    if (from->unsent_ns < tally->unsent_ns)
+        tally->unsent_ns = from->unsent_ns;
+    /* Who was killed has told no end: all that it has counted was before. */
+    tally->ok_in_time += from->ended_ns ? from->ok_in_time : from->ok;
     tally->in_flight_ns += from->in_flight_ns;
     tally->unrecorded_ns += from->unrecorded_ns;
     if (from->setup_ns > tally->setup_ns)

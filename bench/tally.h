@@ -13,8 +13,15 @@
  *     sent    = status[...] + failed + censored
  *
  * ok are those of status[...] that are below 400 and pass what was expected of them; wrong
- * are complete answers that do not. Nothing is made up: no sample is ever added for a
- * request that was not sent. An echo that came back whole counts as a status of 200.
+ * are complete answers that do not. An echo that came back whole counts as a status of 200.
+ *
+ * Nothing is made up, and nothing left out: what was due and is not answered at the end has
+ * its age then in the histograms, sent or not, as the least that it would have taken. So
+ * percentiles from censored_ns (service) or the smaller of that and unsent_ns (response) on
+ * are lower bounds.
+ *
+ * What comes behind the end of a measurement by time, in the drain, counts in all of these
+ * numbers. But it did not come within the time: a rate is ok_in_time by that.
  *
  * A request belongs to the measurement if it fell due (closed loop: was sent) in it; those
  * of the warm-up are in none of the numbers, whenever they are answered. `opened` and
@@ -89,8 +96,10 @@ enum tally_loss tally_loss_of(const struct tally_error *error);
 #define TALLY_STATUS_MAX 1000
 
 struct tally {
-    struct hdr response; /* open only: from when it was due; ok ones, and timeouts at age */
-    struct hdr service;  /* from its first byte sent; ok ones, and timeouts at age */
+    struct hdr response; /* open only: from when it was due; ok ones; timeouts and what was
+                            left over, sent or not, at their ages */
+    struct hdr service;  /* from its first byte sent; ok ones; timeouts and those without an
+                            answer at their ages */
     struct hdr ttfb;     /* from its first byte sent to the first that came */
     struct hdr refused;  /* service of answers of 400 and above, or wrong */
     struct hdr connect;  /* connections made */
@@ -112,8 +121,12 @@ struct tally {
     uint64_t censored;   /* sent, and no answer when the run ended */
     int64_t censored_ns; /* the age of the youngest of them: INT64_MAX if there is none */
     uint64_t unsent;     /* planned, or of a number asked for, and never sent */
+    int64_t unsent_ns;   /* the age of the youngest that was due: INT64_MAX if none was */
+    uint64_t ok_in_time; /* of ok: those that came before ended_ns */
     int64_t setup_ns;    /* time it took to set up the connections */
-    int64_t began_ns, ended_ns; /* of the measurement, on CLOCK_MONOTONIC; 0: not begun */
+    int64_t began_ns, ended_ns; /* of the measurement, on CLOCK_MONOTONIC; 0: not begun. The
+                                   end is when its time was over or, by number, with the
+                                   last answer; or when it was stopped */
     int64_t stall_ns;           /* the longest time this unit stood still */
     double in_flight_ns;        /* the integral of in_flight over the measurement */
     int64_t unrecorded_ns; /* ages of failed and censored ones that are in no histogram */

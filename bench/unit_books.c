@@ -130,7 +130,6 @@ void unit_books_answered(struct conn *conn, unsigned status, int reason, int64_t
     unit->spun = false;
     if (!take_stamp(conn, &stamp, now))
         return;
-    unit->last_ns = now;
     tally_count(&tally->status[status < TALLY_STATUS_MAX ? status : 0], 1);
     int64_t sent = began(&stamp);
     if (reason) {
@@ -233,6 +232,18 @@ static void clear(struct unit *unit)
     tally_set(&tally->backlog_max, backlog);
 }
 
+void unit_books_forget(struct unit *unit)
+{
+    clear(unit);
+    tally_set(&unit->tally->in_flight, 0);
+    tally_set(&unit->tally->backlog, 0);
+    tally_set(&unit->tally->backlog_max, 0);
+    if (unit->plan->requests) {
+        unit->tally->unsent = unit->left;
+        tally_count(&unit->tally->planned, unit->left);
+    }
+}
+
 void unit_books_begin(struct unit *unit, int64_t from_ns, int64_t now)
 {
     if (unit->epoch > 0)
@@ -240,7 +251,7 @@ void unit_books_begin(struct unit *unit, int64_t from_ns, int64_t now)
     unit->epoch++;
     unit->from_ns = from_ns;
     unit->counted = 0;
-    unit->counted_at_ns = unit->last_ns = now;
+    unit->counted_at_ns = now;
     unit->bytes_in = unit->shared.bytes_in;
     unit->bytes_out = unit->shared.bytes_out;
     unit->used_ns = used_ns();
@@ -258,7 +269,7 @@ void unit_books_close(struct unit *unit, int64_t now)
     if (tally->service.count + tally->refused.count) /* else it had nothing to do */
         tally->busy = busy < 0 ? 0 : busy < 1 ? busy : 1;
     tally->ended_ns = now;
-    unit->backlog_at_end = unit->backlog > 0;
+    tally->ok_in_time = tally->ok;
 }
 
 static void censor(struct conn *conn, int64_t now)
@@ -276,19 +287,25 @@ static void censor(struct conn *conn, int64_t now)
     }
 }
 
-/*
- * When did it end? The schedule of an open loop is over when it is over, unless its end
- * found a backlog: what it took to work that off belongs to the time in which so many were
- * answered. So do, in a closed loop, the last answers.
- */
+/* What was due and never sent: the slots between the two cursors. */
+static void censor_unsent(struct unit *unit, int64_t now)
+{
+    for (; unit->sent.slot < unit->due.slot; pace_next(&unit->sent)) {
+        int64_t due = unit->start_ns + pace_due(&unit->sent);
+        if (due < unit->from_ns)
+            continue;
+        hdr_record(&unit->tally->response, now - due, 1);
+        if (now - due < unit->tally->unsent_ns)
+            unit->tally->unsent_ns = now - due;
+    }
+}
+
 void unit_books_end(struct unit *unit, int64_t now)
 {
     struct tally *tally = unit->tally;
     for (unsigned i = 0; i < unit->conn_count; i++)
         censor(&unit->conns[i], now);
-    bool fixed_end = unit->open_loop && !unit->backlog_at_end;
-    if (!fixed_end && unit->last_ns > tally->ended_ns)
-        tally->ended_ns = unit->last_ns;
+    censor_unsent(unit, now);
     gaps_end(&tally->gaps, tally->ended_ns);
     if (unit->open_loop)
         tally->unsent = tally->planned - tally->sent - tally->dropped;

@@ -104,7 +104,6 @@ struct unit {
     uint64_t under_way;           /* now, on all connections */
     uint64_t counted;             /* of those the measurement's */
     int64_t counted_at_ns;        /* the integral of it is right up to here */
-    int64_t last_ns;              /* of the last answer */
     int64_t used_ns;              /* CPU time, when the measurement began */
     uint64_t bytes_in, bytes_out; /* of the connections then */
     struct hdr *setup_connect;    /* with a warm-up: connects before it */
@@ -113,7 +112,6 @@ struct unit {
     /* open loop */
     struct pace due, sent;
     uint64_t backlog; /* slots between the two */
-    bool backlog_at_end;
     bool pace_armed;
     pf_timer pace_timer;
     int64_t pace_at_ns; /* where it stands */
@@ -234,7 +232,9 @@ void unit_books_backlog(struct unit *unit);
 void unit_books_bytes(struct unit *unit);
 /* The time is over: nothing new is asked, what is under way may still be answered. */
 void unit_books_close(struct unit *unit, int64_t now);
-/* It is over: what has not been answered is censored. */
+/* It ends in the warm-up: nothing was measured. */
+void unit_books_forget(struct unit *unit);
+/* It is over: what has not been answered, or sent, is censored. */
 void unit_books_end(struct unit *unit, int64_t now);
 
 #endif

@@ -185,6 +185,7 @@ static struct result *sample_open(void)
                                             .opened = 256,
                                             .reused = 499742,
                                             .elapsed_ns = 10 * PF_SECOND,
+                                            .ok_in_time = 499980,
                                             .setup_ns = 12100000};
     result->status[200] = 499982;
     result->status[503] = 12;

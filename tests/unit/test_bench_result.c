@@ -1,8 +1,9 @@
-/* What a result says of how it ends. */
+/* What a result says of how it ends, and what follows from its numbers. */
 #include "tests/lib/test.h"
 
 #include "bench/result.h"
 
+#include <math.h>
 #include <string.h>
 
 #define TEN(x) x x x x x x x x x x
@@ -42,10 +43,40 @@ static void a_reason_that_is_too_long_ends_at_a_word(void **state)
     result_free(result);
 }
 
+static void rate_is_of_what_came_in_time(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t ok;
+        int64_t in_time, elapsed_ns;
+        double rate, seconds;
+    } rows[] = {
+        {1000, RESULT_UNKNOWN, 2 * PF_SECOND, 500, 2}, /* a document from before */
+        {1000, 1000, 2 * PF_SECOND, 500, 2},
+        {1000, 800, 2 * PF_SECOND, 400, 2.5},
+        {1000, 0, 2 * PF_SECOND, 0, 2},
+        {0, 0, 2 * PF_SECOND, 0, 2},
+        {10, 11, 2 * PF_SECOND, 5, 2}, /* no document of ours */
+        {0, 0, 0, 0, 0},
+        {10, 10, RESULT_UNKNOWN, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct result *result = result_new();
+        assert_non_null(result);
+        result->totals.ok = rows[i].ok;
+        result->totals.ok_in_time = rows[i].in_time;
+        result->totals.elapsed_ns = rows[i].elapsed_ns;
+        assert_true(fabs(result_rate(result) - rows[i].rate) < 1e-9);
+        assert_true(fabs(result_seconds(result) - rows[i].seconds) < 1e-9);
+        result_free(result);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         pf_test(a_reason_that_is_too_long_ends_at_a_word),
+        pf_test(rate_is_of_what_came_in_time),
     };
     return cmocka_run_group_tests_name("bench_result", tests, NULL, NULL);
 }
