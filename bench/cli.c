@@ -156,13 +156,10 @@ static int make_schedule(const struct cli_config *config, struct plan *plan)
         plan->duration_ns = stages_duration(plan->stages, (unsigned)count);
         plan->stages_text = config->stages;
     } else {
-        /* By number: the stage is long enough for them even if they come at random. */
-        int64_t long_ns = STAGES_MOST / 2;
-        if (config->count && (double)config->count / config->rate * 4e9 < 1e17)
-            long_ns =
-                (int64_t)((double)config->count / config->rate * 4e9) + 10 * PF_SECOND;
+        /* By number: each unit goes on until its part is asked, which may take long if they
+         * come at random. */
         plan->stages[0] = (struct plan_stage){
-            .duration_ns = config->count ? long_ns : plan->duration_ns,
+            .duration_ns = config->count ? STAGES_MOST : plan->duration_ns,
             .from = config->rate,
             .to = config->rate,
         };

@@ -26,21 +26,30 @@ static void finish(struct unit *unit)
     if (unit->state == UNIT_DONE)
         return;
     int64_t now = unit_now();
-    if (unit->state == UNIT_RUNNING)
+    if (unit->warming)
+        unit_books_forget(unit);
+    else if (unit->state == UNIT_RUNNING)
         unit_books_close(unit, now);
-    if (unit_is_live(unit))
+    if (unit_is_live(unit) && !unit->warming)
         unit_books_end(unit, now);
     unit->state = UNIT_DONE;
+    /* This turn of the loop goes on, and may bring answers: they are nobody's any more. */
+    for (unsigned i = 0; i < unit->conn_count; i++)
+        pf__http_client_close(&unit->conns[i].http);
     (void)pf_loop_stop(unit->loop); /* our own running loop: cannot fail */
 }
 
 /*
  * Nothing new falls due. What is due is sent and waited for, but not for ever: in the first
  * half of the drain it is still sent, and the second half is for the answers. So requests
- * that end unanswered are old ones, and say something.
+ * that end unanswered are old ones, and say something. Nobody waits for a warm-up.
  */
 static int drain(struct unit *unit)
 {
+    if (unit->warming) {
+        finish(unit);
+        return 0;
+    }
     int64_t now = unit_now(), whole = unit->plan->drain_ns;
     if (unit->open_loop)
         unit_pace_take(unit, now < unit->end_ns ? now : unit->end_ns - 1, now);
@@ -112,7 +121,10 @@ static bool nothing_left(const struct unit *unit)
 {
     if (unit->under_way > 0 || unit->backlog > 0)
         return false;
-    return unit->state == UNIT_DRAINING || unit->left == 0;
+    if (unit->state == UNIT_DRAINING || unit->left == 0)
+        return true;
+    /* A schedule that is to go until a number is reached may end before. */
+    return unit->open_loop && !unit->plan->duration_ns && pace_due(&unit->due) == INT64_MAX;
 }
 
 void unit_settle(struct unit *unit)
@@ -199,7 +211,7 @@ static int unit_on_warm(pf_loop *loop, void *arg)
 {
     (void)loop;
     struct unit *unit = arg;
-    if (unit->warming && unit_is_live(unit))
+    if (unit->warming && unit->state == UNIT_RUNNING)
         unit_end_warmup(unit, unit_now());
     return 0;
 }

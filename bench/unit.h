@@ -11,7 +11,9 @@
  *     1. it sets up its connections, and says on_ready
  *     2. UNIT_GO: it waits until *go_ns, and asks until its time or number is over; what is
  *        due by then it waits for, up to the plan's drain_ns
- *     3. UNIT_STOP, or the end of the pipe: it ends at once, from wherever it is
+ *     3. UNIT_STOP: nothing new falls due from now on; what is due it waits for as in 2. Of
+ * a warm-up nothing is waited for, and it counts for nothing. A second one, or the end of
+ * the pipe: it ends at once, from wherever it is
  *     4. it says on_done; what came of it is in the tally
  *
  * Closed loop: a connection sends a batch of `pipeline` requests in one send, and the next

@@ -101,7 +101,8 @@ static int arm(struct unit *unit)
 
 static int advance(struct unit *unit, int64_t now)
 {
-    if (unit->warming && now >= unit->start_ns + unit->plan->warmup_ns)
+    if (unit->warming && unit->state == UNIT_RUNNING &&
+        now >= unit->start_ns + unit->plan->warmup_ns)
         unit_end_warmup(unit, now);
     unit_pace_take(unit, now, now);
     unit_pace_send(unit, now);
@@ -122,6 +123,8 @@ static int on_due(pf_loop *loop, void *arg)
     (void)loop;
     struct unit *unit = arg;
     unit->pace_armed = false;
+    if (!unit_is_live(unit))
+        return 0;
     int err = advance(unit, unit_now());
     unit_settle(unit);
     return err;

@@ -382,7 +382,77 @@ static void connections_that_the_server_ends_are_made_anew_also_in_an_open_loop(
     assert_true(total("failed") == 0);
 }
 
+/* Every tenth answer is the last one, as the server says. */
+static void serve_ten(struct pf_peer *peer, int fd, unsigned index)
+{
+    (void)index;
+    for (unsigned i = 1; pf_peer_read_request(peer, fd); i++) {
+        if (i < 10) {
+            pf_peer_say(fd, PF_PEER_HELLO);
+            continue;
+        }
+        pf_peer_say(fd,
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+        break;
+    }
+}
+
+static void nothing_is_asked_on_a_connection_whose_last_answer_has_come(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {
+        "-c 1 -n 100 --close server",
+        "-c 3 -n 100 --close server -R 2k",
+        "-c 1 -n 100 --close fin",
+        "-c 1 -n 100 --close rst",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        struct pf_peer peer = {.serve = serve_ten};
+        pf_peer_start(&peer);
+        pf_bench_run(&bench, lines[i], &peer);
+        pf_peer_stop(&peer);
+        pf_bench_measured(&bench);
+        assert_balanced();
+        assert_true(total("ok") == 100);
+        assert_true(total("failed") == 0);
+    }
+}
+
 /* ---- ends ------------------------------------------------------------------------ */
+
+static void interrupt_in_the_warm_up_leaves_nothing_measured(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *options;
+        double planned; /* of a number, what is left of it */
+    } rows[] = {
+        {"-c 4 -t 2 -d 1h", 0},
+        {"-c 4 -t 2 -d 1h -R 2k", 0},
+        {"-c 4 -n 1000", 1000},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct pf_peer peer = {.serve = pf_peer_serve_always};
+        char line[256];
+        pf_peer_start(&peer);
+        snprintf(line, sizeof line, "%s --warmup 1h --server none -o - %s", rows[i].options,
+                 peer.url);
+        memset(&bench, 0, sizeof bench);
+        pf_bench_start(&bench, line);
+        pf_peer_wait_until(&peer.requests, 100);
+        kill(bench.pid, SIGINT);
+        pf_bench_wait(&bench);
+        pf_peer_stop(&peer);
+        pf_bench_exits(&bench, 130);
+        snprintf(bench.json, sizeof bench.json, "%s", bench.out);
+        assert_balanced();
+        assert_true(total("sent") == 0);
+        assert_true(total("ok") == 0);
+        assert_true(total("planned") == rows[i].planned);
+        assert_true(total("elapsed_ns") == 0);
+        assert_true(total("conns_opened") == 4);
+    }
+}
 
 static void killed_process_of_the_load_ends_the_run_with_its_report(void **state)
 {
@@ -402,6 +472,7 @@ static void killed_process_of_the_load_ends_the_run_with_its_report(void **state
     pf_bench_exits(&bench, 3);
     pf_bench_says(bench.err, "of the load has ended too early");
     pf_bench_says(bench.out, "  rate ");
+    pf_bench_silent_about(bench.out, "miscounted");
 }
 
 static void processes_end_with_the_program(void **state)
@@ -511,6 +582,8 @@ int main(void)
         pf_test(unix_sockets_are_loaded_too),
         pf_test(raw_bytes_are_to_come_back_as_they_were_sent),
         pf_test(connections_that_the_server_ends_are_made_anew_also_in_an_open_loop),
+        pf_test(nothing_is_asked_on_a_connection_whose_last_answer_has_come),
+        pf_test(interrupt_in_the_warm_up_leaves_nothing_measured),
         pf_test(killed_process_of_the_load_ends_the_run_with_its_report),
         pf_test(processes_end_with_the_program),
         pf_test(goals_that_are_missed_are_exit_99),
