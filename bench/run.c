@@ -102,10 +102,9 @@ static int run_on_frame(pf_loop *loop, void *arg)
 static void tell_begin(struct run *run)
 {
     const struct run_watcher *watcher = run->watcher;
-    run->begun = true;
-    if (!watcher || !watcher->begin)
-        return;
-    run->error = watcher->begin(watcher->arg, run->loop, run->began_ns);
+    if (watcher && watcher->begin)
+        run->error = watcher->begin(watcher->arg, run->loop, run->began_ns);
+    run->begun = !run->error; /* else there is nothing to end */
     if (run->error)
         stop(run);
 }
@@ -117,6 +116,8 @@ static int run_on_begun(pf_loop *loop, void *arg)
         return 0;
     if (!run->begun)
         tell_begin(run);
+    if (run->error)
+        return 0;
     int64_t duration = run->plan->duration_ns;
     if (duration && duration <= PF_SECOND)
         return 0;
@@ -169,6 +170,7 @@ static int process_gone(struct run_process *process)
     unsigned missing = process->count - process->ended;
     process->gone = true;
     if (missing > 0) {
+        run_progress_close(run);
         fprintf(stderr,
                 "prefork-bench: process %ld of the load has ended too early: what it had "
                 "under way is lost\n",
@@ -194,6 +196,10 @@ static int run_on_word(pf_loop *loop, int fd, unsigned events, void *arg)
         return process_gone(process);
     if (word == RUN_READY)
         return ++run->ready == run->plan->threads ? go(run) : 0;
+    if (word == RUN_FAILED) {
+        run->error = __atomic_load_n(&run->shared->failed, __ATOMIC_ACQUIRE);
+        stop(run);
+    }
     process->ended++;
     return end_of_units(run, 1);
 }

@@ -27,7 +27,8 @@ struct run_watcher {
     int (*begin)(void *arg, pf_loop *loop, int64_t began_ns);
     /* A row is complete. True: stop early; the run is not failed by it. */
     bool (*row)(void *arg, const struct result_row *row);
-    /* It is over, the loop still there: remove what begin added. */
+    /* It is over, the loop still there: remove what begin added. Not called if that failed,
+     * or never was called. */
     void (*end)(void *arg, pf_loop *loop);
     /* Fill in result_row.server_cpu_ns and server_rss. */
     void (*sample)(void *arg, struct result_row *row);
@@ -51,7 +52,7 @@ enum run_progress {
  * Returns 0, also if nothing could be reached (totals.opened is 0 then), -EINTR after
  * SIGINT (the result holds what there was), -ECHILD if a process of the load was killed
  * (the same; it is said on standard error), or -ENOMEM, -EMFILE, -EAGAIN (threads,
- * processes) with no result.
+ * processes), or what a unit's loop or the watcher's begin failed with, and no result.
  */
 int run_plan(const struct plan *plan, const struct run_watcher *watcher,
              enum run_progress progress, struct result *result);

@@ -163,9 +163,9 @@ static void *run_thread(void *arg)
     struct run *run = unit->process->run;
     pin(run->plan, (unsigned)(unit - run->units));
     int err = unit_run(unit->unit);
-    if (err) {
-        fprintf(stderr, "prefork-bench: the loop of a thread failed: %s\n", strerror(-err));
-        _exit(PF_EXIT_SOFTWARE);
+    if (err) { /* the coordinator ends the run, and leaves the terminal as it was */
+        __atomic_store_n(&run->shared->failed, err, __ATOMIC_RELEASE);
+        say(unit, RUN_FAILED);
     }
     return NULL;
 }

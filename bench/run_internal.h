@@ -21,11 +21,13 @@
 #include <sys/types.h>
 
 /* What a unit says. */
-#define RUN_READY 'r'
-#define RUN_ENDED 'd'
+#define RUN_READY  'r'
+#define RUN_ENDED  'd'
+#define RUN_FAILED 'f' /* ended, too: why is in struct run_shared */
 
 struct run_shared {
     int64_t go_ns;
+    int failed;                   /* a negative errno of a unit's loop; 0: none */
     int64_t hashes[REQUESTS_MAX]; /* expect.h: of each request of the mix */
     struct tally tallies[];       /* one for each unit */
 };
@@ -59,7 +61,7 @@ struct run {
     unsigned started; /* threads of this process */
     unsigned ready, ended;
     bool begun, interrupted, stopping, died;
-    int error; /* of the watcher */
+    int error; /* of the watcher, or of a unit */
     int64_t began_ns;
     int64_t seconds; /* rows by the clock so far */
     struct series series;
