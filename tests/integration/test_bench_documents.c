@@ -31,6 +31,7 @@ static void write_run(const char *side, int number, uint64_t ok)
     char name[32];
     struct result *result = sample_open();
     result->totals.ok = ok + (uint64_t)number * 100;
+    result->totals.ok_in_time = (int64_t)result->totals.ok;
     snprintf(name, sizeof name, "%s%d.json", side, number);
     write_document(name, result);
 }
