@@ -3,6 +3,7 @@
  */
 #include "bench/adversary_internal.h"
 
+#include "bench/dice.h"
 #include "bench/quantity.h"
 #include <errno.h>
 #include <poll.h>
@@ -94,20 +95,11 @@ static bool halfopen_open(struct adversary *adversary)
     return shutdown(adversary->fd, SHUT_WR) == 0;
 }
 
-/* xorshift64*. */
-static uint64_t roll(struct adversaries *all)
-{
-    all->dice ^= all->dice >> 12;
-    all->dice ^= all->dice << 25;
-    all->dice ^= all->dice >> 27;
-    return all->dice * UINT64_C(2685821657736338717);
-}
-
 static bool garbage_open(struct adversary *adversary)
 {
     char bytes[GARBAGE_BYTES];
     for (size_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = (char)(roll(adversary->all) >> 56);
+        bytes[i] = (char)(dice_roll(&adversary->all->dice) >> 56);
     return say(adversary, bytes, sizeof bytes);
 }
 

@@ -1,6 +1,7 @@
 /* ctl.c - see ctl.h. */
 #include "bench/ctl.h"
 
+#include "bench/clock.h"
 #include "net/holder.h"
 #include <errno.h>
 #include <jansson.h>
@@ -13,7 +14,6 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -69,13 +69,6 @@ int ctl_find(int64_t pid, char path[CTL_PATH_MAX])
 
 /* ---- what it says ---------------------------------------------------------------- */
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * PF_SECOND + now.tv_nsec;
-}
-
 /* unix(7): a full backlog blocks connect(2), for as long as SO_SNDTIMEO says. */
 static int connect_to(const char *path, int64_t timeout_ns)
 {
@@ -124,14 +117,14 @@ static int read_all(int fd, int64_t deadline, char **text, size_t *len)
         if (n < 0 && errno != EINTR)
             return errno == EAGAIN ? -ETIMEDOUT : -errno;
         *len += n > 0 ? (size_t)n : 0;
-        if (now_ns() > deadline)
+        if (clock_ns() > deadline)
             return -ETIMEDOUT;
     }
 }
 
 int ctl_ask(const char *path, int64_t timeout_ns, struct ctl_status *out)
 {
-    int64_t deadline = now_ns() + timeout_ns;
+    int64_t deadline = clock_ns() + timeout_ns;
     int fd = connect_to(path, timeout_ns);
     if (fd < 0)
         return fd;

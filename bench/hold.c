@@ -15,6 +15,7 @@
  */
 #include "bench/hold_internal.h"
 
+#include "bench/clock.h"
 #include "bench/footprint.h"
 #include "bench/hold_plan.h"
 #include "bench/mode.h"
@@ -27,7 +28,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 /* Connections of the probe: as many as its own load hardly needs. */
 #define PROBE_CONNECTIONS 8
@@ -77,13 +77,6 @@ static int64_t server_memory(struct cli *cli)
     return row.server_rss > 0 ? row.server_rss : -1;
 }
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * PF_SECOND + now.tv_nsec;
-}
-
 static int probe_begin(void *arg, pf_loop *loop, int64_t began_ns)
 {
     (void)loop;
@@ -114,7 +107,7 @@ static int hold_and_probe(struct hold_probe *probe, struct cli *cli)
     server_side_begin(cli->server);
     probe->server_before = server_memory(cli);
     probe->kernel_before = footprint_kernel();
-    probe->opening_ns = now_ns();
+    probe->opening_ns = clock_ns();
     int err = squad_start(probe->hold->procs, &job, &squad);
     if (err)
         return err;

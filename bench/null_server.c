@@ -1,6 +1,7 @@
 /* null_server.c - see null_server.h. */
 #include "bench/null_server.h"
 
+#include "bench/clock.h"
 #include "bench/outbox.h"
 #include "bench/owed.h"
 #include "http/parser.h"
@@ -60,13 +61,6 @@ static pf_accept_fn on_connection;
 
 /* ---- standing still -------------------------------------------------------------- */
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * PF_SECOND + now.tv_nsec;
-}
-
 /*
  * Called by each handler before it does anything: in a stall all stands still, as it would
  * if the process hung. A signal ends it, for those that are handled end the server.
@@ -76,7 +70,7 @@ static void stand_still(const struct null_server *server)
     if (!server->first_ns ||
         (!server->options.script.count && !server->options.script.every.for_ns))
         return;
-    int64_t since = now_ns() - server->first_ns;
+    int64_t since = clock_ns() - server->first_ns;
     int64_t resume = serve_script_resume(&server->options.script, since);
     if (resume == since)
         return;
@@ -157,7 +151,7 @@ static int on_due(pf_loop *loop, void *arg)
     struct null_server *server = arg;
     (void)loop;
     stand_still(server);
-    int64_t now = now_ns();
+    int64_t now = clock_ns();
     int fd = -1;
     while (owed_due(&server->owed) <= now) {
         struct owed owed = owed_take(&server->owed);
@@ -240,7 +234,7 @@ static int parse(struct null_server *server, const char *bytes, size_t len, size
 static void serve(struct null_server *server, int fd, size_t len, size_t used)
 {
     struct conn *conn = &server->conns[fd];
-    int64_t due_ns = server->options.delay_ns ? now_ns() + server->options.delay_ns : 0;
+    int64_t due_ns = server->options.delay_ns ? clock_ns() + server->options.delay_ns : 0;
     const char *at = server->in;
     while (len > used) {
         int progress = parse(server, at, len, &used);
@@ -286,7 +280,7 @@ static void on_readable(struct null_server *server, int fd)
         return;
     }
     if (!server->first_ns) {
-        server->first_ns = now_ns();
+        server->first_ns = clock_ns();
         stand_still(server);
     }
     serve(server, fd, len + (size_t)n, used);

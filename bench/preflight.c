@@ -3,10 +3,10 @@
 #include "bench/preflight.h"
 
 #include "bench/local.h"
-#include <arpa/inet.h>
+#include "bench/spread.h"
+#include "bench/time_wait.h"
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <prefork/base.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -124,12 +124,6 @@ static void ask_for_ports(const struct preflight_facts *facts,
             PORT_LEAST, PORT_MOST, divide_up(wanted, most));
 }
 
-/* tcp_tw_reuse: 1 for all, 2 for loopback alone: a port is free after a second. */
-static bool reuses(const struct preflight_facts *facts, const struct preflight_needs *needs)
-{
-    return facts->tw_reuse == 1 || (facts->tw_reuse == 2 && needs->loopback);
-}
-
 static rule_fn ports;
 
 static bool ports(const struct preflight_facts *facts, const struct preflight_needs *needs,
@@ -143,11 +137,12 @@ static bool ports(const struct preflight_facts *facts, const struct preflight_ne
         "%" PRId64 " connections from %" PRId64 " address%s, of %" PRId64 " ports each",
         needs->connections, needs->sources, needs->sources == 1 ? "" : "es",
         ports_of_one(facts));
-    if (needs->connections <= there && !reuses(facts, needs) &&
+    if (needs->connections <= there &&
+        !time_wait_may_reuse(facts->tw_reuse, needs->loopback) &&
         needs->connections > there - facts->time_wait) {
         out->severity = PREFLIGHT_WARN;
         say(out->remedy, "wait %d s: %" PRId64 " connections in TIME_WAIT may hold some",
-            PREFLIGHT_TIME_WAIT_S, facts->time_wait);
+            TIME_WAIT_S, facts->time_wait);
     }
     if (needs->connections <= there)
         return true;
@@ -166,7 +161,7 @@ static bool time_wait(const struct preflight_facts *facts,
     if (!needs->tcp || !needs->leaves_time_wait || needs->opens_per_s == 0)
         return false;
     int64_t there = ports_of_one(facts) * needs->sources;
-    int64_t seconds = reuses(facts, needs) ? 1 : PREFLIGHT_TIME_WAIT_S;
+    int64_t seconds = time_wait_rest_s(facts->tw_reuse, needs->loopback);
     double most = (double)there / (double)seconds;
     out->matter = "TIME_WAIT";
     if (needs->opens_per_s < 0)
@@ -337,15 +332,6 @@ const char *preflight_severity_name(enum preflight_severity severity)
     return "?";
 }
 
-static bool is_loopback(const struct pf_address *address)
-{
-    struct sockaddr_in in;
-    if (address->storage.ss_family != AF_INET)
-        return false;
-    memcpy(&in, &address->storage, sizeof in);
-    return ntohl(in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-}
-
 /* How many connections the requests take that end them. */
 static void count_opens(const struct plan *plan, struct preflight_needs *out)
 {
@@ -367,7 +353,7 @@ void preflight_needs_of(const struct plan *plan, struct preflight_needs *out)
         .procs = plan->procs ? plan->procs : 1,
         .threads = plan->threads ? plan->threads : 1,
         .tcp = !pf_address_is_unix(&plan->target),
-        .loopback = is_loopback(&plan->target),
+        .loopback = spread_is_loopback(&plan->target),
         .local = local_is_ours(&plan->target),
         .sources = plan->source_count ? plan->source_count : 1,
         .leaves_time_wait = plan->close == PLAN_CLOSE_FIN,

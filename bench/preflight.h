@@ -71,8 +71,6 @@ struct preflight_finding {
 /* Descriptors of a process beside its connections, and for each thread. */
 #define PREFLIGHT_FDS_BESIDE     32
 #define PREFLIGHT_FDS_PER_THREAD 8
-/* A port is not free again for so long after its connection was closed here. */
-#define PREFLIGHT_TIME_WAIT_S 60
 
 void preflight_gather(struct preflight_facts *out);
 

@@ -1,27 +1,12 @@
 /* preflight_facts.c - what the machine has: see preflight.h. Source: proc(5). */
 #include "bench/preflight.h"
 
+#include "bench/sysctl.h"
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-
-/* Up to two numbers in a file, the second of which may be left out (NULL); else they stay
- * unknown. */
-static void read_numbers(const char *path, int64_t *first, int64_t *second)
-{
-    int64_t a, b = PREFLIGHT_UNKNOWN;
-    FILE *file = fopen(path, "re");
-    int n = file ? fscanf(file, "%" SCNd64 " %" SCNd64, &a, &b) : 0;
-    if (file)
-        fclose(file);
-    if (n < (second ? 2 : 1))
-        return;
-    *first = a;
-    if (second)
-        *second = b;
-}
 
 /* The number behind `key` in the first line that begins with `start`. */
 static int64_t find_number(const char *path, const char *start, const char *key)
@@ -75,13 +60,17 @@ void preflight_gather(struct preflight_facts *out)
                                     PREFLIGHT_UNKNOWN, ""};
     read_limits(out);
     read_governor(out);
-    read_numbers("/proc/sys/fs/nr_open", &out->nr_open, NULL);
-    read_numbers("/proc/sys/fs/file-max", &out->file_max, NULL);
-    read_numbers("/proc/sys/fs/file-nr", &out->files, NULL);
-    read_numbers("/proc/sys/net/ipv4/ip_local_port_range", &out->port_low, &out->port_high);
-    read_numbers("/proc/sys/net/core/somaxconn", &out->somaxconn, NULL);
-    read_numbers("/proc/sys/net/ipv4/tcp_max_syn_backlog", &out->syn_backlog, NULL);
-    read_numbers("/proc/sys/net/ipv4/tcp_tw_reuse", &out->tw_reuse, NULL);
+    (void)sysctl_read("fs/nr_open", &out->nr_open, 1);
+    (void)sysctl_read("fs/file-max", &out->file_max, 1);
+    (void)sysctl_read("fs/file-nr", &out->files, 1);
+    int64_t range[2];
+    if (sysctl_read("net/ipv4/ip_local_port_range", range, 2) == 2) {
+        out->port_low = range[0];
+        out->port_high = range[1];
+    }
+    (void)sysctl_read("net/core/somaxconn", &out->somaxconn, 1);
+    (void)sysctl_read("net/ipv4/tcp_max_syn_backlog", &out->syn_backlog, 1);
+    (void)sysctl_read("net/ipv4/tcp_tw_reuse", &out->tw_reuse, 1);
     out->time_wait = find_number("/proc/net/sockstat", "TCP:", " tw ");
     int64_t kib = find_number("/proc/meminfo", "MemAvailable:", ":");
     out->memory = kib < 0 ? PREFLIGHT_UNKNOWN : kib * 1024;

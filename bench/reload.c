@@ -12,6 +12,7 @@
  */
 #include "bench/cli.h"
 
+#include "bench/clock.h"
 #include "bench/command.h"
 #include "bench/mode.h"
 #include "bench/reload_seconds.h"
@@ -22,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct reload_config {
     const char *command;
@@ -55,20 +55,13 @@ struct reload {
 
 static command_event_fn reload_on_command;
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * PF_SECOND + now.tv_nsec;
-}
-
 static void mark(const struct reload *reload, const char *text)
 {
     struct result *result = reload->result;
     if (result->mark_count == RESULT_MARKS_MAX)
         return;
     struct result_mark *mark = &result->marks[result->mark_count++];
-    mark->t_ns = now_ns() - reload->began_ns;
+    mark->t_ns = clock_ns() - reload->began_ns;
     snprintf(mark->text, sizeof mark->text, "%s", text);
 }
 

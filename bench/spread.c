@@ -1,42 +1,24 @@
 #include "bench/spread.h"
 
+#include "bench/sysctl.h"
+#include "bench/time_wait.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* 127.64.0.0: far from the addresses that people use by hand. */
 #define SOURCES_BASE 0x7f400000u
 
-/* The numbers in a file's first line; how many were there, of `max`. */
-static unsigned read_numbers(const char *path, long *out, unsigned max)
-{
-    char line[64];
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return 0;
-    char *at = fgets(line, sizeof line, file);
-    (void)fclose(file); /* only read from */
-    unsigned count = 0;
-    for (char *end; at && count < max; at = end, count++) {
-        out[count] = strtol(at, &end, 10);
-        if (end == at)
-            break;
-    }
-    return count;
-}
-
 void spread_read(struct spread_ports *out)
 {
     *out = (struct spread_ports){.low = 32768, .high = 60999, .reuse = -1};
-    long numbers[2];
-    if (read_numbers("/proc/sys/net/ipv4/ip_local_port_range", numbers, 2) == 2 &&
-        numbers[0] > 0 && numbers[0] <= numbers[1] && numbers[1] <= 65535) {
+    int64_t numbers[2];
+    if (sysctl_read("net/ipv4/ip_local_port_range", numbers, 2) == 2 && numbers[0] > 0 &&
+        numbers[0] <= numbers[1] && numbers[1] <= 65535) {
         out->low = (unsigned)numbers[0];
         out->high = (unsigned)numbers[1];
     }
-    if (read_numbers("/proc/sys/net/ipv4/tcp_tw_reuse", numbers, 1) == 1)
+    if (sysctl_read("net/ipv4/tcp_tw_reuse", numbers, 1) == 1)
         out->reuse = (int)numbers[0];
 }
 
@@ -81,17 +63,10 @@ void spread_source(unsigned n, struct pf_address *out)
     out->len = sizeof in;
 }
 
-/* Seconds until a port may be used again. */
-static int rest_s(const struct spread_ports *ports, bool loopback)
-{
-    bool reuse = ports->reuse == 1 || (ports->reuse == 2 && loopback);
-    return reuse ? SPREAD_REUSE_S : SPREAD_TIME_WAIT_S;
-}
-
 uint64_t spread_resting(const struct spread_ports *ports, double opens_per_s,
                         int64_t duration_ns, bool loopback)
 {
-    double seconds = rest_s(ports, loopback);
+    double seconds = time_wait_rest_s(ports->reuse, loopback);
     if ((double)duration_ns / 1e9 < seconds)
         seconds = (double)duration_ns / 1e9;
     return opens_per_s > 0 ? (uint64_t)(opens_per_s * seconds) : 0;
@@ -99,5 +74,6 @@ uint64_t spread_resting(const struct spread_ports *ports, double opens_per_s,
 
 double spread_rate_most(const struct spread_ports *ports, unsigned sources, bool loopback)
 {
-    return (double)spread_ports_each(ports) * sources / rest_s(ports, loopback);
+    return (double)spread_ports_each(ports) * sources /
+           time_wait_rest_s(ports->reuse, loopback);
 }

@@ -5,7 +5,7 @@
  * A connection is told apart by its four numbers; to one address and port there can be as
  * many from one source address as there are local ports: 28,232 by default. Any address of
  * 127.0.0.0/8 is a source for a target on loopback, without being set up. One that the
- * client closes first keeps its port for a minute (TIME_WAIT), or for a second where the
+ * client closes first keeps its port for a minute (time_wait.h), or for a second where the
  * kernel may use it again (net.ipv4.tcp_tw_reuse). Pure, but for spread_read().
  */
 #ifndef PREFORK_BENCH_SPREAD_H
@@ -13,11 +13,6 @@
 
 #include "net/address.h"
 #include <stdint.h>
-
-/* How long Linux keeps a port in TIME_WAIT, and until it may be used again; seconds.
- * Source: TCP_TIMEWAIT_LEN in net/tcp.h; tcp_twsk_unique(). */
-#define SPREAD_TIME_WAIT_S 60
-#define SPREAD_REUSE_S     1
 
 /* Addresses that are handed out on loopback: 127.64.0.1 and up. */
 #define SPREAD_SOURCES_MAX 65000

@@ -1,5 +1,6 @@
 #include "bench/squad.h"
 
+#include "bench/clock.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -7,7 +8,6 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 struct squad {
@@ -129,12 +129,9 @@ free_squad:
 int squad_ready(struct squad *squad, int timeout_ms)
 {
     struct pollfd poll_fd = {.fd = squad->ready_fd, .events = POLLIN};
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    int64_t until_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000 + timeout_ms;
+    int64_t until_ns = clock_ns() + timeout_ms * PF_MILLISECOND;
     while (squad->ready < squad->count) {
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        int64_t left_ms = until_ms - (now.tv_sec * 1000 + now.tv_nsec / 1000000);
+        int64_t left_ms = (until_ns - clock_ns()) / PF_MILLISECOND;
         int ready = poll(&poll_fd, 1, left_ms > 0 ? (int)left_ms : 0);
         if (ready < 0)
             return -errno;

@@ -1,14 +1,10 @@
 #include "bench/storm_plan.h"
 
 #include "bench/figure.h"
+#include "bench/time_wait.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-
-static bool may_reuse(const struct storm_wish *wish)
-{
-    return wish->ports.reuse == 1 || (wish->ports.reuse == 2 && wish->loopback);
-}
 
 /* Source addresses that the rate needs: for ever, or, if that is less, for this run, which
  * may be over before the first port would be needed again. */
@@ -37,8 +33,9 @@ static void describe(const struct storm_wish *wish, struct storm_plan *plan)
     snprintf(plan->text, sizeof plan->text,
              "%u source%s x %s ports, each in TIME_WAIT for %d s%s: at most %s/s", sources,
              sources == 1 ? "" : "s", figure_groups(spread_ports_each(&wish->ports), ports),
-             may_reuse(wish) ? SPREAD_REUSE_S : SPREAD_TIME_WAIT_S,
-             may_reuse(wish) ? " (tcp_tw_reuse)" : "",
+             time_wait_rest_s(wish->ports.reuse, wish->loopback),
+             time_wait_may_reuse(wish->ports.reuse, wish->loopback) ? " (tcp_tw_reuse)"
+                                                                    : "",
              figure_rate(spread_rate_most(&wish->ports, sources, wish->loopback), rate));
 }
 
@@ -60,7 +57,7 @@ int storm_plan_make(const struct storm_wish *wish, struct storm_plan *out, char 
                      "sysctl net.ipv4.tcp_tw_reuse=1",
                      have, have == 1 ? "" : "es",
                      spread_rate_most(&wish->ports, have, wish->loopback),
-                     may_reuse(wish) ? SPREAD_REUSE_S : SPREAD_TIME_WAIT_S, needed);
+                     time_wait_rest_s(wish->ports.reuse, wish->loopback), needed);
             return -EADDRNOTAVAIL;
         } else if (needed > have) {
             plan.sources = (unsigned)needed;
