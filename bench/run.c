@@ -12,10 +12,12 @@
  * watcher that is to look before the first request: for that, too. */
 #define GO_NS         (2 * PF_MILLISECOND)
 #define GO_WATCHED_NS (30 * PF_MILLISECOND)
+/* Of a drain that takes longer than that the series has a row. */
+#define LONG_DRAIN_NS PF_SECOND
 /* Between two frames of the screen. */
 #define FRAME_NS (250 * PF_MILLISECOND)
 
-static pf_callback_fn run_on_begun, run_on_second, run_on_frame;
+static pf_callback_fn run_on_begun, run_on_second, run_on_over, run_on_frame;
 static pf_signal_fn run_on_interrupt;
 static pf_io_fn run_on_word;
 
@@ -35,11 +37,11 @@ static void stop(struct run *run)
 
 /* ---- rows ------------------------------------------------------------------------ */
 
-static void add_row(struct run *run, int64_t now)
+static struct series_sample sample_at(struct run *run, int64_t now)
 {
     run_sum_live(run);
     const struct tally *sum = run->sum;
-    struct series_sample sample = {
+    return (struct series_sample){
         .t_ns = now - run->began_ns,
         .planned = sum->planned,
         .sent = sum->sent,
@@ -49,15 +51,65 @@ static void add_row(struct run *run, int64_t now)
         .backlog = sum->backlog,
         .hdr = run_main_hdr(run, sum),
     };
-    struct result_row *row = series_add(&run->series, &sample);
+}
+
+static void ask_server(const struct run *run, struct result_row *row)
+{
+    if (run->watcher && run->watcher->sample)
+        run->watcher->sample(run->watcher->arg, row);
+}
+
+static void show_row(struct run *run, const struct result_row *row)
+{
     const struct run_watcher *watcher = run->watcher;
-    if (watcher && watcher->sample)
-        watcher->sample(watcher->arg, row);
     if (watcher && watcher->row && watcher->row(watcher->arg, row))
         stop(run);
+}
+
+static void add_row(struct run *run, int64_t now)
+{
+    struct series_sample sample = sample_at(run, now);
+    struct result_row *row = series_add(&run->series, &sample);
+    const struct run_watcher *watcher = run->watcher;
+    ask_server(run, row);
+    /* What was asked when the time was over is of this row, unless it had one of its own.
+     */
+    if (run->over.hdr && run->over_row.server_cpu_ns >= 0 && row->server_cpu_ns >= 0)
+        row->server_cpu_ns += run->over_row.server_cpu_ns;
+    show_row(run, row);
     if (run->so_far && run_fill_so_far(run, sample.t_ns, run->so_far) == 0 &&
         watcher->judge(watcher->arg, run->so_far))
         stop(run);
+}
+
+/* The time is over. If the drain is short, it belongs to the last second, else it has a row
+ * of its own: so what there is now is put by. */
+static int run_on_over(pf_loop *loop, void *arg)
+{
+    (void)loop;
+    struct run *run = arg;
+    if (run->stopping)
+        return 0;
+    run->over = sample_at(run, now_ns());
+    *run->over_hdr = *run->over.hdr;
+    run->over.hdr = run->over_hdr;
+    run->over_row.server_cpu_ns = run->over_row.server_rss = RESULT_UNKNOWN;
+    ask_server(run, &run->over_row);
+    return 0;
+}
+
+static void add_last_rows(struct run *run)
+{
+    int64_t now = now_ns();
+    if (run->over.hdr && now - run->began_ns - run->over.t_ns > LONG_DRAIN_NS) {
+        struct result_row *row = series_add(&run->series, &run->over);
+        row->server_cpu_ns = run->over_row.server_cpu_ns;
+        row->server_rss = run->over_row.server_rss;
+        show_row(run, row);
+        run->over.hdr = NULL;
+    }
+    if (now > run->began_ns + run->series.last_ns)
+        add_row(run, now);
 }
 
 static const struct result_row *last_row(const struct run *run)
@@ -66,7 +118,7 @@ static const struct result_row *last_row(const struct run *run)
 }
 
 /* A second of the measurement is over. The last one's row is made at the end: it holds what
- * is answered behind it. */
+ * is answered shortly behind it. */
 static int run_on_second(pf_loop *loop, void *arg)
 {
     struct run *run = arg;
@@ -119,8 +171,11 @@ static int run_on_begun(pf_loop *loop, void *arg)
     if (run->error)
         return 0;
     int64_t duration = run->plan->duration_ns;
-    if (duration && duration <= PF_SECOND)
-        return 0;
+    int err = duration
+                  ? pf_loop_call_at(loop, run->began_ns + duration, run_on_over, run, NULL)
+                  : 0;
+    if (err || (duration && duration <= PF_SECOND))
+        return err;
     return pf_loop_call_at(loop, run->began_ns + PF_SECOND, run_on_second, run, NULL);
 }
 
@@ -242,9 +297,8 @@ static int coordinate(struct run *run)
         err = pf_loop_start(run->loop);
     run_progress_close(run);
     if (run->begun) {
-        int64_t now = now_ns();
-        if (!err && now > run->began_ns + run->series.last_ns)
-            add_row(run, now);
+        if (!err)
+            add_last_rows(run);
         if (watcher && watcher->end)
             watcher->end(watcher->arg, run->loop);
     }
@@ -267,9 +321,10 @@ int run_plan(const struct plan *plan, const struct run_watcher *watcher,
     struct run run = {
         .plan = plan, .watcher = watcher, .progress = progress, .result = result};
     run.sum = malloc(sizeof *run.sum);
+    run.over_hdr = malloc(sizeof *run.over_hdr);
     if (watcher && watcher->judge)
         run.so_far = result_new();
-    bool full = run.sum && (run.so_far || !watcher || !watcher->judge);
+    bool full = run.sum && run.over_hdr && (run.so_far || !watcher || !watcher->judge);
     int err = full ? series_init(&run.series) : -ENOMEM;
     if (!err)
         err = run_crew_make(&run);
@@ -283,6 +338,7 @@ int run_plan(const struct plan *plan, const struct run_watcher *watcher,
         pf_loop_unref(run.loop);
     }
     series_fini(&run.series);
+    free(run.over_hdr);
     free(run.sum);
     result_free(run.so_far);
     return err ? err : status_of(&run);

@@ -65,6 +65,10 @@ struct run {
     int64_t began_ns;
     int64_t seconds; /* rows by the clock so far */
     struct series series;
+    struct series_sample over; /* when the planned time was over; without a histogram: it is
+                                  not */
+    struct result_row over_row; /* what was known of the server then */
+    struct hdr *over_hdr;
     struct tally *sum;
     struct screen *screen; /* NULL: lines, or nothing */
     int64_t drawn_ns;      /* when it was last, and what was ok then */

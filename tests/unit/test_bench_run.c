@@ -150,9 +150,9 @@ static void schedule_that_ends_before_its_number_is_reached_ends_the_run(void **
 
 /* ---- the rate -------------------------------------------------------------------- */
 
-#define LATE_NS (150 * PF_MILLISECOND)
+/* The first connection's 11th answer comes so long behind the end of the measurement. */
+static int64_t late_ns = 150 * PF_MILLISECOND;
 
-/* The first connection's 11th answer comes when the measurement is over. */
 static void serve_one_late(struct pf_peer *peer, int fd, unsigned index)
 {
     for (unsigned i = 0; pf_peer_read_request(peer, fd); i++) {
@@ -169,10 +169,15 @@ static int open_gate(pf_loop *loop, void *arg)
     return 0;
 }
 
+/* Counted from here, so that a stall of this program shortens no wait. */
+static int wait_for_gate(pf_loop *loop, void *arg)
+{
+    return pf_loop_call_later(loop, late_ns, open_gate, arg, NULL);
+}
+
 static int begin_gate(void *arg, pf_loop *loop, int64_t began_ns)
 {
-    return pf_loop_call_at(loop, began_ns + plan.duration_ns + LATE_NS, open_gate, arg,
-                           NULL);
+    return pf_loop_call_at(loop, began_ns + plan.duration_ns, wait_for_gate, arg, NULL);
 }
 
 static void run_with_one_late(struct pf_peer *peer)
@@ -197,13 +202,42 @@ static void late_answer_is_counted_but_is_no_part_of_the_rate(void **state)
     assert_int_equal(totals->elapsed_ns, plan.duration_ns);
     assert_true(totals->ok_in_time > 0);
     assert_true(totals->ok_in_time < (int64_t)totals->ok);
-    assert_true(result->latency[RESULT_SERVICE].hdr->max >= LATE_NS);
+    assert_true(result->latency[RESULT_SERVICE].hdr->max >= late_ns);
     double rate = (double)totals->ok_in_time / 0.2;
     assert_true(result_rate(result) > rate * 0.999 && result_rate(result) < rate * 1.001);
     double all = result_rate(result) * result_seconds(result);
     assert_true(all > (double)totals->ok - 0.5 && all < (double)totals->ok + 0.5);
     plan_free();
     pf_peer_stop(&peer);
+}
+
+static void long_drain_has_a_row_of_its_own(void **state)
+{
+    (void)state;
+    static const int64_t lates[] = {0, 1500 * PF_MILLISECOND};
+    for (size_t i = 0; i < 2; i++) {
+        struct pf_peer peer = {.serve = serve_one_late};
+        pf_peer_start(&peer);
+        plan_for(&peer);
+        late_ns = lates[i];
+        run_with_one_late(&peer);
+        uint64_t ok = 0;
+        for (size_t n = 0; n < result->row_count; n++)
+            ok += result->rows[n].ok;
+        assert_int_equal(ok, result->totals.ok);
+        const struct result_row *row = &result->rows[0];
+        assert_true(row->t_ns >= plan.duration_ns);
+        if (i == 1) {
+            assert_int_equal(result->row_count, 2);
+            assert_true(row->ok > 0);
+            assert_true(result->rows[1].span_ns >= PF_SECOND);
+            assert_true(result->rows[1].ok >= 1);
+            assert_int_equal(row->t_ns + result->rows[1].span_ns, result->rows[1].t_ns);
+        }
+        plan_free();
+        pf_peer_stop(&peer);
+    }
+    late_ns = 150 * PF_MILLISECOND;
 }
 
 /* Of a schedule of 40 slots in 200 ms one connection can have but a few answered. */
@@ -327,6 +361,7 @@ int main(void)
         pf_test(random_slots_of_a_number_are_there_for_every_unit),
         pf_test(schedule_that_ends_before_its_number_is_reached_ends_the_run),
         pf_test(late_answer_is_counted_but_is_no_part_of_the_rate),
+        pf_test(long_drain_has_a_row_of_its_own),
         pf_test(what_a_drain_works_off_is_no_part_of_the_rate),
         pf_test(all_answers_of_a_number_are_in_time),
         pf_test(what_was_due_and_never_sent_has_its_age_as_the_least),
