@@ -3,7 +3,8 @@
  *
  *     /pid            the worker's process id
  *     /block?ms=N     blocks in a handler
- *     /spin?ms=N      computes in a handler
+ *     /block          the same, while the file exists that PF_FAULTY_WHILE names
+ *     /spin?ms=N      computes in a handler, until it has used so much CPU time
  *     /crash          abort(3)
  *     /exit?status=N  leaves
  *     /deaf           closes what its master talks to it through
@@ -26,10 +27,10 @@
 #include <time.h>
 #include <unistd.h>
 
-static long long now_ms(void)
+static long long now_ms(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
@@ -60,8 +61,11 @@ static int on_pid(pf_http_request *request, void *arg)
 /* Static, and looked for by name in backtraces: never inlined, its calls no tail calls. */
 __attribute__((noinline)) static int block_for_long(long ms)
 {
-    long long end = now_ms() + ms, left;
-    while ((left = end - now_ms()) > 0)
+    const char *file = ms ? NULL : getenv("PF_FAULTY_WHILE");
+    while (file && access(file, F_OK) == 0)
+        (void)poll(NULL, 0, 10);
+    long long end = now_ms(CLOCK_MONOTONIC) + ms, left;
+    while ((left = end - now_ms(CLOCK_MONOTONIC)) > 0)
         (void)poll(NULL, 0, (int)left);
     return (int)left;
 }
@@ -69,8 +73,9 @@ __attribute__((noinline)) static int block_for_long(long ms)
 __attribute__((noinline)) static unsigned spin_for_long(long ms)
 {
     volatile unsigned n = 0;
-    for (long long end = now_ms() + ms; now_ms() < end;)
-        for (int i = 0; i < 1000; i++)
+    long long end = now_ms(CLOCK_THREAD_CPUTIME_ID) + ms;
+    while (now_ms(CLOCK_THREAD_CPUTIME_ID) < end)
+        for (int i = 0; i < 100000; i++)
             n++;
     return n;
 }
