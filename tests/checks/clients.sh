@@ -7,28 +7,59 @@ for client in curl python3 h2load wrk; do
 done
 [ "${found:-}" ] || exit 77
 tmp=$(mktemp -d)
-server=
-trap '[ -z "$server" ] || kill -9 "$server" 2>/dev/null; rm -rf "$tmp"' EXIT
+server= load= log=
+doing='before the first server' # said if a command fails that nobody asked about
+
+on_exit() {
+    status=$?
+    [ "$status" = 0 ] || [ -z "$doing" ] || complain "status $status, $doing"
+    [ -z "$server$load" ] || kill -9 $server $load 2>/dev/null || :
+    rm -rf "$tmp"
+}
+trap on_exit EXIT
+
+complain() {
+    echo "$*"
+    cat "$log" "$tmp/out" 2>/dev/null || :
+}
 
 fail() {
-    echo "$*"
-    cat "$tmp/log" "$tmp/out" 2>/dev/null || :
+    complain "$*"
+    doing=
     exit 1
 }
 
-# wait_for FILE TEXT COUNT: until TEXT stands in FILE so many times.
+# wait_for TEXT COUNT: until TEXT stands in the server's log so many times.
 wait_for() {
     tries=0
-    until [ "$(grep -c "$2" "$1")" -ge "$3" ]; do
-        [ $((tries += 1)) -le 300 ] || fail "no \"$2\" in $1"
+    until [ "$(grep -c "$1" "$log")" -ge "$2" ]; do
+        [ $((tries += 1)) -le 300 ] || fail "no \"$1\" in the log"
         sleep 0.1
     done
 }
 
-XDG_RUNTIME_DIR=$tmp "$BUILD/bin/prefork-server" --workers 2 --bind 127.0.0.1:0 >"$tmp/log" 2>&1 &
-server=$!
-wait_for "$tmp/log" '  stop ' 1
-url=$(grep -o 'http://[0-9.:]*' "$tmp/log")
+# start PROGRAM: sets server, log and url. The log is a new one, and there before the program
+# is: what a background command writes to is opened when its shell gets round to it, and until
+# then the words of the server before would be taken for its own.
+start() {
+    doing="starting $1"
+    log=$tmp/log.${1##*/}
+    : >"$log"
+    XDG_RUNTIME_DIR=$tmp "$BUILD/$1" --workers 2 --bind 127.0.0.1:0 >>"$log" 2>&1 &
+    server=$!
+    wait_for '  stop ' 1
+    url=$(grep -o 'http://[0-9.:]*' "$log") || fail "no address in the log"
+    doing="asking $1"
+}
+
+# stop: the server finishes, and says that all was well.
+stop() {
+    kill "$server" || fail "the server is not there any more, $doing"
+    wait "$server" || fail "the server ended with status $?, $doing"
+    server=
+}
+
+start bin/prefork-server
 
 if command -v curl >/dev/null; then
     [ "$(curl -s "$url/")" = hello ] || fail "curl"
@@ -59,20 +90,17 @@ if command -v wrk >/dev/null; then
     load=$!
     for killed in 1 2 3 4 5; do
         worker=$(tr ' ' '\n' <"/proc/$server/task/$server/children" | head -n 1)
-        kill -9 "$worker"
-        wait_for "$tmp/log" worker-accepts $((2 + killed))
+        kill -9 "$worker" || fail "no worker to kill, after $((killed - 1))"
+        wait_for worker-accepts $((2 + killed))
     done
     wait $load || fail "wrk"
+    load=
     grep -q 'requests in' "$tmp/out" || fail "wrk"
     ! command -v curl >/dev/null || [ "$(curl -s "$url/")" = hello ] || fail "after the kills"
 fi
-kill "$server"
-wait "$server" || fail "the server ended with status $?"
+stop
 
-XDG_RUNTIME_DIR=$tmp "$BUILD/examples/demo" --workers 2 --bind 127.0.0.1:0 >"$tmp/log" 2>&1 &
-server=$!
-wait_for "$tmp/log" '  stop ' 1
-url=$(grep -o 'http://[0-9.:]*' "$tmp/log")
+start examples/demo
 head -c 200000 /dev/urandom >"$tmp/body"
 
 # echoes WHAT OPTION...: a body that curl sends so comes back as it is.
@@ -114,9 +142,8 @@ if command -v h2load >/dev/null; then
     grep -q '500 succeeded, 0 failed' "$tmp/out" || fail "h2load -d"
 fi
 if command -v wrk >/dev/null; then
-    wrk -c 32 -t 1 -d 1s "$url/big/65536" >"$tmp/out" 2>&1 || fail "wrk, large answers"
+    # It counts as an error what takes longer than 2 seconds, unless told otherwise.
+    wrk -c 32 -t 1 -d 1s --timeout 60s "$url/big/65536" >"$tmp/out" 2>&1 || fail "wrk, large answers"
     ! grep -q 'Socket errors\|Non-2xx' "$tmp/out" || fail "wrk, large answers"
 fi
-kill "$server"
-wait "$server" || fail "the demo ended with status $?"
-server=
+stop
