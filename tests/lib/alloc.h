@@ -4,8 +4,9 @@
  *     pf_alloc_fail(n);                the n-th allocation of this thread from here on
  * fails err = what_is_tested(); int allocated = pf_alloc_stop();
  *
- * It stands in front of glibc's for the whole program, and counts for each thread on its
- * own. The sanitizers and valgrind have allocators of their own: there, skip.
+ * It stands in front of glibc's for the whole program and its libraries, and counts for
+ * each thread on its own. The sanitizers and valgrind have allocators of their own: there,
+ * skip.
  */
 #ifndef PREFORK_TESTS_LIB_ALLOC_H
 #define PREFORK_TESTS_LIB_ALLOC_H
@@ -63,6 +64,9 @@ static void pf_alloc_count_out(void *memory)
         atomic_fetch_sub(&pf_alloc_live, (long)malloc_usable_size(memory));
 }
 
+/* Visible in spite of -fvisibility=hidden, so that shared libraries call them too: libc
+ * itself (strdup(3), getaddrinfo(3)), jansson. */
+#pragma GCC visibility push(default)
 void *malloc(size_t size)
 {
     return pf_alloc_fails() ? NULL : pf_alloc_count_in(__libc_malloc(size));
@@ -95,6 +99,7 @@ void free(void *memory)
     pf_alloc_count_out(memory);
     __libc_free(memory);
 }
+#pragma GCC visibility pop
 #endif
 
 /* Count from here; the n-th fails, 0: none, -n: from the n-th on all do. */

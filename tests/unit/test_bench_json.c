@@ -3,10 +3,7 @@
 #include "tests/lib/test.h"
 
 #include "bench/report.h"
-/* Visible, so that the libraries' allocations are counted too: jansson's, strdup()'s. */
-#pragma GCC visibility push(default)
 #include "tests/lib/alloc.h"
-#pragma GCC visibility pop
 #include "tests/lib/sample_result.h"
 #include <jansson.h>
 
