@@ -1,6 +1,6 @@
 #include "bench/merge.h"
 
-#include "bench/series.h"
+#include "bench/row.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -57,24 +57,6 @@ static int check(const struct result *into, const struct result *from, char *why
 
 /* ---- the rows of the series ---------------------------------------------------------- */
 
-/* The latency that a share of the row's answers do not exceed, as near as bins tell. */
-static int64_t row_percentile(const struct result_row *row, double share)
-{
-    uint64_t count = 0, seen = 0;
-    for (int bin = 0; bin < RESULT_HEAT_BINS; bin++)
-        count += row->heat[bin];
-    if (count == 0)
-        return RESULT_UNKNOWN;
-    for (unsigned bin = 0; bin < RESULT_HEAT_BINS; bin++) {
-        seen += row->heat[bin];
-        if ((double)seen < share * (double)count || seen == 0)
-            continue;
-        int64_t top = series_bin_top(bin);
-        return row->max_ns >= 0 && top > row->max_ns ? row->max_ns : top;
-    }
-    return row->max_ns;
-}
-
 static int64_t larger(int64_t a, int64_t b)
 {
     return a > b ? a : b;
@@ -86,46 +68,13 @@ static int64_t sum_of(int64_t a, int64_t b)
     return a + b < RESULT_MOST ? a + b : RESULT_MOST;
 }
 
-/* Sums; percentiles of the sum. `after`: of the time after it, else of the same. */
-static void add_row(struct result_row *into, const struct result_row *from, bool after)
-{
-    bool alone = into->max_ns < 0 || from->max_ns < 0;
-    int64_t began = into->t_ns - into->span_ns;
-    into->t_ns = larger(into->t_ns, from->t_ns);
-    into->span_ns = after ? into->t_ns - began : larger(into->span_ns, from->span_ns);
-    into->planned += from->planned;
-    into->sent += from->sent;
-    into->ok += from->ok;
-    into->err += from->err;
-    into->in_flight = after ? from->in_flight : into->in_flight + from->in_flight;
-    into->backlog = after ? from->backlog : into->backlog + from->backlog;
-    into->max_ns = larger(into->max_ns, from->max_ns);
-    for (int bin = 0; bin < RESULT_HEAT_BINS; bin++) {
-        uint64_t sum = (uint64_t)into->heat[bin] + from->heat[bin];
-        into->heat[bin] = sum > UINT32_MAX ? UINT32_MAX : (uint32_t)sum;
-    }
-    if (alone) {
-        into->p50_ns = larger(into->p50_ns, from->p50_ns);
-        into->p99_ns = larger(into->p99_ns, from->p99_ns);
-    } else {
-        into->p50_ns = row_percentile(into, 0.5);
-        into->p99_ns = row_percentile(into, 0.99);
-    }
-    if (after && from->server_cpu_ns >= 0)
-        into->server_cpu_ns = sum_of(larger(into->server_cpu_ns, 0), from->server_cpu_ns);
-    else if (into->server_cpu_ns < 0)
-        into->server_cpu_ns = from->server_cpu_ns;
-    if (after || into->server_rss < 0)
-        into->server_rss = from->server_rss >= 0 ? from->server_rss : into->server_rss;
-}
-
 /* Pairs become one: a row spans twice the time. Returns how many there are. */
 static size_t join_pairs(struct result_row *rows, size_t count)
 {
     for (size_t i = 0; 2 * i < count; i++) {
         struct result_row row = rows[2 * i];
         if (2 * i + 1 < count)
-            add_row(&row, &rows[2 * i + 1], true);
+            row_join(&row, &rows[2 * i + 1]);
         rows[i] = row;
     }
     return (count + 1) / 2;
@@ -155,7 +104,7 @@ static int merge_rows(struct result *into, const struct result *from)
         count = join_pairs(rows, count);
     for (size_t i = 0; i < count; i++) {
         if (i < into->row_count)
-            add_row(&mine[i], &rows[i], false);
+            row_add(&mine[i], &rows[i]);
         else
             mine[i] = rows[i];
     }

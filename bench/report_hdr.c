@@ -110,7 +110,7 @@ int report_hgrm(const struct result *result, FILE *to)
         write_rows(hdr, to);
         fprintf(to, "#[Mean    = %12.3f, StdDeviation   = %12.3f]\n",
                 (double)hdr->sum / (double)hdr->count / NS_PER_MS,
-                latency_deviation(hdr) / NS_PER_MS);
+                hdr_stdev(hdr) / NS_PER_MS);
         fprintf(to, "#[Max     = %12.3f, Total count    = %12" PRIu64 "]\n",
                 (double)hdr->max / NS_PER_MS, hdr->count);
         fprintf(to, "#[Buckets = %12d, SubBuckets     = %12d]\n", HDR_BUCKETS,

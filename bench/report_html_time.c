@@ -1,6 +1,7 @@
 /* The parts of the page that go along with time: the heat map of latencies, and rates. */
 #include "bench/report_html.h"
 
+#include "bench/row.h"
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -22,24 +23,14 @@ struct columns {
     double end_s;
 };
 
-/* Sums, and the worst of times. */
+/* Sums, and the worst of times: a drawing is to show what was bad. */
 static void join_row(struct result_row *into, const struct result_row *row)
 {
-    into->span_ns += row->t_ns - into->t_ns;
-    into->t_ns = row->t_ns;
-    into->planned += row->planned;
-    into->sent += row->sent;
-    into->ok += row->ok;
-    into->err += row->err;
-    into->in_flight = row->in_flight;
-    into->backlog = row->backlog > into->backlog ? row->backlog : into->backlog;
-    into->p50_ns = row->p50_ns > into->p50_ns ? row->p50_ns : into->p50_ns;
-    into->p99_ns = row->p99_ns > into->p99_ns ? row->p99_ns : into->p99_ns;
-    into->max_ns = row->max_ns > into->max_ns ? row->max_ns : into->max_ns;
-    for (int bin = 0; bin < RESULT_HEAT_BINS; bin++) {
-        uint64_t sum = (uint64_t)into->heat[bin] + row->heat[bin];
-        into->heat[bin] = sum > UINT32_MAX ? UINT32_MAX : (uint32_t)sum;
-    }
+    int64_t p50_ns = row->p50_ns > into->p50_ns ? row->p50_ns : into->p50_ns;
+    int64_t p99_ns = row->p99_ns > into->p99_ns ? row->p99_ns : into->p99_ns;
+    row_join(into, row);
+    into->p50_ns = p50_ns;
+    into->p99_ns = p99_ns;
 }
 
 /* False if there is nothing to draw. */

@@ -148,7 +148,7 @@ static int write_latency(struct json_writer *json, const char *name,
         json_put_int(json, "min_ns", hdr->min);
         json_put_int(json, "max_ns", hdr->max);
         json_put_int(json, "mean_ns", hdr_mean(hdr));
-        json_put_int(json, "stdev_ns", (int64_t)latency_deviation(hdr));
+        json_put_int(json, "stdev_ns", (int64_t)hdr_stdev(hdr));
     }
     json_put_wide(json, "sum_ns", hdr->sum);
     json_put_int(json, "clamped", (int64_t)hdr->clamped);

@@ -1,6 +1,7 @@
 /* series.c - see series.h. */
 #include "bench/series.h"
 
+#include "bench/row.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,57 +54,7 @@ static void fill_heat(const struct hdr *hdr, uint32_t heat[RESULT_HEAT_BINS])
     }
 }
 
-/* The upper end of the bin that holds this percentile, within the row's maximum. */
-static int64_t heat_percentile(const struct result_row *row, unsigned percent)
-{
-    uint64_t total = 0, seen = 0;
-    for (unsigned bin = 0; bin < RESULT_HEAT_BINS; bin++)
-        total += row->heat[bin];
-    if (total == 0)
-        return RESULT_UNKNOWN;
-    uint64_t rank = (total * percent + 50) / 100;
-    unsigned bin = 0;
-    while (bin < LAST_BIN && (seen += row->heat[bin]) < (rank ? rank : 1))
-        bin++;
-    int64_t top = series_bin_top(bin);
-    return bin == LAST_BIN || top > row->max_ns ? row->max_ns : top;
-}
-
 /* ---- joining ----------------------------------------------------------------------- */
-
-static int64_t add_known(int64_t a, int64_t b)
-{
-    return a == RESULT_UNKNOWN || b == RESULT_UNKNOWN ? RESULT_UNKNOWN : a + b;
-}
-
-/* RESULT_UNKNOWN is below all that is known. */
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
-/* Make `row` and the one behind it one. */
-static void join(struct result_row *row, const struct result_row *next)
-{
-    row->t_ns = next->t_ns;
-    row->span_ns += next->span_ns;
-    row->planned += next->planned;
-    row->sent += next->sent;
-    row->ok += next->ok;
-    row->err += next->err;
-    row->in_flight = next->in_flight;
-    if (next->backlog > row->backlog)
-        row->backlog = next->backlog;
-    row->max_ns = larger(row->max_ns, next->max_ns);
-    row->server_cpu_ns = add_known(row->server_cpu_ns, next->server_cpu_ns);
-    row->server_rss = larger(row->server_rss, next->server_rss);
-    for (unsigned bin = 0; bin < RESULT_HEAT_BINS; bin++) {
-        uint64_t sum = (uint64_t)row->heat[bin] + next->heat[bin];
-        row->heat[bin] = sum < UINT32_MAX ? (uint32_t)sum : UINT32_MAX;
-    }
-    row->p50_ns = heat_percentile(row, 50);
-    row->p99_ns = heat_percentile(row, 99);
-}
 
 /* The newest second becomes a part of the row in the making. */
 static void fold(struct series *series)
@@ -112,7 +63,7 @@ static void fold(struct series *series)
         return;
     series->fresh = false;
     if (series->seconds_pending > 0) {
-        join(&series->rows[series->count - 2], &series->rows[series->count - 1]);
+        row_join(&series->rows[series->count - 2], &series->rows[series->count - 1]);
         series->count--;
     }
     if (++series->seconds_pending == series->seconds_per_row)
@@ -129,7 +80,7 @@ void series_join(struct series *series)
     for (size_t i = 0; i < pairs; i++) {
         if (i > 0)
             series->rows[i] = series->rows[2 * i];
-        join(&series->rows[i], &series->rows[2 * i + 1]);
+        row_join(&series->rows[i], &series->rows[2 * i + 1]);
     }
     if (odd)
         series->rows[pairs] = series->rows[series->count - 1];
