@@ -78,7 +78,6 @@ void text_latency(struct text *text)
     print_times(text, "response", RESULT_RESPONSE, "from due");
     print_times(text, "service", RESULT_SERVICE, "from send");
     print_times(text, "ttfb", RESULT_TTFB, "from send");
-    print_times(text, "probe", RESULT_PROBE, "from due");
     print_times(text, "error", RESULT_REFUSED, "from send");
     print_times(text, "connect", RESULT_CONNECT, remark);
 }
@@ -120,6 +119,18 @@ static void print_bar(struct text *text, double share)
     text->column++;
 }
 
+/* Rates are of the measurement's time: a row of the drain behind it says nothing of them.
+ */
+static size_t rows_in_time(const struct result *result)
+{
+    size_t count = result->row_count;
+    int64_t elapsed_ns = result->totals.elapsed_ns;
+    while (count > 1 && elapsed_ns > 0 &&
+           result->rows[count - 1].t_ns - result->rows[count - 1].span_ns >= elapsed_ns)
+        count--;
+    return count;
+}
+
 static double joined(const struct result *result, const struct spark *spark, size_t from,
                      size_t to)
 {
@@ -137,13 +148,13 @@ static void print_bars(struct text *text, const struct spark *spark)
     const struct result *result = text->result;
     if (text->style->plain)
         return;
-    size_t bars = result->row_count < SPARK_LONG ? result->row_count : SPARK_LONG;
+    size_t count = spark->lowest ? rows_in_time(result) : result->row_count;
+    size_t bars = count < SPARK_LONG ? count : SPARK_LONG;
     double most = 0;
-    for (size_t i = 0; i < result->row_count; i++)
+    for (size_t i = 0; i < count; i++)
         most = fmax(most, spark->value(&result->rows[i]));
     for (size_t i = 0; i < bars; i++) {
-        double value = joined(result, spark, i * result->row_count / bars,
-                              (i + 1) * result->row_count / bars);
+        double value = joined(result, spark, i * count / bars, (i + 1) * count / bars);
         print_bar(text, most > 0 ? value / most : 0);
     }
     fputs("  ", text->to);
@@ -154,21 +165,21 @@ static void print_rate_remark(struct text *text)
 {
     const struct result *result = text->result;
     double least = INFINITY, sum = 0, squares = 0;
-    for (size_t i = 0; i < result->row_count; i++) {
+    size_t count = rows_in_time(result);
+    for (size_t i = 0; i < count; i++) {
         double rate = row_rate(&result->rows[i]);
         least = fmin(least, rate);
         sum += rate;
     }
-    double mean = sum / (double)result->row_count;
-    for (size_t i = 0; i < result->row_count; i++)
+    double mean = sum / (double)count;
+    for (size_t i = 0; i < count; i++)
         squares += pow(row_rate(&result->rows[i]) - mean, 2);
     char figure[FIGURE_MAX], share[FIGURE_MAX];
     int width = fprintf(text->to, "min %s", figure_count(floor(least), figure));
     /* The spread of two or more, as a share of their mean. */
-    if (result->row_count > 1 && mean > 0)
-        width += fprintf(
-            text->to, "  sd %s",
-            figure_share(sqrt(squares / (double)(result->row_count - 1)) / mean, share));
+    if (count > 1 && mean > 0)
+        width += fprintf(text->to, "  sd %s",
+                         figure_share(sqrt(squares / (double)(count - 1)) / mean, share));
     text->column += width;
 }
 

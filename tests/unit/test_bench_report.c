@@ -218,7 +218,6 @@ static void other_modes_have_rows_of_their_own(void **state)
         "  VALID ",
         "  rate     1,000/s ok",
         "  service ",
-        "  probe ",
         "  search       rate/s   achieved ",
         "24,000     24,002 ",
         "pass\n",
@@ -433,6 +432,7 @@ static void many_rows_share_a_bar_by_their_worst(void **state)
     struct result *result = sample_open();
     free(result->rows);
     sample_rows(result, 1200);
+    result->totals.elapsed_ns = 1200 * PF_SECOND;
     result->rows[777].ok = 0;
     result->rows[1100].p99_ns = 90000000;
     static const struct report_style utf8 = {.utf8 = true};
@@ -443,6 +443,36 @@ static void many_rows_share_a_bar_by_their_worst(void **state)
     assert_true(dip && dip < p99 && peak);
     assert_non_null(strstr(text, "min 0"));
     assert_non_null(strstr(text, "worst 90.0ms at 1100s"));
+    free(text);
+    result_free(result);
+}
+
+static void row_of_the_drain_is_none_of_the_rate(void **state)
+{
+    (void)state;
+    struct result *result = sample_open();
+    free(result->rows);
+    sample_rows(result, 11); /* the last one begins when the ten seconds are over */
+    result->rows[10].ok = 1;
+    result->rows[10].p99_ns = 90000000;
+    static const struct report_style plain = {.plain = true};
+    char *text = summary(result, &plain);
+    assert_non_null(strstr(text, "  req/s    min 48.1k"));
+    assert_non_null(strstr(text, "worst 90.0ms at 10s"));
+    free(text);
+    result_free(result);
+}
+
+static void answers_behind_the_time_are_told_apart(void **state)
+{
+    (void)state;
+    struct result *result = sample_modes();
+    result->totals.ok_in_time = 993;
+    static const struct report_style plain = {.plain = true};
+    char *text = summary(result, &plain);
+    assert_non_null(strstr(text, "993/s ok"));
+    assert_non_null(strstr(text, "993 ok in 1.00s"));
+    assert_non_null(strstr(text, "and 7 later"));
     free(text);
     result_free(result);
 }
@@ -878,6 +908,8 @@ int main(void)
         pf_test(a_closed_loop_says_what_it_leaves_out),
         pf_test(styles_are_kept_to),
         pf_test(many_rows_share_a_bar_by_their_worst),
+        pf_test(row_of_the_drain_is_none_of_the_rate),
+        pf_test(answers_behind_the_time_are_told_apart),
         pf_test(foreign_text_cannot_control_the_terminal),
         pf_test(foreign_text_sets_no_colour),
         pf_test(the_series_is_csv_with_a_head),
