@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -39,9 +38,12 @@ static void check_why(int err, const char *why)
 
 /* ---- requests ---------------------------------------------------------------------- */
 
+/* Lines end, so that what is looked at ends before them. */
 static bool begins_with(const char *line, const char *name)
 {
-    return strncasecmp(line, name, strlen(name)) == 0;
+    while (*name && (*line | 0x20) == (*name | 0x20))
+        line++, name++;
+    return !*name;
 }
 
 /* One head of whole lines, and exactly the body that it announces. */
