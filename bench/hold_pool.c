@@ -1,5 +1,6 @@
 #include "bench/hold_pool.h"
 
+#include "bench/error_kind.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -105,22 +106,20 @@ static void count_error(struct hold_pool *pool, enum tally_phase phase,
                         enum tally_when when, int reason)
 {
     struct hold_counts *counts = pool->counts;
-    for (unsigned i = 0; i < counts->error_count; i++) {
-        struct tally_error *error = &counts->errors[i];
-        if (error->phase == phase && error->when == when && error->reason == reason) {
-            tally_count(&error->count, 1);
-            return;
-        }
+    const struct tally_error error = {.phase = phase,
+                                      .when = when,
+                                      .reason = reason,
+                                      .count = 1,
+                                      .first_ns = now_of(pool)};
+    struct tally_error *known =
+        error_kind_find(counts->errors, counts->error_count, &error);
+    if (known) {
+        tally_count(&known->count, 1);
+        return;
     }
     if (counts->error_count == HOLD_ERRORS_MAX)
         return; /* failed and lost count it all the same */
-    counts->errors[counts->error_count] = (struct tally_error){
-        .phase = phase,
-        .when = when,
-        .reason = reason,
-        .count = 1,
-        .first_ns = now_of(pool),
-    };
+    counts->errors[counts->error_count] = error;
     __atomic_store_n(&counts->error_count, counts->error_count + 1, __ATOMIC_RELEASE);
 }
 
@@ -374,11 +373,6 @@ free_slots:
 free_pool:
     free(pool);
     return err;
-}
-
-void hold_pool_enough(struct hold_pool *pool)
-{
-    pool->to_start = 0;
 }
 
 void hold_pool_free(struct hold_pool *pool)

@@ -70,9 +70,6 @@ unsigned hold_descriptors(void);
 int hold_pool_new(pf_loop *loop, const struct hold_options *options,
                   struct hold_counts *counts, struct hold_pool **out);
 
-/* Open no more; then on_opened comes as soon as those that are connecting have. */
-void hold_pool_enough(struct hold_pool *pool);
-
 /* Close all. NULL: nothing. */
 void hold_pool_free(struct hold_pool *pool);
 

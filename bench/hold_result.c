@@ -1,5 +1,6 @@
 #include "bench/hold_internal.h"
 
+#include "bench/error_kind.h"
 #include "bench/footprint.h"
 #include "bench/local.h"
 #include <errno.h>
@@ -12,19 +13,16 @@
 static void add_error(struct result *result, const struct tally_error *error,
                       int64_t began_ns)
 {
-    struct tally_error *at = result->errors, *end = at + result->error_count;
-    while (at < end && (at->phase != error->phase || at->when != error->when ||
-                        at->reason != error->reason))
-        at++;
+    struct tally_error *at = error_kind_find(result->errors, result->error_count, error);
     int64_t first_ns = error->first_ns - began_ns;
-    if (at < end) {
+    if (at) {
         at->count += error->count;
         if (first_ns < at->first_ns)
             at->first_ns = first_ns;
     } else if (result->error_count < TALLY_ERRORS_MAX) {
+        at = &result->errors[result->error_count++];
         *at = *error;
         at->first_ns = first_ns;
-        result->error_count++;
     } else {
         result->errors_beyond += error->count;
     }

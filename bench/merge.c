@@ -1,5 +1,6 @@
 #include "bench/merge.h"
 
+#include "bench/error_kind.h"
 #include "bench/row.h"
 #include <errno.h>
 #include <math.h>
@@ -144,21 +145,17 @@ static int merge_latencies(struct result *into, const struct result *from)
 
 static void merge_error(struct result *into, const struct tally_error *error)
 {
-    for (size_t i = 0; i < into->error_count; i++) {
-        struct tally_error *mine = &into->errors[i];
-        if (mine->phase != error->phase || mine->when != error->when ||
-            mine->reason != error->reason)
-            continue;
+    struct tally_error *mine = error_kind_find(into->errors, into->error_count, error);
+    if (mine) {
         uint64_t count = mine->count + error->count;
         if (error->first_ns < mine->first_ns)
             *mine = *error;
         mine->count = count;
-        return;
-    }
-    if (into->error_count < TALLY_ERRORS_MAX)
+    } else if (into->error_count < TALLY_ERRORS_MAX) {
         into->errors[into->error_count++] = *error;
-    else
+    } else {
         into->errors_beyond += error->count;
+    }
 }
 
 static int64_t in_time(const struct result_totals *totals)

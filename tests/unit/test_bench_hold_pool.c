@@ -257,17 +257,6 @@ static void a_refused_connect_is_a_failed_one(void **state)
     tear_down();
 }
 
-static void enough_ends_the_opening(void **state)
-{
-    (void)state;
-    set_up();
-    start(CONNECTIONS, NULL, 0);
-    hold_pool_enough(bench.pool);
-    turn_until(is_opened);
-    assert_int_equal(bench.counts.held, 0);
-    tear_down();
-}
-
 /* ---- in processes of their own --------------------------------------------------- */
 
 struct shared {
@@ -357,7 +346,6 @@ int main(void)
         pf_test(those_that_the_server_closes_are_lost_with_the_reason),
         pf_test(each_asks_once_if_told_so),
         pf_test(a_refused_connect_is_a_failed_one),
-        pf_test(enough_ends_the_opening),
         pf_test(a_squad_holds_them_until_it_is_told_to_end),
         pf_test(a_squad_whose_members_fail_says_so),
     };
