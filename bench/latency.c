@@ -3,7 +3,6 @@
 static const char *const names[RESULT_KINDS] = {
     [RESULT_RESPONSE] = "response", [RESULT_SERVICE] = "service", [RESULT_TTFB] = "ttfb",
     [RESULT_CONNECT] = "connect",   [RESULT_REFUSED] = "error",   [RESULT_LAG] = "lag",
-    [RESULT_PROBE] = "probe",
 };
 
 const char *latency_name(enum result_kind kind)

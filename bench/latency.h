@@ -6,7 +6,7 @@
 
 #include "bench/result.h"
 
-/* "response", "service", "ttfb", "connect", "error", "lag", "probe". */
+/* "response", "service", "ttfb", "connect", "error", "lag". */
 const char *latency_name(enum result_kind kind);
 
 #endif

@@ -53,20 +53,6 @@ static int64_t stage_time(const struct plan_stage *stage, double amount)
     return ns < (double)stage->duration_ns ? llround(ns) : stage->duration_ns;
 }
 
-double pace_rate(const struct plan *plan, int64_t at_ns)
-{
-    if (at_ns < 0)
-        return 0;
-    for (unsigned i = 0; i < plan->stage_count; i++) {
-        const struct plan_stage *stage = &plan->stages[i];
-        if (at_ns < stage->duration_ns)
-            return stage->from +
-                   (stage->to - stage->from) * ((double)at_ns / (double)stage->duration_ns);
-        at_ns -= stage->duration_ns;
-    }
-    return 0;
-}
-
 double pace_amount(const struct plan *plan, int64_t at_ns)
 {
     double amount = 0;

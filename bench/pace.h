@@ -52,9 +52,6 @@ static inline int64_t pace_due(const struct pace *pace)
 /* Step over it. Cost: a logarithm (Poisson) or a square root (a ramp), at most. */
 void pace_next(struct pace *pace);
 
-/* The planned rate at a time, per second; 0 outside of the stages. */
-double pace_rate(const struct plan *plan, int64_t at_ns);
-
 /* Requests due from the start up to a time, over all units: the integral. */
 double pace_amount(const struct plan *plan, int64_t at_ns);
 

@@ -62,11 +62,10 @@ static void stretch(struct plot *plot, const struct hdr *hdr)
 }
 
 static const char *const curve_classes[RESULT_KINDS] = {
-    [RESULT_RESPONSE] = "a", [RESULT_SERVICE] = "b", [RESULT_PROBE] = "c"};
+    [RESULT_RESPONSE] = "a", [RESULT_SERVICE] = "b"};
 static const char *const curve_names[RESULT_KINDS] = {
     [RESULT_RESPONSE] = "response, from when it was due",
-    [RESULT_SERVICE] = "service, from when it was sent",
-    [RESULT_PROBE] = "probe, what honest clients saw"};
+    [RESULT_SERVICE] = "service, from when it was sent"};
 
 static const struct hdr *baseline_hdr(const struct page *page)
 {

@@ -282,8 +282,6 @@ const struct result_latency *result_main_latency(const struct result *result)
     bool open = result->plan.load && strcmp(result->plan.load, "open") == 0;
     if (open && latency[RESULT_RESPONSE].hdr)
         return &latency[RESULT_RESPONSE];
-    if (!latency[RESULT_SERVICE].hdr && latency[RESULT_PROBE].hdr)
-        return &latency[RESULT_PROBE];
     return &latency[RESULT_SERVICE];
 }
 

@@ -89,7 +89,6 @@ enum result_kind {
     RESULT_CONNECT,
     RESULT_REFUSED, /* "error" in JSON */
     RESULT_LAG,
-    RESULT_PROBE, /* hold, abuse: what the honest ones saw */
     RESULT_KINDS,
 };
 

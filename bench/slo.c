@@ -110,7 +110,6 @@ static const struct {
 } kinds[] = {
     {"response", RESULT_RESPONSE}, {"service", RESULT_SERVICE}, {"ttfb", RESULT_TTFB},
     {"connect", RESULT_CONNECT},   {"error", RESULT_REFUSED},   {"lag", RESULT_LAG},
-    {"probe", RESULT_PROBE},
 };
 
 enum statistic {

@@ -3,7 +3,6 @@
  *
  *     min p50 p99 p99.9 max mean   of the response time (closed loop: of service); any pN
  *     service.p99 connect.max      of another one: response service ttfb connect error lag
- *                                  probe
  *     err      failed or wrong requests, and answers of 400 and above unless --expect
  *              allows them: a share of those sent: 0.1%, or 0.001
  *     lost     requests lost (tally.h), a number

@@ -221,7 +221,6 @@ static struct result *sample_modes(void)
     result->totals.sent = result->totals.ok = 1000;
     result->totals.elapsed_ns = PF_SECOND;
     sample_fill(sample_hdr(result, RESULT_SERVICE), 1000, 500000);
-    sample_fill(sample_hdr(result, RESULT_PROBE), 1000, 700000);
     result->search = calloc(1, sizeof *result->search);
     assert_non_null(result->search);
     result->search->pass_max = 48000;

@@ -37,8 +37,7 @@ static struct result *make_result(void)
     result->totals.elapsed_ns = 10 * PF_SECOND;
     static const int64_t ns[RESULT_KINDS] = {
         [RESULT_RESPONSE] = 1000, [RESULT_SERVICE] = 2000, [RESULT_TTFB] = 500,
-        [RESULT_CONNECT] = 700,   [RESULT_REFUSED] = 100,  [RESULT_LAG] = 300,
-        [RESULT_PROBE] = 50};
+        [RESULT_CONNECT] = 700,   [RESULT_REFUSED] = 100,  [RESULT_LAG] = 300};
     for (int kind = 0; kind < RESULT_KINDS; kind++)
         fill(&result->latency[kind],
              ns[kind] * 512); /* below 2048 slots are exact: not here */
@@ -98,7 +97,6 @@ static void goals_are_judged_on_both_sides_of_their_limit(void **state)
         {"ttfb.p50<=400us", true, NULL},
         {"connect.max<=716.8us", true, NULL},
         {"error.max<=102.4us", true, NULL},
-        {"probe.min<=25.7us", true, NULL},
         {"lag.max<=307.2us", true, NULL},
         {"lag<306us", true, NULL},
         {"lag<305us", false, "306us"},
