@@ -4,6 +4,7 @@
  */
 #include "bench/cli.h"
 
+#include "bench/arguments.h"
 #include "bench/preflight.h"
 #include "bench/quantity.h"
 #include "bench/sources.h"
@@ -106,26 +107,19 @@ static const struct pf_option options[] = {
 static int parse(const struct mode *mode, int argc, char **argv, struct config *config,
                  const char **url)
 {
+    const struct pf_option_set sets[] = {{options, config}, {NULL, NULL}};
     char error[PF_OPTION_ERROR_MAX];
-    for (int at = 0;;) {
-        /* What stands at `at` was dealt with, like the command's name. */
-        int used = pf_options_parse(options, config, argc - at, argv + at, error);
-        if (used < 0)
-            return cli_fail("%s", error);
-        if (config->help) {
-            printf("usage: prefork-bench %s %s\n\n%s\n\n", mode->name, mode->usage,
-                   mode->help);
-            pf_options_help(options, stdout);
-            printf("\nExit status: 0 it may begin; 3 it cannot work.\n");
-            return EXIT_RUN_OK;
-        }
-        at += used;
-        if (at >= argc)
-            return -1;
-        if (*url)
-            return cli_fail("%s: one URL is enough; %s came before", argv[at], *url);
-        *url = argv[at];
-    }
+    int count = arguments_parse(sets, argc, argv, url, 1, error);
+    if (count == -E2BIG)
+        return cli_fail("%s: one URL is enough; %s came before", error, *url);
+    if (count < 0)
+        return cli_fail("%s", error);
+    if (!config->help)
+        return -1;
+    printf("usage: prefork-bench %s %s\n\n%s\n\n", mode->name, mode->usage, mode->help);
+    pf_options_help(options, stdout);
+    printf("\nExit status: 0 it may begin; 3 it cannot work.\n");
+    return EXIT_RUN_OK;
 }
 
 static int find_target(const char *text, struct plan *plan)

@@ -1,5 +1,6 @@
 #include "bench/report_files.h"
 
+#include "bench/arguments.h"
 #include "bench/cli.h"
 #include <errno.h>
 #include <langinfo.h>
@@ -139,18 +140,8 @@ int report_arguments(const struct pf_option_set *sets, int argc, char **argv,
                      const char **paths, int most)
 {
     char error[PF_OPTION_ERROR_MAX];
-    int count = 0;
-    while (argc > 0) {
-        int at = pf_options_parse_sets(sets, argc, argv, error);
-        if (at < 0)
-            return (void)cli_fail("%s", error), -1;
-        if (at >= argc)
-            break;
-        if (count == most)
-            return (void)cli_fail("%s: more than %d files", argv[at], most), -1;
-        paths[count++] = argv[at];
-        argc -= at;
-        argv += at;
-    }
-    return count;
+    int count = arguments_parse(sets, argc, argv, paths, most, error);
+    if (count == -E2BIG)
+        return (void)cli_fail("%s: more than %d files", error, most), -1;
+    return count < 0 ? (void)cli_fail("%s", error), -1 : count;
 }
