@@ -2,39 +2,19 @@
  * `prefork-bench serve` and `preflight` as their user meets them. What the server has been
  * told to do, the load tool must find; what it has answered, the two must agree about.
  */
-#include "tests/lib/bench.h"
+#include "tests/lib/bench_serve.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static struct pf_bench server, bench; /* large */
 static char url[256];
 
-/* Its first line says where it listens. */
 static void serve(const char *options)
 {
-    char line[512], address[128] = "";
-    server.out[0] = server.err[0] = 0;
-    bench.out[0] = bench.err[0] = 0;
-    snprintf(line, sizeof line, "serve %s", options);
-    pf_bench_start(&server, line);
-    struct pollfd wait = {.fd = server.out_fd, .events = POLLIN};
-    while (!strchr(server.out, '\n')) {
-        size_t len = strlen(server.out);
-        assert_int_equal(poll(&wait, 1, PF_TEST_DEADLINE_S * 1000), 1);
-        ssize_t n = read(server.out_fd, server.out + len, sizeof server.out - 1 - len);
-        assert_true(n > 0);
-        server.out[len + (size_t)n] = 0;
-    }
-    assert_int_equal(sscanf(server.out, "listening on %127s", address), 1);
-    if (strncmp(address, "unix:", 5) == 0)
-        snprintf(url, sizeof url, "http+%s:/", address);
-    else
-        snprintf(url, sizeof url, "http://%s/", address);
+    pf_bench_serve(&server, options, url, sizeof url);
 }
 
 static void load(const char *options)

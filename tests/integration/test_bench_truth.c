@@ -3,7 +3,7 @@
  * the times that it must find can be computed; and when it is kept from running itself, it
  * must say so.
  */
-#include "tests/lib/bench.h"
+#include "tests/lib/bench_serve.h"
 
 #include "bench/report.h"
 #include <math.h>
@@ -12,28 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static struct pf_bench server, bench; /* large */
-
-/* Starts `serve` with these options; `url` gets where it listens. */
-static void serve(const char *options, char *url, size_t url_len)
-{
-    char line[256], address[128] = "";
-    memset(&server, 0, sizeof server);
-    snprintf(line, sizeof line, "serve %s", options);
-    pf_bench_start(&server, line);
-    struct pollfd wait = {.fd = server.out_fd, .events = POLLIN};
-    while (!strchr(server.out, '\n')) {
-        size_t len = strlen(server.out);
-        assert_int_equal(poll(&wait, 1, PF_TEST_DEADLINE_S * 1000), 1);
-        ssize_t n = read(server.out_fd, server.out + len, sizeof server.out - 1 - len);
-        assert_true(n > 0);
-        server.out[len + (size_t)n] = 0;
-    }
-    assert_int_equal(sscanf(server.out, "listening on %127s", address), 1);
-    snprintf(url, url_len, "http://%s/", address);
-}
 
 static struct result *document(void)
 {
@@ -93,7 +73,7 @@ static bool machine_was_slow(const struct result *result)
 static double run_with_stall(void)
 {
     char url[256], line[512];
-    serve("--stall 1s@1s", url, sizeof url);
+    pf_bench_serve(&server, "--stall 1s@1s", url, sizeof url);
     snprintf(line, sizeof line,
              "-c 16 -R 200 -d 3s --timeout 60s --drain 60s --server none -o - %s", url);
     memset(&bench, 0, sizeof bench);

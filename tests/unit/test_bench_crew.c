@@ -59,6 +59,15 @@ static const struct result_worker *worker_of(const struct result_server *server,
     return NULL;
 }
 
+/* A server with two workers, at the beginning of the measurement; nobody has worked. */
+static void begin_with_two(void)
+{
+    crew_init(&crew);
+    SEE({ROOT, 0, 0}, {2, 0, 0}, {3, 0, 0});
+    crew_seat(&crew);
+    crew_begin(&crew);
+}
+
 static void only_what_comes_after_the_beginning_counts(void **state)
 {
     (void)state;
@@ -126,10 +135,7 @@ static void successors_may_be_there_before_the_others_have_ended(void **state)
 {
     (void)state;
     struct result_server server;
-    crew_init(&crew);
-    SEE({ROOT, 0, 0}, {2, 0, 0}, {3, 0, 0});
-    crew_seat(&crew);
-    crew_begin(&crew);
+    begin_with_two();
     SEE({ROOT, 0, 0}, {2, 10, 0}, {3, 20, 0}, {4, 1, 0}, {5, 2, 0});
     crew_seat(&crew);
     SEE({ROOT, 0, 0}, {3, 20, 0}, {4, 3, 0}, {5, 4, 0});
@@ -148,10 +154,7 @@ static void a_place_without_a_successor_keeps_what_was_counted(void **state)
 {
     (void)state;
     struct result_server server;
-    crew_init(&crew);
-    SEE({ROOT, 0, 0}, {2, 0, 0}, {3, 0, 0});
-    crew_seat(&crew);
-    crew_begin(&crew);
+    begin_with_two();
     SEE({ROOT, 0, 0}, {2, 10, 0}, {3, 20, 0});
     crew_seat(&crew);
     SEE({ROOT, 0, 0}, {3, 30, 0});
