@@ -148,11 +148,14 @@ static double actual_latency(const struct result *result, const struct goal *goa
 static uint64_t refused(const struct result *result)
 {
     const struct result_totals *totals = &result->totals;
-    uint64_t answers = 0;
-    for (unsigned i = 0; i < TALLY_STATUS_MAX; i++)
+    uint64_t answers = 0, from_400 = 0;
+    for (unsigned i = 0; i < TALLY_STATUS_MAX; i++) {
         answers += result->status[i];
+        from_400 += i >= 400 ? result->status[i] : 0;
+    }
     uint64_t told = totals->ok + totals->wrong;
-    return answers > told ? answers - told : 0;
+    uint64_t untold = answers > told ? answers - told : 0;
+    return untold < from_400 ? untold : from_400;
 }
 
 static double actual_err(const struct result *result, const struct goal *goal, bool *bound)
