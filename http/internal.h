@@ -1,17 +1,20 @@
 /*
  * internal.h - the inside of the HTTP server: one struct for it, one for a request.
  *
- *     server.c     life of a server; connections; messages read from them
- *     dispatch.c   a request is there: which route, who is called, what came of it
- *     body.c       the bytes behind a head: collected, streamed or dropped
- *     response.c   a response at once, and what follows every response
- *     head.c       what stands in front of a body; status.c: status lines
- *     fields.c     what the application adds to that
- *     streaming.c  a response piece by piece, and files
- *     error_page.c what is shown of an error
- *     blocking.c   handlers on threads of the executor
- *     request.c    what a handler may ask
- *     files.c      a handler: the files below a directory
+ *     server.c      life of a server, which gets its connections here
+ *     messages.c    what comes on a connection, taken as messages
+ *     pool.c        requests: taken, and given back
+ *     dispatch.c    a request is there: which route, who is called, what came of it
+ *     body.c        the bytes behind a head: collected, streamed or dropped
+ *     response.c    a response at once, and what follows every response
+ *     head.c        what stands in front of a body; status.c: status lines
+ *     fields.c      what the application adds to that
+ *     streaming.c   a response piece by piece, and files
+ *     error_page.c  what is shown of an error
+ *     ending.c      what becomes of request and connection when one of them ends
+ *     blocking.c    handlers on threads of the executor
+ *     request.c     what a handler may ask
+ *     files.c       a handler: the files below a directory
  *     route.c, pattern.c, regex.c, parser.c ...   without a connection in sight
  *
  * LIFE OF A REQUEST. Taken from the server's free ones when the first byte of a head has
@@ -174,25 +177,57 @@ static inline bool pf__http_is_inherited(const pf_http_server *server)
     return !pf__process_is(server->cookie);
 }
 
+static inline struct pf__http_client *pf__http_client_of(pf_conn *conn)
+{
+    return pf_conn_state(conn);
+}
+
 /* ---- server.c -------------------------------------------------------------------- */
+
+/* As little of it as is asked for later. */
+void pf__http_note_peer(struct pf__http_client *client, const struct sockaddr *peer);
+
+/* ---- messages.c ------------------------------------------------------------------ */
+
+extern const struct pf_conn_protocol pf__http_protocol;
+
+/* Tell a client that waits for it to send the body. Returns as pf_conn_write() does. */
+int pf__http_go_on(pf_http_request *request);
+
+/* ---- pool.c ---------------------------------------------------------------------- */
+
+/* For a message that begins; NULL: no memory. */
+pf_http_request *pf__http_request_new(pf_http_server *server, pf_conn *conn);
+
+/* Back to the free ones; and all of a server, at its end. */
+void pf__http_request_free(pf_http_request *request);
+void pf__http_requests_fini(pf_http_server *server);
+
+/* Its own copy of head and body: it outlives the bytes at hand. Returns 0 or -ENOMEM. */
+int pf__http_request_keep(pf_http_request *request);
+
+/* ---- ending.c -------------------------------------------------------------------- */
 
 /* A finished request, of which nothing runs any more: what becomes of its connection, and
  * back to the free ones. */
 void pf__http_request_end(pf_http_request *request);
 
-/* Room for a body of `len` bytes in body_copy, if those of all requests leave it. */
-bool pf__http_body_hold(pf_http_request *request, size_t len);
+/* In a drain not for long: its next request may be on its way. */
+void pf__http_wait_for_next(pf_conn *conn);
 
-/* Its own copy of head and body: it outlives the bytes at hand. Returns 0 or -ENOMEM. */
-int pf__http_request_keep(pf_http_request *request);
+/* The application keeps it, without its connection. If that broke inside a call, the
+ * application is told behind it, in the next turn; without memory it has only what that
+ * call answers. */
+void pf__http_detach(pf_http_request *request, int reason);
 
-/* There is no memory for that. The application has it nevertheless, and will finish it: it
- * stays, without its connection, and with nothing to be asked of it. The client is answered
- * 503. */
+/* Answer with an error and close, without losing the answer to a reset. What has been read
+ * so far is nothing; a request that the application has loses its connection. */
+void pf__http_refuse_message(pf_conn *conn, int status);
+
+/* There is no memory to keep it. The application has it nevertheless, and will finish it:
+ * it stays, without its connection, and with nothing to be asked of it. The client is
+ * answered 503. */
 void pf__http_request_lose(pf_http_request *request);
-
-/* Tell a client that waits for it to send the body. Returns as pf_conn_write() does. */
-int pf__http_go_on(pf_http_request *request);
 
 /* ---- request.c ------------------------------------------------------------------- */
 
@@ -241,6 +276,9 @@ struct pf__text pf__http_host(const pf_http_request *request);
 void pf__http_tell_gone(pf_http_request *request, int reason);
 
 /* ---- body.c ---------------------------------------------------------------------- */
+
+/* Room for a body of `len` bytes in body_copy, if those of all requests leave it. */
+bool pf__http_body_hold(pf_http_request *request, size_t len);
 
 /* A piece of the body stands at data[0..len). Returns 0 or -status. */
 int pf__http_body_piece(pf_http_request *request, const char *data, size_t len);
