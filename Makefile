@@ -45,7 +45,8 @@ LIBS        += $(PCRE2)
 MAINS    := server/prefork_server.c server/preforkctl.c
 SOURCES  := $(filter-out $(MAINS),$(wildcard $(FOLDERS:%=%/*.c)))
 JOINED   := $(B)/http/parser-llhttp.o $(if $(BACKTRACE),$(B)/master/names-backtrace.o)
-LIB_OBJ  := $(filter-out $(B)/http/parser.o $(if $(BACKTRACE),$(B)/master/names.o), \
+PARSER   := $(wildcard http/parser*.c)
+LIB_OBJ  := $(filter-out $(PARSER:%.c=$(B)/%.o) $(if $(BACKTRACE),$(B)/master/names.o), \
               $(SOURCES:%.c=$(B)/%.o)) $(JOINED)
 CTL      := server/preforkctl.c $(wildcard server/ctl/*.c)
 BENCH    := $(filter-out bench/bare_%.c bench/loop_%.c bench/process_%.c,$(wildcard bench/*.c))
@@ -87,7 +88,7 @@ all: $(LIBRARY) $(SHARED) $(PROGRAMS) $(EXAMPLES) $(MODULES) ## library, program
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,cc     $@)
-	$(Q)$(COMPILE) $(if $(filter http/parser.c,$<),$(LLHTTP_FLAGS)) \
+	$(Q)$(COMPILE) $(if $(filter $(PARSER),$<),$(LLHTTP_FLAGS)) \
 	    $(if $(filter http/regex.c,$<),$(PCRE2_FLAGS)) \
 	    $(if $(filter master/names.c,$<),$(BACKTRACE_FLAGS)) -c $< -o $@
 
@@ -98,7 +99,7 @@ $(B)/tests/lib/kqueue.o: loop/kqueue.c Makefile
 	$(Q)$(COMPILE) -DPF__HAVE_KQUEUE -Itests/lib/double -c $< -o $@
 
 # llhttp comes as C sources of a Debian package and has warnings of its own. It is joined to
-# the one unit that uses it and its symbols are made local: no program ever meets them. And
+# the files that use it, and its symbols are made local: no program ever meets them. And
 # hidden, so that its functions can be inlined where they are called; by gcc also from one of
 # its files into another. Its memset() is the C library's: see http/clear.h.
 LLHTTP_LTO := $(if $(filter release,$(VARIANT)),$(shell $(CC) --version 2>/dev/null | \
@@ -109,7 +110,7 @@ $(B)/llhttp/%.o: $(LLHTTP)/%.c Makefile
 	$(Q)$(CC) -std=gnu11 -fPIC -fvisibility=hidden -fno-builtin-memset -w $(LLHTTP_LTO) \
 	    $(flags_$(VARIANT)) $(CFLAGS) $(LLHTTP_FLAGS) -I/usr/share/include/llhttp -c $< -o $@
 
-$(B)/http/parser-llhttp.o: $(B)/http/parser.o $(B)/llhttp/llhttp.o $(B)/llhttp/api.o \
+$(B)/http/parser-llhttp.o: $(PARSER:%.c=$(B)/%.o) $(B)/llhttp/llhttp.o $(B)/llhttp/api.o \
                            $(B)/llhttp/http.o
 	$(call say,join   $@)
 	$(Q)$(if $(LLHTTP_LTO),$(CC) -r -nostdlib -fPIC -flinker-output=nolto-rel \

@@ -1,13 +1,20 @@
 /*
  * internal.h - the inside of the HTTP server: one struct for it, one for a request.
  *
- *     server.c     life of a server; connections; messages read from them
- *     dispatch.c   a request is there: which route, who is called, what came of it
- *     body.c       the bytes behind a head: collected, streamed or dropped
- *     response.c   heads and bodies of responses, and their end
- *     blocking.c   handlers on threads of the executor
- *     request.c    what a handler may ask
- *     files.c      a handler: the files below a directory
+ *     server.c      life of a server, which gets its connections here
+ *     messages.c    what comes on a connection, taken as messages
+ *     pool.c        requests: taken, and given back
+ *     dispatch.c    a request is there: which route, who is called, what came of it
+ *     body.c        the bytes behind a head: collected, streamed or dropped
+ *     response.c    a response at once, and what follows every response
+ *     head.c        what stands in front of a body; status.c: status lines
+ *     fields.c      what the application adds to that
+ *     streaming.c   a response piece by piece, and files
+ *     error_page.c  what is shown of an error
+ *     ending.c      what becomes of request and connection when one of them ends
+ *     blocking.c    handlers on threads of the executor
+ *     request.c     what a handler may ask
+ *     files.c       a handler: the files below a directory
  *     route.c, pattern.c, regex.c, parser.c ...   without a connection in sight
  *
  * LIFE OF A REQUEST. Taken from the server's free ones when the first byte of a head has
@@ -30,6 +37,11 @@
 /* More than the longest head takes, without the fields that the application sets: its own
  * lines, and the longest Content-Type. */
 #define PF__HTTP_HEAD_MAX (512 + PF_HTTP_CONTENT_TYPE_MAX)
+
+/* What is put together on the stack. */
+enum {
+    PF__HTTP_SMALL = 8192,
+};
 
 /* Deadline classes of connections. */
 enum pf__http_deadline {
@@ -165,25 +177,57 @@ static inline bool pf__http_is_inherited(const pf_http_server *server)
     return !pf__process_is(server->cookie);
 }
 
+static inline struct pf__http_client *pf__http_client_of(pf_conn *conn)
+{
+    return pf_conn_state(conn);
+}
+
 /* ---- server.c -------------------------------------------------------------------- */
+
+/* As little of it as is asked for later. */
+void pf__http_note_peer(struct pf__http_client *client, const struct sockaddr *peer);
+
+/* ---- messages.c ------------------------------------------------------------------ */
+
+extern const struct pf_conn_protocol pf__http_protocol;
+
+/* Tell a client that waits for it to send the body. Returns as pf_conn_write() does. */
+int pf__http_go_on(pf_http_request *request);
+
+/* ---- pool.c ---------------------------------------------------------------------- */
+
+/* For a message that begins; NULL: no memory. */
+pf_http_request *pf__http_request_new(pf_http_server *server, pf_conn *conn);
+
+/* Back to the free ones; and all of a server, at its end. */
+void pf__http_request_free(pf_http_request *request);
+void pf__http_requests_fini(pf_http_server *server);
+
+/* Its own copy of head and body: it outlives the bytes at hand. Returns 0 or -ENOMEM. */
+int pf__http_request_keep(pf_http_request *request);
+
+/* ---- ending.c -------------------------------------------------------------------- */
 
 /* A finished request, of which nothing runs any more: what becomes of its connection, and
  * back to the free ones. */
 void pf__http_request_end(pf_http_request *request);
 
-/* Room for a body of `len` bytes in body_copy, if those of all requests leave it. */
-bool pf__http_body_hold(pf_http_request *request, size_t len);
+/* In a drain not for long: its next request may be on its way. */
+void pf__http_wait_for_next(pf_conn *conn);
 
-/* Its own copy of head and body: it outlives the bytes at hand. Returns 0 or -ENOMEM. */
-int pf__http_request_keep(pf_http_request *request);
+/* The application keeps it, without its connection. If that broke inside a call, the
+ * application is told behind it, in the next turn; without memory it has only what that
+ * call answers. */
+void pf__http_detach(pf_http_request *request, int reason);
 
-/* There is no memory for that. The application has it nevertheless, and will finish it: it
- * stays, without its connection, and with nothing to be asked of it. The client is answered
- * 503. */
+/* Answer with an error and close, without losing the answer to a reset. What has been read
+ * so far is nothing; a request that the application has loses its connection. */
+void pf__http_refuse_message(pf_conn *conn, int status);
+
+/* There is no memory to keep it. The application has it nevertheless, and will finish it:
+ * it stays, without its connection, and with nothing to be asked of it. The client is
+ * answered 503. */
 void pf__http_request_lose(pf_http_request *request);
-
-/* Tell a client that waits for it to send the body. Returns as pf_conn_write() does. */
-int pf__http_go_on(pf_http_request *request);
 
 /* ---- request.c ------------------------------------------------------------------- */
 
@@ -233,6 +277,9 @@ void pf__http_tell_gone(pf_http_request *request, int reason);
 
 /* ---- body.c ---------------------------------------------------------------------- */
 
+/* Room for a body of `len` bytes in body_copy, if those of all requests leave it. */
+bool pf__http_body_hold(pf_http_request *request, size_t len);
+
 /* A piece of the body stands at data[0..len). Returns 0 or -status. */
 int pf__http_body_piece(pf_http_request *request, const char *data, size_t len);
 
@@ -252,19 +299,102 @@ struct pf__http_answer {
 /* Queue an answer, and finish. Returns as pf_http_respond() does. */
 int pf__http_answer(pf_http_request *request, const struct pf__http_answer *answer);
 
-/* The same with the status's phrase for a body. `field` may be NULL. */
+/* Finished: nothing may be done with it any more, and when whoever calls this leaves, it
+ * goes, unless a handler of its runs. The application may have done so itself, when told
+ * that the client has gone. */
+void pf__http_finish(pf_http_request *request, int status);
+
+/* The guards, and whether it may be answered still: 0, -EALREADY, -EINVAL, ...; and with
+ * another head than what has been sent. */
+int pf__http_check(const pf_http_request *request);
+int pf__http_check_unbegun(const pf_http_request *request);
+
+/* A content type; NULL is none. Returns 0 or -EINVAL. */
+int pf__http_take_type(const pf_http_request *request, const char *type,
+                       struct pf__text *out);
+
+/* ---- status.c -------------------------------------------------------------------- */
+
+struct pf__http_status_line {
+    int status;
+    size_t len;
+    char text[56];
+};
+
+/* Where the phrase begins, which takes the line's end with it. */
+#define PF__HTTP_PHRASE_AT (sizeof "HTTP/1.1 200 " - 1)
+
+/* Not of 200, which head.c has; NULL: unknown. */
+const struct pf__http_status_line *pf__http_find_status_line(int status);
+
+/* 204 and 304 end behind their head: RFC 9110 sections 8.6 and 6.4.1. */
+static inline bool pf__http_has_length(int status)
+{
+    return status != 204 && status != 304;
+}
+
+static inline bool pf__http_has_body(int status)
+{
+    return pf__http_has_length(status) && status != 205;
+}
+
+/* ---- head.c ---------------------------------------------------------------------- */
+
+static inline char *pf__http_put(char *to, const char *text, size_t len)
+{
+    memcpy(to, text, len);
+    return to + len;
+}
+
+#define pf__http_put_text(to, literal) pf__http_put((to), (literal), sizeof(literal) - 1)
+
+static inline bool pf__http_is_head_only(const pf_http_request *request)
+{
+    return request->head_done && request->parser.method == PF_HTTP_HEAD;
+}
+
+static inline int pf__http_status_of(const pf_http_request *request)
+{
+    return request->status ? request->status : 200;
+}
+
+/* The last moment to decide whether the connection goes on: a drain may have begun, the
+ * client have said that this was all, and a body may be left unread. */
+void pf__http_decide_closing(pf_http_request *request);
+
+/* All but the framing and the empty line. Like the others: returns where it ends. */
+char *pf__http_put_head(char *to, const pf_http_request *request,
+                        const struct pf__http_answer *answer);
+char *pf__http_put_length(char *to, uint64_t len);
+
+/* Of a streamed response: how the client is to know where the body ends. */
+char *pf__http_put_framing(char *to, pf_http_request *request);
+
+/* Is its connection's end that of its body? */
+bool pf__http_ends_by_closing(const pf_http_request *request);
+
+/* ---- fields.c -------------------------------------------------------------------- */
+
+/* How long it is as the value of a field; -1 if it cannot be one. */
+ptrdiff_t pf__http_value_len(const char *value);
+
+/* How many bytes the fields of that name take. */
+size_t pf__http_len_of_fields(const pf_http_request *request, const char *name);
+
+/* Take away those that are about another body. */
+void pf__http_remove_fields_of_body(pf_http_request *request);
+
+/* ---- error_page.c ---------------------------------------------------------------- */
+
+/* pf__http_answer() with the status's phrase for a body. `field` may be NULL. */
 int pf__http_answer_status(pf_http_request *request, int status, const char *field);
+
+/* ---- streaming.c ----------------------------------------------------------------- */
 
 /* A piece of a streamed response whose length is announced, from a file: as
  * pf_http_write(), but that fd is the server's from now on, and that nothing may follow
  * until it is out: see pf_http_blocked(). */
 int pf__http_write_file(pf_http_request *request, int fd, uint64_t offset, uint64_t len);
-
-/* Is its connection's end that of its body? */
-bool pf__http_ends_by_closing(const pf_http_request *request);
-
-/* The guards, and whether it may be answered still: 0, -EALREADY, -EINVAL, ... */
-int pf__http_check(const pf_http_request *request);
 
 /* ---- blocking.c ------------------------------------------------------------------ */
 

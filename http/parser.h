@@ -1,7 +1,7 @@
 /*
  * parser.h - HTTP/1 heads and bodies, read from bytes; both sides.
  *
- * Only parser.c knows of llhttp. What llhttp lets through in strict mode and RFC 9112 does
+ * Only parser*.c know of llhttp. What llhttp lets through in strict mode and RFC 9112 does
  * not is refused on top of it there: a head that passes is unambiguous.
  *
  * A message's head is parsed from one contiguous buffer that holds it from its first byte,
@@ -67,7 +67,7 @@ struct pf_http_meaning {
     struct pf_http_span coding;
 };
 
-/* Storage for llhttp's state; parser.c asserts that it fits. */
+/* Storage for llhttp's state; parser_internal.h asserts that it fits. */
 #define PF_HTTP_PARSER_WORDS 16
 
 struct pf_http_parser {
