@@ -1,5 +1,6 @@
 #include "bench/result.h"
 
+#include "bench/sysctl.h"
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -118,20 +119,6 @@ static char *copy_line(const char *path)
     return read_line(path, line) ? strdup(line) : NULL;
 }
 
-/* A sysctl of one or two numbers; those that are not there stay as they are. */
-static void read_numbers(const char *path, int64_t *first, int64_t *second)
-{
-    char line[LINE_MAX_BYTES];
-    long long a, b;
-    if (!read_line(path, line))
-        return;
-    int got = sscanf(line, "%lld %lld", &a, &b);
-    if (got >= 1)
-        *first = a;
-    if (got == 2 && second)
-        *second = b;
-}
-
 /* "model name : X" of /proc/cpuinfo; machines other than a PC have other words for it. */
 static char *copy_cpu(void)
 {
@@ -234,10 +221,13 @@ int result_set_environment(struct result *result, int argc, char *const argv[])
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         environment->nofile =
             limit.rlim_cur > RESULT_MOST ? RESULT_MOST : (int64_t)limit.rlim_cur;
-    read_numbers("/proc/sys/net/ipv4/ip_local_port_range", &environment->port_low,
-                 &environment->port_high);
-    read_numbers("/proc/sys/net/core/somaxconn", &environment->somaxconn, NULL);
-    read_numbers("/proc/sys/net/ipv4/tcp_tw_reuse", &environment->tcp_tw_reuse, NULL);
+    int64_t range[2];
+    if (sysctl_read("net/ipv4/ip_local_port_range", range, 2) == 2) {
+        environment->port_low = range[0];
+        environment->port_high = range[1];
+    }
+    (void)sysctl_read("net/core/somaxconn", &environment->somaxconn, 1);
+    (void)sysctl_read("net/ipv4/tcp_tw_reuse", &environment->tcp_tw_reuse, 1);
     environment->offline = is_offline();
     return copy_argv(result, argc, argv);
 }
