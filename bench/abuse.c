@@ -217,5 +217,5 @@ const struct mode mode_abuse = {
     .help =
         "Let slow and broken clients loose on a server of this machine; honest ones judge.",
     .main = abuse_main,
-    .without = (const char *const[]){"repeat", "vs", NULL},
+    .without = (const char *const[]){"from", "repeat", "vs", NULL},
 };

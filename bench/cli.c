@@ -37,8 +37,8 @@ int cli_fail(const char *format, ...)
 /* ---- the command line ------------------------------------------------------------ */
 
 /* Options may follow the URL, as wrk allows. */
-static int parse_options(int argc, char **argv, const struct pf_option *more,
-                         void *more_config, struct cli_config *config, const char **url)
+int cli_read_options(int argc, char **argv, const struct pf_option *more, void *more_config,
+                     struct cli_config *config, const char **url)
 {
     struct pf_option_set sets[CLI_SECTIONS + 2] = {{0}};
     int count = 0;
@@ -360,9 +360,13 @@ int cli_parse(const struct mode *mode, int argc, char **argv, const struct pf_op
     out->argc = argc;
     out->argv = argv;
     out->plan.mode = mode->name;
-    int err = parse_options(argc, argv, more, more_config, &config, &url);
-    if (err)
+    int err = cli_read_options(argc, argv, more, more_config, &config, &url);
+    if (!err && config.from && !config.help)
+        err = cli_from(argc, argv, out, &config, &url);
+    if (err) {
+        cli_free(out);
         return err;
+    }
     if (config.help) {
         cli_help(mode, more);
         return EXIT_RUN_OK;
@@ -389,6 +393,8 @@ void cli_free(struct cli *cli)
     server_side_close(cli->server);
     server_side_close(cli->server_b);
     cli->requests = cli->requests_b = NULL;
+    result_free(cli->from);
+    cli->from = NULL;
     cli->rows = NULL;
     cli->sources = NULL;
     cli->plan.cpus = NULL;

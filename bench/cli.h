@@ -71,6 +71,7 @@ struct cli {
     unsigned repeat;
     enum run_progress progress;
     struct run_watcher watcher; /* samples the server, writes --events; a mode may add */
+    struct result *from;        /* owned; of --from: options are borrowed from it */
     struct events *rows;        /* owned; of --events, NULL without it */
     struct report_style style;
     const char *json, *csv, *html, *hlog, *hgrm, *events, *baseline; /* files, or NULL */

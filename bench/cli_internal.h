@@ -1,8 +1,9 @@
 /*
- * cli_internal.h - the command line that all commands share, in eight files:
+ * cli_internal.h - the command line that all commands share, in nine files:
  *
  *     cli_options.c   the tables of options, and their values as given
  *     cli.c           from those to the plan, and what contradicts
+ *     cli_from.c      the options of an earlier run
  *     cli_help.c      what --help says
  *     cli_target.c    whom to ask, and from where
  *     cli_requests.c  what to ask
@@ -46,7 +47,7 @@ struct cli_config {
     const char *json, *csv, *html, *hlog, *hgrm, *events, *baseline;
     bool quiet, plain, tui;
     bool latency, uncorrected;
-    const char *script;
+    const char *script, *from;
     bool help, version, wrk_version;
 };
 
@@ -63,6 +64,16 @@ struct cli_section {
     const struct pf_option *table;
 };
 extern const struct cli_section cli_sections[CLI_SECTIONS];
+
+/* ---- cli.c: options into config, and the URL if there is one, else NULL. Returns 0, or an
+ * exit status after it has said why. */
+int cli_read_options(int argc, char **argv, const struct pf_option *more, void *more_config,
+                     struct cli_config *config, const char **url);
+
+/* ---- cli_from.c: read config->from, and then the same options again on top of its. As
+ * above. */
+int cli_from(int argc, char **argv, struct cli *out, struct cli_config *config,
+             const char **url);
 
 /* ---- cli_help.c: to standard output. `own`: the command's own options, or NULL. */
 void cli_help(const struct mode *mode, const struct pf_option *own);

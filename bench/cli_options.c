@@ -114,6 +114,11 @@ static const struct pf_option load[] = {
      .argument = "HOW",
      .help = "open loop: what is due and finds no idle connection waits for one (queue), "
              "is never sent (drop), or opens one more (connect) (queue)"},
+    {.name = "from",
+     .type = PF_OPTION_STRING,
+     AT(from),
+     .argument = "FILE",
+     .help = "run: the options of an earlier run's JSON; those given here go before them"},
     {.name = "warmup",
      .type = PF_OPTION_DURATION,
      AT(warmup_ns),

@@ -241,5 +241,5 @@ const struct mode mode_hold = {
     .help = "Hold idle connections, and say what each costs and how the server answers "
             "meanwhile.",
     .main = hold_main,
-    .without = (const char *const[]){"stages", "think", "repeat", "vs", NULL},
+    .without = (const char *const[]){"from", "stages", "think", "repeat", "vs", NULL},
 };

@@ -198,5 +198,5 @@ const struct mode mode_reload = {
     .usage = "--cmd COMMAND [options] URL",
     .help = "Load a server while a command is run again and again, and say what was lost.",
     .main = reload_main,
-    .without = (const char *const[]){"repeat", "vs", NULL},
+    .without = (const char *const[]){"from", "repeat", "vs", NULL},
 };

@@ -289,6 +289,6 @@ const struct mode mode_search = {
     .usage = "--slo GOALS [options] URL",
     .help = "Find the highest rate at which a server holds its goals.",
     .main = search_main,
-    .without = (const char *const[]){"rate", "duration", "count", "stages", "warmup",
-                                     "repeat", "vs", NULL},
+    .without = (const char *const[]){"from", "rate", "duration", "count", "stages",
+                                     "warmup", "repeat", "vs", NULL},
 };

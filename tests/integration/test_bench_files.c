@@ -252,6 +252,74 @@ static void events_that_cannot_be_written_are_told(void **state)
     pf_bench_says(bench.err, "prefork-bench: --events /dev/full: No space left on device");
 }
 
+/* ---- an earlier run once more ------------------------------------------------------- */
+
+static void an_earlier_run_is_made_again_but_for_what_is_given(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *first, *again;
+        double ok;
+        const char *request;
+    } rows[] = {
+        {"-c 3 -n 12 -H 'X-A: 1'", "", 12, "X-A: 1\r\n"},
+        {"-c 3 -n 12 -m DELETE", "-n 7 -m GET", 7, "GET / "},
+        {"-c 1 -d 1h --stages 10s:5 -n 5", "", 0, NULL}, /* refused at once */
+        {"-c 1 -R 50 -d 100ms --quiet", "-n 6 -R 100", 6, "GET / "},
+        {"-c 1 --stages 100ms:50", "-n 4", 4, "GET / "},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char line[256];
+        struct pf_peer peer = {.serve = pf_peer_serve_always},
+                       other = {.serve = pf_peer_serve_always};
+        pf_peer_start(&peer);
+        pf_peer_start(&other);
+        pf_bench_run(&bench, rows[i].first, &peer);
+        if (rows[i].ok > 0) {
+            pf_bench_measured(&bench);
+            write_file(bench.json, strlen(bench.json));
+            snprintf(line, sizeof line, "--from %s %s", path, rows[i].again);
+            pf_bench_run(&bench, line, i % 2 ? &other : NULL);
+            pf_bench_measured(&bench);
+            assert_true(total("ok") == rows[i].ok);
+            unlink(path);
+        } else {
+            pf_bench_exits(&bench, 1);
+        }
+        pf_peer_stop(&peer);
+        pf_peer_stop(&other);
+        if (rows[i].request)
+            pf_bench_says(i % 2 ? other.request : peer.request, rows[i].request);
+    }
+}
+
+static void what_cannot_be_made_again_is_refused(void **state)
+{
+    (void)state;
+    static const char none[] = "{}";
+    struct pf_peer peer = {.serve = pf_peer_serve_always};
+    char line[256];
+    pf_bench_run(&bench, "--from /no/such.json", NULL);
+    pf_bench_exits(&bench, 1);
+    pf_bench_says(bench.err, "--from /no/such.json: No such file");
+    write_file(none, sizeof none - 1);
+    snprintf(line, sizeof line, "--from %s", path);
+    pf_bench_run(&bench, line, NULL);
+    pf_bench_exits(&bench, 1);
+    pf_bench_says(bench.err, "--from /tmp/");
+    pf_peer_start(&peer);
+    pf_bench_run(&bench, "-c 1 -n 1", &peer);
+    write_file(bench.json, strlen(bench.json));
+    pf_bench_run(&bench, line, NULL);
+    pf_bench_measured(&bench);
+    write_file(bench.json, strlen(bench.json));
+    pf_bench_run(&bench, line, NULL); /* of one that was made so */
+    pf_peer_stop(&peer);
+    unlink(path);
+    pf_bench_exits(&bench, 1);
+    pf_bench_says(bench.err, "give that one");
+}
+
 /* ---- what is not known -------------------------------------------------------------- */
 
 static void runs_in_which_nothing_succeeded_have_no_percentiles(void **state)
@@ -278,6 +346,8 @@ int main(void)
         pf_test(events_are_there_while_the_run_goes_on),
         pf_test(events_are_the_rows_of_the_result_and_of_several_runs_all),
         pf_test(events_that_cannot_be_written_are_told),
+        pf_test(an_earlier_run_is_made_again_but_for_what_is_given),
+        pf_test(what_cannot_be_made_again_is_refused),
         pf_test(runs_in_which_nothing_succeeded_have_no_percentiles),
     };
     return cmocka_run_group_tests_name("prefork-bench, files", tests, NULL, NULL);
