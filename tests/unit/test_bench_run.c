@@ -7,6 +7,7 @@
 #include "bench/run.h"
 #include "bench/steady.h"
 #include "bench/watch.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -323,35 +324,38 @@ static void what_was_due_and_never_sent_has_its_age_as_the_least(void **state)
 /* ---- units that fail ------------------------------------------------------------- */
 
 /* With few descriptors a thread cannot make its loop: the run is to say so, and no thread
- * is to end the program by itself, which would leave the terminal to a screen. */
-static void with_few_descriptors(void *arg)
+ * is to end the program by itself, which would leave the terminal to a screen. Nobody
+ * accepts here, or answers: a server's thread would want descriptors, too. */
+static void thread_that_fails_ends_the_run_and_not_the_program(void **state)
 {
-    struct pf_peer *peer = arg;
-    struct rlimit limit;
-    int failed = 0, lowest = dup(0);
+    (void)state;
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    struct pf_peer peer = {.listener =
+                               pf_peer_listen(AF_INET, (struct sockaddr *)&at, len)};
+    assert_true(peer.listener >= 0);
+    assert_int_equal(getsockname(peer.listener, (struct sockaddr *)&at, &len), 0);
+    peer.port = ntohs(at.sin_port);
+    struct rlimit before, limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    limit = before;
+    int failed = 0, lowest = dup(peer.listener);
     close(lowest);
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     for (int more = 4; more < 40; more++) {
-        plan_for(peer);
-        plan.requests = 1;
+        plan_for(&peer);
+        plan.duration_ns = plan.drain_ns = PF_MILLISECOND;
         plan.connections = plan.connections_max = plan.threads = 2;
         limit.rlim_cur = (rlim_t)(lowest + more);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
         int err = run_plan(&plan, NULL, RUN_SILENT, result);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
         failed += err == -EMFILE;
         assert_true(err == 0 || err == -EMFILE);
         plan_free();
     }
     assert_true(failed > 0);
-}
-
-static void thread_that_fails_ends_the_run_and_not_the_program(void **state)
-{
-    (void)state;
-    struct pf_peer peer = {.serve = pf_peer_serve_always};
-    pf_peer_start(&peer);
-    pf_test_in_child(with_few_descriptors, &peer);
-    pf_peer_stop(&peer);
+    close(peer.listener);
 }
 
 int main(void)
