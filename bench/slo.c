@@ -1,7 +1,7 @@
 /* slo.c - see slo.h. */
-#include "bench/slo.h"
-#include "bench/figure.h"
+#include "bench/slo_internal.h"
 
+#include "bench/figure.h"
 #include <errno.h>
 #include <math.h>
 #include <prefork/base.h>
@@ -59,50 +59,26 @@ static bool parse_value(const char *text, const struct unit *units, double *out)
 
 /* ---- metrics ----------------------------------------------------------------------- */
 
-enum comparison {
-    LESS,
-    AT_MOST,
-    MORE,
-    AT_LEAST,
-};
-
-struct goal;
-
-/* What was reached; NAN: unknown. *bound: it may be more than that. */
-typedef double actual_fn(const struct result *result, const struct goal *goal, bool *bound);
-
-static actual_fn actual_latency, actual_err, actual_lost, actual_rate, actual_cpu,
-    actual_rss, actual_fair;
-
-/* As figure.h's, of what actual_fn gives. */
-typedef char *text_fn(double value, char *text);
-
-static text_fn time_text, share_text, count_text, rate_text, bytes_text, index_text;
-
-struct metric {
+struct slo_metric {
     const char *name;
-    actual_fn *actual;
-    text_fn *text;
+    slo_actual_fn *actual;
+    slo_text_fn *text;
     const struct unit *units;
     double most; /* of a limit; 0: any */
     const char *example;
 };
 
-static const struct metric metrics[] = {
-    {"err", actual_err, share_text, shares, 1, "err<0.1%"},
-    {"lost", actual_lost, count_text, plain, 0, "lost<=0"},
-    {"rate", actual_rate, rate_text, rates, 0, "rate>=49k"},
-    {"cpu", actual_cpu, time_text, times, 0, "cpu<60us"},
-    {"rss", actual_rss, bytes_text, sizes, 0, "rss<100m"},
-    {"fair", actual_fair, index_text, plain, 1, "fair>0.95"},
+static const struct slo_metric metrics[] = {
+    {"err", slo_actual_err, slo_text_share, shares, 1, "err<0.1%"},
+    {"lost", slo_actual_lost, slo_text_count, plain, 0, "lost<=0"},
+    {"rate", slo_actual_rate, slo_text_rate, rates, 0, "rate>=49k"},
+    {"cpu", slo_actual_cpu, slo_text_time, times, 0, "cpu<60us"},
+    {"rss", slo_actual_rss, slo_text_bytes, sizes, 0, "rss<100m"},
+    {"fair", slo_actual_fair, slo_text_index, plain, 1, "fair>0.95"},
 };
 
-static const struct metric latency_metric = {NULL, actual_latency, time_text, times,
-                                             0,    "p99<5ms"};
-
-enum {
-    KIND_MAIN = -1
-};
+static const struct slo_metric latency_metric = {
+    NULL, slo_actual_latency, slo_text_time, times, 0, "p99<5ms"};
 
 static const struct {
     const char *name;
@@ -111,129 +87,6 @@ static const struct {
     {"response", RESULT_RESPONSE}, {"service", RESULT_SERVICE}, {"ttfb", RESULT_TTFB},
     {"connect", RESULT_CONNECT},   {"error", RESULT_REFUSED},   {"lag", RESULT_LAG},
 };
-
-enum statistic {
-    STATISTIC_PERCENTILE,
-    STATISTIC_MEAN,
-};
-
-struct goal {
-    const struct metric *metric;
-    int kind; /* of a latency: enum result_kind, or KIND_MAIN */
-    enum statistic statistic;
-    int64_t percent; /* in HDR_PERCENT */
-    enum comparison op;
-    double limit;
-};
-
-/* ---- what was reached -------------------------------------------------------------- */
-
-static double actual_latency(const struct result *result, const struct goal *goal,
-                             bool *bound)
-{
-    const struct result_latency *latency = goal->kind == KIND_MAIN
-                                               ? result_main_latency(result)
-                                               : &result->latency[goal->kind];
-    if (!latency->hdr || latency->hdr->count == 0)
-        return NAN;
-    bool mean = goal->statistic == STATISTIC_MEAN;
-    int64_t value =
-        mean ? hdr_mean(latency->hdr) : hdr_percentile(latency->hdr, goal->percent);
-    /* Any of the missing ones would move the mean. */
-    *bound = latency->censored_at_ns >= 0 && (mean || value >= latency->censored_at_ns);
-    return (double)value;
-}
-
-/* Answers of 400 and above that nobody allowed: the ones that are neither ok nor wrong. */
-static uint64_t refused(const struct result *result)
-{
-    const struct result_totals *totals = &result->totals;
-    uint64_t answers = 0, from_400 = 0;
-    for (unsigned i = 0; i < TALLY_STATUS_MAX; i++) {
-        answers += result->status[i];
-        from_400 += i >= 400 ? result->status[i] : 0;
-    }
-    uint64_t told = totals->ok + totals->wrong;
-    uint64_t untold = answers > told ? answers - told : 0;
-    return untold < from_400 ? untold : from_400;
-}
-
-static double actual_err(const struct result *result, const struct goal *goal, bool *bound)
-{
-    (void)goal;
-    (void)bound;
-    const struct result_totals *totals = &result->totals;
-    uint64_t errors = totals->failed + totals->wrong + refused(result);
-    return totals->sent ? (double)errors / (double)totals->sent : NAN;
-}
-
-static double actual_lost(const struct result *result, const struct goal *goal, bool *bound)
-{
-    (void)goal;
-    (void)bound;
-    return (double)result_lost(result);
-}
-
-static double actual_rate(const struct result *result, const struct goal *goal, bool *bound)
-{
-    (void)goal;
-    (void)bound;
-    return result->totals.elapsed_ns > 0 ? result_rate(result) : NAN;
-}
-
-static double actual_cpu(const struct result *result, const struct goal *goal, bool *bound)
-{
-    (void)goal;
-    (void)bound;
-    return result_cpu_per_request(result);
-}
-
-static double actual_rss(const struct result *result, const struct goal *goal, bool *bound)
-{
-    (void)goal;
-    (void)bound;
-    return result->server.rss_max >= 0 ? (double)result->server.rss_max : NAN;
-}
-
-static double actual_fair(const struct result *result, const struct goal *goal, bool *bound)
-{
-    (void)goal;
-    (void)bound;
-    return result->server.jain;
-}
-
-static char *time_text(double value, char *text)
-{
-    return figure_time(value < 0x1p62 ? llround(value) : INT64_MAX, text);
-}
-
-static char *share_text(double value, char *text)
-{
-    return figure_share(value, text);
-}
-
-static char *count_text(double value, char *text)
-{
-    return figure_rate(value, text);
-}
-
-static char *rate_text(double value, char *text)
-{
-    char number[FIGURE_MAX];
-    snprintf(text, FIGURE_MAX, "%.28s/s", figure_rate(value, number));
-    return text;
-}
-
-static char *bytes_text(double value, char *text)
-{
-    return figure_bytes(value, text);
-}
-
-static char *index_text(double value, char *text)
-{
-    snprintf(text, FIGURE_MAX, "%.4f", value);
-    return text;
-}
 
 /* ---- parsing ----------------------------------------------------------------------- */
 
@@ -260,11 +113,11 @@ static bool is_name(const char *text, size_t len, const char *name)
 }
 
 /* "p99", "max", "mean" ... */
-static bool parse_statistic(const char *text, size_t len, struct goal *out)
+static bool parse_statistic(const char *text, size_t len, struct slo_goal *out)
 {
-    out->statistic = STATISTIC_PERCENTILE;
+    out->statistic = SLO_PERCENTILE;
     if (is_name(text, len, "mean"))
-        out->statistic = STATISTIC_MEAN;
+        out->statistic = SLO_MEAN;
     else if (is_name(text, len, "min"))
         out->percent = 0;
     else if (is_name(text, len, "max"))
@@ -274,10 +127,10 @@ static bool parse_statistic(const char *text, size_t len, struct goal *out)
     return true;
 }
 
-static bool parse_latency(const char *text, size_t len, struct goal *out)
+static bool parse_latency(const char *text, size_t len, struct slo_goal *out)
 {
     out->metric = &latency_metric;
-    out->kind = KIND_MAIN;
+    out->kind = SLO_KIND_MAIN;
     if (is_name(text, len, "lag")) {
         text = "lag.p99";
         len = strlen(text);
@@ -293,7 +146,7 @@ static bool parse_latency(const char *text, size_t len, struct goal *out)
     return parse_statistic(text, len, out);
 }
 
-static bool parse_metric(const char *text, size_t len, struct goal *out)
+static bool parse_metric(const char *text, size_t len, struct slo_goal *out)
 {
     for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++)
         if (is_name(text, len, metrics[i].name)) {
@@ -304,13 +157,13 @@ static bool parse_metric(const char *text, size_t len, struct goal *out)
 }
 
 /* Its length, or 0. */
-static size_t parse_operator(const char *text, enum comparison *out)
+static size_t parse_operator(const char *text, enum slo_comparison *out)
 {
     bool less = *text == '<';
     if (!less && *text != '>')
         return 0;
     bool equal = text[1] == '=';
-    *out = less ? (equal ? AT_MOST : LESS) : (equal ? AT_LEAST : MORE);
+    *out = less ? (equal ? SLO_AT_MOST : SLO_LESS) : (equal ? SLO_AT_LEAST : SLO_MORE);
     return equal ? 2 : 1;
 }
 
@@ -322,9 +175,9 @@ static int refuse(const char *part, char *why, size_t why_len, const char *what,
 }
 
 /* A part without blanks. */
-static int parse_goal(const char *part, struct goal *out, char *why, size_t why_len)
+static int parse_goal(const char *part, struct slo_goal *out, char *why, size_t why_len)
 {
-    *out = (struct goal){0};
+    *out = (struct slo_goal){0};
     size_t len = strcspn(part, "<>=!");
     if (!parse_metric(part, len, out))
         return refuse(
@@ -362,7 +215,7 @@ static const char *next_part(const char *text, char *part, size_t room)
 int slo_parse(const char *text, struct result_slo *out, size_t max, char *why,
               size_t why_len)
 {
-    struct goal goal;
+    struct slo_goal goal;
     struct result_slo slo;
     size_t count = 0;
     for (const char *rest = text; rest; count++) {
@@ -389,16 +242,16 @@ int slo_parse(const char *text, struct result_slo *out, size_t max, char *why,
 
 /* ---- judging ----------------------------------------------------------------------- */
 
-static bool holds(const struct goal *goal, double actual, bool bound)
+static bool holds(const struct slo_goal *goal, double actual, bool bound)
 {
     switch (goal->op) {
-    case LESS:
+    case SLO_LESS:
         return !bound && actual < goal->limit;
-    case AT_MOST:
+    case SLO_AT_MOST:
         return !bound && actual <= goal->limit;
-    case MORE:
+    case SLO_MORE:
         return actual > goal->limit;
-    case AT_LEAST:
+    case SLO_AT_LEAST:
         return actual >= goal->limit;
     }
     return false;
@@ -406,7 +259,7 @@ static bool holds(const struct goal *goal, double actual, bool bound)
 
 static void judge(const struct result *result, struct result_slo *slo)
 {
-    struct goal goal;
+    struct slo_goal goal;
     char why[256], text[FIGURE_MAX];
     bool bound = false;
     slo->actual = NAN;
@@ -432,14 +285,14 @@ unsigned slo_judge(struct result *result)
 
 double slo_time_limit(const char *expr)
 {
-    struct goal goal;
+    struct slo_goal goal;
     struct result_slo slo;
     char why[256];
     if (slo_parse(expr, &slo, 1, why, sizeof why) != 1 ||
         parse_goal(slo.expr, &goal, why, sizeof why) != 0)
         return NAN;
-    bool told = goal.metric == &latency_metric && goal.kind == KIND_MAIN &&
-                goal.statistic == STATISTIC_PERCENTILE &&
-                (goal.op == LESS || goal.op == AT_MOST);
+    bool told = goal.metric == &latency_metric && goal.kind == SLO_KIND_MAIN &&
+                goal.statistic == SLO_PERCENTILE &&
+                (goal.op == SLO_LESS || goal.op == SLO_AT_MOST);
     return told && goal.limit < (double)RESULT_MOST ? goal.limit : NAN;
 }
