@@ -84,11 +84,19 @@ static int probe_begin(void *arg, pf_loop *loop, int64_t began_ns)
     return 0;
 }
 
+/* What is left of a measurement when one of those that hold has ended is none. */
+static bool probe_row(void *arg, const struct result_row *row)
+{
+    (void)row;
+    const struct hold_probe *probe = arg;
+    return hold_any_is_gone(probe->hold, probe->squad);
+}
+
 static int run_probe(struct hold_probe *probe, struct cli *cli)
 {
     struct plan *plan = &cli->plan;
     struct watch watch;
-    struct run_watcher mine = {.begin = probe_begin, .arg = probe};
+    struct run_watcher mine = {.begin = probe_begin, .row = probe_row, .arg = probe};
     struct run_watcher both;
     watch_join(&watch, &cli->watcher, &mine, &both);
     plan->connections =
@@ -102,25 +110,26 @@ static int run_probe(struct hold_probe *probe, struct cli *cli)
 static int hold_and_probe(struct hold_probe *probe, struct cli *cli)
 {
     struct squad_job job = hold_job;
-    struct squad *squad;
     job.arg = probe->hold;
     server_side_begin(cli->server);
     probe->server_before = server_memory(cli);
     probe->kernel_before = footprint_kernel();
     probe->opening_ns = clock_ns();
-    int err = squad_start(probe->hold->procs, &job, &squad);
+    int err = squad_start(probe->hold->procs, &job, &probe->squad);
     if (err)
         return err;
-    err = hold_wait_until_opened(probe->hold, squad, cli->progress != RUN_SILENT);
+    err = hold_wait_until_opened(probe->hold, probe->squad, cli->progress != RUN_SILENT);
     if (!err)
         err = run_probe(probe, cli);
     int filled = 0;
-    if (!err || err == -EINTR) {
+    if (hold_find_gone(probe->hold, probe->squad, probe->gone, sizeof probe->gone) > 0)
+        err = err ? err : -ECHILD;
+    if (!err || err == -EINTR || err == -ECHILD) {
         filled = hold_fill_in(probe, server_memory(cli));
         /* Before all are closed at once, which costs the server, too. */
         server_side_end(cli->server, &probe->result->server);
     }
-    (void)squad_stop(squad); /* they have nothing more to tell */
+    (void)squad_stop(probe->squad); /* they have nothing more to tell */
     return err ? err : filled;
 }
 
@@ -137,6 +146,8 @@ static int measure(struct hold_probe *probe, struct cli *cli)
     }
     snprintf(why, sizeof why, "%" PRIu64 " of %" PRIu64 " connections are held",
              result->hold->held, result->hold->asked);
+    if (err == -ECHILD && probe->gone[0]) /* ours, not the server's doing */
+        return mode_end(cli, result, 0, EXIT_INVALID, probe->gone);
     return mode_end(cli, result, err, hold_judge(result), why);
 }
 

@@ -23,6 +23,7 @@ struct hold_config {
 struct hold_share {
     struct hold_counts counts;
     int64_t user_before, user_after; /* its own memory, bytes; -1: unknown */
+    bool gone; /* it has ended too early, and its connections with it */
 };
 
 /* In shared memory: read by all, written by each in its own share. */
@@ -40,10 +41,12 @@ struct hold {
 /* What is only of the program. */
 struct hold_probe {
     struct hold *hold;
+    struct squad *squad;
     struct result *result;
     int64_t began_ns; /* of the measurement; 0: it has not begun */
     int64_t opening_ns;
     int64_t kernel_before, server_before;
+    char gone[128]; /* which process has ended too early; "": none */
 };
 
 /* Over all processes. */
@@ -55,6 +58,12 @@ uint64_t hold_sum(const struct hold *hold, size_t counter);
 
 extern const struct squad_job hold_job; /* its arg is to be set: a struct hold */
 int hold_wait_until_opened(const struct hold *hold, struct squad *squad, bool progress);
+
+/* Mark the shares of those that have ended. Returns how many; if there are any, room bytes
+ * at `why` say which was the first. */
+unsigned hold_find_gone(struct hold *hold, const struct squad *squad, char *why,
+                        size_t room);
+bool hold_any_is_gone(const struct hold *hold, const struct squad *squad);
 
 /* ---- hold_result.c: fill in result->hold and add connects and errors to the rest; which
  * exit status stands for that. 0 or -ENOMEM. */

@@ -75,6 +75,10 @@ int hold_fill_in(const struct hold_probe *probe, int64_t server_after)
     out->lost = HOLD_SUM(hold, lost);
     for (unsigned i = 0; i < hold->procs; i++) {
         const struct hold_counts *counts = &hold->shares[i].counts;
+        if (hold->shares[i].gone) {
+            out->held -= tally_read(&counts->held);
+            out->lost += tally_read(&counts->held);
+        }
         if (counts->opened_ns - probe->opening_ns > out->connect_ns)
             out->connect_ns = counts->opened_ns - probe->opening_ns;
         hdr_merge(connect, &counts->connect);

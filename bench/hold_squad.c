@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 /* ---- in a member's process ------------------------------------------------------- */
 
@@ -66,6 +67,35 @@ uint64_t hold_sum(const struct hold *hold, size_t counter)
     return all;
 }
 
+unsigned hold_find_gone(struct hold *hold, const struct squad *squad, char *why,
+                        size_t room)
+{
+    unsigned gone = 0;
+    int signal;
+    for (unsigned i = 0; i < hold->procs; i++) {
+        if (!squad_is_gone(squad, i, &signal))
+            continue;
+        hold->shares[i].gone = true;
+        if (gone++ > 0)
+            continue;
+        const char *name = signal ? sigabbrev_np(signal) : NULL;
+        snprintf(why, room,
+                 "process %u of %u has ended%s%s, and its %" PRIu64 " connections with it",
+                 i + 1, hold->procs, name ? " by SIG" : "", name ? name : "",
+                 tally_read(&hold->shares[i].counts.held));
+    }
+    return gone;
+}
+
+bool hold_any_is_gone(const struct hold *hold, const struct squad *squad)
+{
+    int signal;
+    for (unsigned i = 0; i < hold->procs; i++)
+        if (squad_is_gone(squad, i, &signal))
+            return true;
+    return false;
+}
+
 static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int signo)
@@ -83,12 +113,16 @@ int hold_wait_until_opened(const struct hold *hold, struct squad *squad, bool pr
     int ready = 0;
     while (ready >= 0 && (unsigned)ready < hold->procs && !interrupted) {
         ready = squad_ready(squad, 1000);
+        if (hold_any_is_gone(hold, squad))
+            break;
         if (progress)
             fprintf(stderr,
                     "opening  %" PRIu64 " of %" PRId64 " held  %" PRIu64 " failed\n",
                     HOLD_SUM(hold, held), hold->config.connections, HOLD_SUM(hold, failed));
     }
     sigaction(SIGINT, &before, NULL);
+    if (ready >= 0 && hold_any_is_gone(hold, squad))
+        ready = -ECHILD;
     if (interrupted)
         return -EINTR;
     return ready < 0 ? ready : 0;

@@ -149,6 +149,18 @@ int squad_ready(struct squad *squad, int timeout_ms)
     return (int)squad->ready;
 }
 
+bool squad_is_gone(const struct squad *squad, unsigned index, int *signal)
+{
+    siginfo_t info = {.si_pid = 0};
+    *signal = 0;
+    /* It stays a zombie, for squad_stop(). */
+    if (waitid(P_PID, (id_t)squad->pids[index], &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+        return errno != EINTR;
+    if (info.si_pid != 0 && info.si_code != CLD_EXITED)
+        *signal = info.si_status;
+    return info.si_pid != 0;
+}
+
 /* The pipe's end says that all have ended; what comes before is of no interest now. */
 static void wait_for_all(const struct squad *squad)
 {

@@ -4,6 +4,7 @@
  *
  *     squad_start(count, &job, &squad)     forks; this process must own no loop yet
  *     squad_ready(squad, timeout_ms)       how many have said that they are
+ *     squad_is_gone(squad, index, &signal) has it ended too early?
  *     squad_stop(squad)                    tells them to end, and waits until they have
  *
  * What a member finds out it leaves in memory that is shared: the job's. A member ends when
@@ -13,6 +14,7 @@
 #define PREFORK_BENCH_SQUAD_H
 
 #include <prefork/loop.h>
+#include <stdbool.h>
 
 /* Processes of a squad. */
 #define SQUAD_MAX 256
@@ -48,6 +50,10 @@ void squad_say_ready(struct squad_member *me);
  * after a signal; -ECHILD if none is left that could say so.
  */
 int squad_ready(struct squad *squad, int timeout_ms);
+
+/* Has the index-th member ended? None does by itself before squad_stop(). *signal: what
+ * killed it; 0: it ended otherwise. */
+bool squad_is_gone(const struct squad *squad, unsigned index, int *signal);
 
 /* Tell all to end and wait for it. Frees the squad. NULL: nothing. Returns how many had
  * ended before, or had to be killed: 0 if all went well. */

@@ -264,6 +264,46 @@ static void hold_tells_those_that_the_server_closed(void **state)
     stop_server();
 }
 
+/* Of the processes that hold: the first child of the program. */
+static pid_t first_child(pid_t pid)
+{
+    char path[64];
+    int child = 0;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    FILE *from = fopen(path, "re");
+    if (from) {
+        if (fscanf(from, "%d", &child) != 1)
+            child = 0;
+        fclose(from);
+    }
+    return child;
+}
+
+static void hold_is_no_measurement_if_one_that_holds_is_killed(void **state)
+{
+    (void)state;
+    struct pf_peer peer = {.serve = pf_peer_serve_always};
+    char line[256];
+    pf_peer_start(&peer);
+    snprintf(line, sizeof line,
+             "hold -c 20 --procs 2 --probe 20/s -d 1h --timeout 60s --server none -o - %s",
+             peer.url);
+    memset(&bench, 0, sizeof bench);
+    pf_bench_start(&bench, line);
+    /* The probe answers: they have all been opened. */
+    pf_peer_wait_until(&peer.requests, 1);
+    pid_t child = first_child(bench.pid);
+    assert_true(child > 0);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    pf_bench_wait(&bench);
+    memcpy(bench.json, bench.out, sizeof bench.out);
+    pf_bench_exits(&bench, 3);
+    pf_bench_says(bench.err, "process 1 of 2 has ended by SIGKILL, and its 10 connections");
+    assert_int_equal(number("hold", "held"), 10);
+    assert_int_equal(number("hold", "lost"), 10);
+    pf_peer_stop(&peer);
+}
+
 static void hold_of_more_than_there_can_be_is_refused_with_the_remedy(void **state)
 {
     (void)state;
@@ -416,6 +456,7 @@ int main(void)
         pf_test(storm_that_its_ports_do_not_bear_is_refused),
         pf_test(hold_holds_as_many_as_asked_for),
         pf_test(hold_asks_once_if_told_so),
+        pf_test(hold_is_no_measurement_if_one_that_holds_is_killed),
         pf_test(hold_tells_those_that_the_server_closed),
         pf_test(hold_of_more_than_there_can_be_is_refused_with_the_remedy),
         pf_test(abuse_lets_the_honest_ones_judge),
