@@ -46,9 +46,12 @@ static bool is_lossy(struct result *result)
         return set(result, EXIT_LOST, "%" PRIu64 " wrong answers", totals->wrong);
     if (lost > 0)
         return set(result, EXIT_LOST, "%" PRIu64 " lost", lost);
-    if (totals->dropped > 0)
-        return set(result, EXIT_LOST,
-                   "%" PRIu64 " requests dropped: no connection was idle", totals->dropped);
+    if (result_refused(result) > 0)
+        return set(result, EXIT_LOST, "%" PRIu64 " connects failed",
+                   result_refused(result));
+    if (result_unasked(result) > 0)
+        return set(result, EXIT_LOST, "%" PRIu64 " times %s", result_unasked(result),
+                   tally_reason_name(TALLY_UNASKED));
     if (result->plan.requests > 0 && totals->unsent > 0)
         return set(result, EXIT_LOST, "%" PRIu64 " requests were not sent", totals->unsent);
     return false;

@@ -34,12 +34,13 @@ static const char *meaning(const struct tally_error *error)
     }
     switch (error->when) {
     case TALLY_OPENING:
-        return "not connected: lost";
+        return result_is_shortage(error) ? "not connected: for want of it here"
+                                         : "not connected: no request";
     case TALLY_PARTIAL:
         return "in mid-response: lost";
     case TALLY_ANSWERED:
         return error->phase == TALLY_VALIDATE ? "complete, but wrong"
-                                              : "behind an answer: lost";
+                                              : "behind all answers";
     case TALLY_TAKEN:
         return "read, 0 bytes back: lost";
     case TALLY_IDLE:
@@ -82,7 +83,10 @@ void text_errors(struct text *text)
     text_item(text, 3, "%s failed", figure_groups(totals->failed, figure));
     text_item(text, 3, "%s wrong", figure_groups(totals->wrong, figure));
     text_item(text, 3, "%s lost", figure_groups(result_lost(result), figure));
-    if (totals->sent)
+    if (result_refused(result))
+        text_item(text, 3, "%s connects failed",
+                  figure_groups(result_refused(result), figure));
+    if (totals->sent && bad)
         text_item(text, 3, "%s of those sent",
                   figure_share((double)bad / (double)totals->sent, share));
     text_end(text);

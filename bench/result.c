@@ -303,11 +303,51 @@ double result_cpu_per_request(const struct result *result)
     return (double)result->server.cpu_ns / (double)result->totals.ok;
 }
 
+bool result_is_shortage(const struct tally_error *error)
+{
+    static const int shortages[] = {EADDRNOTAVAIL, EADDRINUSE, EMFILE,
+                                    ENFILE,        ENOBUFS,    ENOMEM};
+    for (size_t i = 0; i < sizeof shortages / sizeof shortages[0]; i++)
+        if (error->phase == TALLY_CONNECT && error->reason == shortages[i])
+            return true;
+    return false;
+}
+
+uint64_t result_refused(const struct result *result)
+{
+    uint64_t refused = 0;
+    for (size_t i = 0; i < result->error_count; i++)
+        if (result->errors[i].when == TALLY_OPENING &&
+            !result_is_shortage(&result->errors[i]))
+            refused += result->errors[i].count;
+    return refused;
+}
+
+uint64_t result_unasked(const struct result *result)
+{
+    uint64_t unasked = 0;
+    for (size_t i = 0; i < result->error_count; i++)
+        if (result->errors[i].when == TALLY_ANSWERED &&
+            result->errors[i].reason == TALLY_UNASKED)
+            unasked += result->errors[i].count;
+    return unasked;
+}
+
+/* An attempt to connect is no request, and what was answered is not lost, even if it is
+ * wrong or more follows. */
+static bool is_lost_request(const struct tally_error *error)
+{
+    return tally_loss_of(error) == TALLY_LOST && error->when != TALLY_OPENING &&
+           error->when != TALLY_ANSWERED;
+}
+
 uint64_t result_lost(const struct result *result)
 {
-    uint64_t lost = 0;
+    uint64_t lost = 0, planned = result->totals.planned;
     for (size_t i = 0; i < result->error_count; i++)
-        if (tally_loss_of(&result->errors[i]) == TALLY_LOST)
+        if (is_lost_request(&result->errors[i]))
             lost += result->errors[i].count;
-    return lost;
+    if (result_refused(result))
+        lost += result->totals.unsent;
+    return planned && lost > planned ? planned : lost;
 }

@@ -243,7 +243,19 @@ double result_seconds(const struct result *result);
 /* The server's CPU time per ok answer in ns; NAN if it is not known. */
 double result_cpu_per_request(const struct result *result);
 
-/* Requests lost, as tally_loss_of() says, retryable ones not counted. */
+/* Requests lost: never more than were planned. Those that tally_loss_of() says so of,
+ * retryable ones not counted; and if connects failed, those that were due and never sent.
+ */
 uint64_t result_lost(const struct result *result);
+
+/* Connects that failed by the other side's doing: what this machine ran out of is for the
+ * verdict. Not requests: each may be tried many times for one. */
+uint64_t result_refused(const struct result *result);
+
+/* How often bytes came that nobody had asked for, behind all answers. */
+uint64_t result_unasked(const struct result *result);
+
+/* Did it fail for want of something of this machine: ports, descriptors, memory? */
+bool result_is_shortage(const struct tally_error *error);
 
 #endif

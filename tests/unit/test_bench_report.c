@@ -189,7 +189,7 @@ static void the_summary_has_its_rows_in_order(void **state)
         "read     closed                1   5.30s  in mid-response: lost\n",
         "\"HTTP/1.1 200 OK\"\n",
         "validate wrong length          2   120ms  complete, but wrong\n",
-        "connect  ECONNREFUSED          1  set-up  not connected: lost\n",
+        "connect  ECONNREFUSED          1  set-up  not connected: no request\n",
         "  server   2.31 cores",
         "46.2 us CPU/req (user 17.0 sys 29.2)",
         "RSS 38.4 MB (4 workers)",

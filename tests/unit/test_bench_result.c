@@ -3,6 +3,7 @@
 
 #include "bench/result.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -72,11 +73,75 @@ static void rate_is_of_what_came_in_time(void **state)
     }
 }
 
+/* Attempts to connect and answers are no lost requests; at most all are lost. */
+static void lost_are_requests(void **state)
+{
+    (void)state;
+    static const struct {
+        struct tally_error errors[2];
+        uint64_t planned, unsent, lost, refused, unasked;
+    } rows[] = {
+        {{{TALLY_CONNECT, TALLY_OPENING, ECONNREFUSED, 1854, 0, ""}}, 544, 0, 0, 1854, 0},
+        {{{TALLY_CONNECT, TALLY_OPENING, ECONNREFUSED, 575, 0, ""},
+          {TALLY_READ, TALLY_PARTIAL, 0, 1, 0, ""}},
+         2000,
+         0,
+         1,
+         575,
+         0},
+        /* What was due and found nobody is lost. */
+        {{{TALLY_CONNECT, TALLY_OPENING, ECONNREFUSED, 575, 0, ""},
+          {TALLY_TIMEOUT, TALLY_SENT, ETIMEDOUT, 5, 0, ""}},
+         2000,
+         20,
+         25,
+         575,
+         0},
+        {{{TALLY_CONNECT, TALLY_OPENING, ETIMEDOUT, 5, 0, ""}}, 20, 30, 20, 5, 0},
+        /* But not what this machine could not do. */
+        {{{TALLY_CONNECT, TALLY_OPENING, EADDRNOTAVAIL, 5, 0, ""},
+          {TALLY_CONNECT, TALLY_OPENING, EMFILE, 5, 0, ""}},
+         20,
+         10,
+         0,
+         0,
+         0},
+        {{{TALLY_CONNECT, TALLY_OPENING, ENOBUFS, 5, 0, ""}}, 20, 10, 0, 0, 0},
+        /* Answered, and more. */
+        {{{TALLY_PARSE, TALLY_ANSWERED, TALLY_UNASKED, 1491, 0, ""},
+          {TALLY_VALIDATE, TALLY_ANSWERED, TALLY_STATUS, 3, 0, ""}},
+         1491,
+         0,
+         0,
+         0,
+         1491},
+        {{{TALLY_READ, TALLY_TAKEN, 0, 2, 0, ""}, {TALLY_READ, TALLY_SENT, 0, 9, 0, ""}},
+         20,
+         0,
+         2,
+         0,
+         0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct result *result = result_new();
+        assert_non_null(result);
+        memcpy(result->errors, rows[i].errors, sizeof rows[i].errors);
+        result->error_count = rows[i].errors[1].count ? 2 : 1;
+        result->totals.planned = rows[i].planned;
+        result->totals.unsent = rows[i].unsent;
+        assert_int_equal(result_lost(result), rows[i].lost);
+        assert_int_equal(result_refused(result), rows[i].refused);
+        assert_int_equal(result_unasked(result), rows[i].unasked);
+        result_free(result);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         pf_test(a_reason_that_is_too_long_ends_at_a_word),
         pf_test(rate_is_of_what_came_in_time),
+        pf_test(lost_are_requests),
     };
     return cmocka_run_group_tests_name("bench_result", tests, NULL, NULL);
 }
