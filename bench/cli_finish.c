@@ -81,7 +81,7 @@ void cli_set_ending(struct result *result)
 {
     if (result->exit_code != EXIT_RUN_OK)
         return;
-    (void)(is_fruitless(result) || is_lossy(result) || is_invalid(result) ||
+    (void)(is_fruitless(result) || is_invalid(result) || is_lossy(result) ||
            misses_goals(result));
 }
 
