@@ -152,11 +152,17 @@ int64_t hdr_percentile(const struct hdr *hdr, int64_t percent)
     return highest < hdr->min ? hdr->min : highest;
 }
 
-bool hdr_can_tell(const struct hdr *hdr, int64_t percent)
+uint64_t hdr_needed(int64_t percent)
 {
     const uint64_t whole = 100 * HDR_PERCENT;
     uint64_t beyond = whole - (uint64_t)percent;
-    return beyond != 0 && hdr->count >= (10 * whole + beyond - 1) / beyond;
+    return beyond == 0 ? 0 : (10 * whole + beyond - 1) / beyond;
+}
+
+bool hdr_can_tell(const struct hdr *hdr, int64_t percent)
+{
+    uint64_t needed = hdr_needed(percent);
+    return needed != 0 && hdr->count >= needed;
 }
 
 /* The sum by the middles of the slots: within 0.05 % if nothing was clamped. */

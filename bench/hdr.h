@@ -108,6 +108,9 @@ int64_t hdr_percentile(const struct hdr *hdr, int64_t percent);
 /* Are there values enough for that percentile to mean something: at least ten beyond it? */
 bool hdr_can_tell(const struct hdr *hdr, int64_t percent);
 
+/* How many it takes; 0: no number is enough. */
+uint64_t hdr_needed(int64_t percent);
+
 /* The exact mean, rounded down; 0 of an empty histogram. */
 int64_t hdr_mean(const struct hdr *hdr);
 

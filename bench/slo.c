@@ -267,7 +267,8 @@ static void judge(const struct result *result, struct result_slo *slo)
         slo->actual = goal.metric->actual(result, &goal, &bound);
     slo->pass = !isnan(slo->actual) && holds(&goal, slo->actual, bound);
     if (isnan(slo->actual))
-        snprintf(slo->actual_text, sizeof slo->actual_text, "unknown");
+        snprintf(slo->actual_text, sizeof slo->actual_text, "%s",
+                 bound ? "too few samples" : "unknown");
     else
         snprintf(slo->actual_text, sizeof slo->actual_text, "%s%.28s", bound ? ">=" : "",
                  goal.metric->text(slo->actual, text));
@@ -295,4 +296,14 @@ double slo_time_limit(const char *expr)
                 goal.statistic == SLO_PERCENTILE &&
                 (goal.op == SLO_LESS || goal.op == SLO_AT_MOST);
     return told && goal.limit < (double)RESULT_MOST ? goal.limit : NAN;
+}
+
+uint64_t slo_samples(const char *expr)
+{
+    struct slo_goal goal;
+    char why[256];
+    if (parse_goal(expr, &goal, why, sizeof why) != 0 || goal.metric != &latency_metric ||
+        goal.kind == RESULT_CONNECT || goal.kind == RESULT_REFUSED)
+        return 0;
+    return slo_samples_of(&goal);
 }

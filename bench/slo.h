@@ -14,6 +14,8 @@
  *
  * Operators: < <= > >=. Times have a unit: ns us ms s m h. Blanks are passed over.
  *
+ * A percentile of too few samples is unknown, which fails; so is one of none.
+ *
  * Where requests were censored, a time may be a lower bound only: then it cannot pass < or
  * <=, and is written as ">=3.00ms".
  */
@@ -35,5 +37,9 @@ unsigned slo_judge(struct result *result);
 /* The limit in ns of a goal that is an upper one of the response time: min, max or pN. NAN
  * if it is about something else, or no goal, or no time is so long. */
 double slo_time_limit(const char *expr);
+
+/* Answers that a goal needs to mean something, such as 1,000 for p99 (hdr_needed()); 0: any
+ * number will do, or it is no goal. */
+uint64_t slo_samples(const char *expr);
 
 #endif

@@ -4,6 +4,14 @@
 #include <math.h>
 #include <stdio.h>
 
+uint64_t slo_samples_of(const struct slo_goal *goal)
+{
+    if (goal->statistic != SLO_PERCENTILE || goal->percent <= 0 ||
+        goal->percent >= 100 * HDR_PERCENT)
+        return 0;
+    return hdr_needed(goal->percent);
+}
+
 double slo_actual_latency(const struct result *result, const struct slo_goal *goal,
                           bool *bound)
 {
@@ -13,6 +21,9 @@ double slo_actual_latency(const struct result *result, const struct slo_goal *go
     if (!latency->hdr || latency->hdr->count == 0)
         return NAN;
     bool mean = goal->statistic == SLO_MEAN;
+    *bound = slo_samples_of(goal) > latency->hdr->count;
+    if (*bound)
+        return NAN;
     int64_t value =
         mean ? hdr_mean(latency->hdr) : hdr_percentile(latency->hdr, goal->percent);
     /* Any of the missing ones would move the mean. */

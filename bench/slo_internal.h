@@ -36,7 +36,8 @@ struct slo_goal {
     double limit;
 };
 
-/* What was reached; NAN: unknown. *bound: it may be more than that. */
+/* What was reached; NAN: unknown. *bound: it may be more than that; of NAN, that samples
+ * are there but too few. */
 typedef double slo_actual_fn(const struct result *result, const struct slo_goal *goal,
                              bool *bound);
 
@@ -44,6 +45,10 @@ typedef double slo_actual_fn(const struct result *result, const struct slo_goal 
 typedef char *slo_text_fn(double value, char *text);
 
 /* ---- slo_actual.c */
+
+/* Samples without which a latency means nothing: see hdr_can_tell(). The least, the
+ * greatest and the mean are what they are. */
+uint64_t slo_samples_of(const struct slo_goal *goal);
 
 extern slo_actual_fn slo_actual_latency, slo_actual_err, slo_actual_lost, slo_actual_rate,
     slo_actual_cpu, slo_actual_rss, slo_actual_fair;
