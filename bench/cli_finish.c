@@ -16,9 +16,20 @@
 
 #define set(result, code, ...) (result_set_exit(result, (int)(code), __VA_ARGS__), true)
 
+static bool any_shortage(const struct result *result)
+{
+    for (size_t i = 0; i < result->error_count; i++)
+        if (result_is_shortage(&result->errors[i]))
+            return true;
+    return false;
+}
+
 static bool is_fruitless(struct result *result)
 {
     const struct result_totals *totals = &result->totals;
+    /* Nobody was even asked: the verdict says what ran out. */
+    if (totals->opened == 0 && any_shortage(result))
+        return false;
     /* Wrong answers are worth saying more of. */
     if (totals->ok > 0 || totals->wrong > 0 || result->hold)
         return false;

@@ -103,6 +103,26 @@ static uint64_t ports_wanted(const struct plan *plan)
                                    spread_is_loopback(&plan->target));
 }
 
+/* None of this machine's: said now, and not by each connection. */
+static int check_sources(const struct pf_address *sources, int count)
+{
+    char text[PF_ADDRESS_TEXT_MAX];
+    for (int i = 0; i < count; i++) {
+        const struct pf_address *from = &sources[i];
+        int fd = socket(from->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int err = 0;
+        if (fd >= 0 && bind(fd, (const struct sockaddr *)&from->storage, from->len) != 0)
+            err = errno;
+        if (fd >= 0)
+            close(fd);
+        if (err == EADDRNOTAVAIL)
+            return cli_fail("--src %s: is no address of this machine; give one that "
+                            "\"ip address\" lists, or auto",
+                            pf_address_format(from, text));
+    }
+    return 0;
+}
+
 int cli_find_sources(const struct cli_config *config, struct cli *out)
 {
     char why[PHRASE_MAX];
@@ -114,5 +134,5 @@ int cli_find_sources(const struct cli_config *config, struct cli *out)
         return cli_fail("--src %s", why);
     out->plan.sources = out->sources;
     out->plan.source_count = (unsigned)count;
-    return 0;
+    return check_sources(out->sources, count);
 }

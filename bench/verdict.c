@@ -261,13 +261,13 @@ static const struct {
     enum result_verdict verdict;
     rule_fn *applies;
 } rules[] = {
-    {RESULT_INVALID, nothing_was_connected_to}, {RESULT_INVALID, ports_ran_out},
-    {RESULT_INVALID, descriptors_ran_out},      {RESULT_INVALID, memory_ran_out},
-    {RESULT_INVALID, requests_were_dropped},    {RESULT_INVALID, lag_is_what_was_measured},
-    {RESULT_INVALID, counters_contradict},      {RESULT_SUSPECT, loop_was_busy},
-    {RESULT_SUSPECT, lag_is_too_large},         {RESULT_SUSPECT, loop_stood_still},
-    {RESULT_SUSPECT, littles_law_is_off},       {RESULT_VALID, cpus_are_shared},
-    {RESULT_VALID, governor_saves_power},       {RESULT_VALID, syns_were_sent_again},
+    {RESULT_INVALID, ports_ran_out},         {RESULT_INVALID, descriptors_ran_out},
+    {RESULT_INVALID, memory_ran_out},        {RESULT_INVALID, nothing_was_connected_to},
+    {RESULT_INVALID, requests_were_dropped}, {RESULT_INVALID, lag_is_what_was_measured},
+    {RESULT_INVALID, counters_contradict},   {RESULT_SUSPECT, loop_was_busy},
+    {RESULT_SUSPECT, lag_is_too_large},      {RESULT_SUSPECT, loop_stood_still},
+    {RESULT_SUSPECT, littles_law_is_off},    {RESULT_VALID, cpus_are_shared},
+    {RESULT_VALID, governor_saves_power},    {RESULT_VALID, syns_were_sent_again},
 };
 
 _Static_assert(sizeof rules / sizeof rules[0] <= RESULT_REASONS_MAX, "a reason for each");

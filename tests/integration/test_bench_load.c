@@ -547,6 +547,7 @@ static void what_contradicts_is_refused_with_the_remedy(void **state)
         {"--cpus 0-x http://127.0.0.1:1/", {"--cpus 0-x", "4-7,9"}},
         {"--src nowhere http://127.0.0.1:1/", {"--src 'nowhere'", "address"}},
         {"--src ::1 http://127.0.0.1:1/", {"--src '::1'", "family"}},
+        {"--src 192.0.2.1 http://127.0.0.1:1/", {"--src 192.0.2.1", "ip address"}},
         {"--slo p99 http://127.0.0.1:1/", {"--slo p99"}},
         {"--expect wat=1 http://127.0.0.1:1/", {"--expect wat=1"}},
         {"-o /no/such/place http://127.0.0.1:1/", {"/no/such/place", "No such file"}},

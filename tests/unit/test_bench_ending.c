@@ -11,6 +11,7 @@ const struct mode mode_run = {.name = "run"}; /* the program's own is not in the
 struct row {
     uint64_t ok, wrong, dropped, unsent;
     struct tally_error error;
+    bool unopened;
     const char *invalid; /* the reason, if it is */
     int code;
     const char *why;
@@ -48,6 +49,16 @@ static const struct row rows[] = {
      .invalid = "local ports ran out; add",
      .code = 3,
      .why = "not a valid measurement: local ports ran out"},
+    {.unopened = true,
+     .error = {TALLY_CONNECT, TALLY_OPENING, EMFILE, 3, 0, ""},
+     .invalid = "descriptors ran out; raise",
+     .code = 3,
+     .why = "not a valid measurement: descriptors ran out"},
+    {.unopened = true,
+     .error = {TALLY_CONNECT, TALLY_OPENING, ECONNREFUSED, 3, 0, ""},
+     .invalid = "nothing; start it",
+     .code = 2,
+     .why = "cannot connect"},
     {.ok = 0, .invalid = "nothing", .code = 2, .why = "nothing succeeded"},
 };
 
@@ -58,7 +69,7 @@ static void the_exit_status_is_of_the_gravest(void **state)
         const struct row *row = &rows[i];
         struct result *result = result_new();
         assert_non_null(result);
-        result->totals.opened = 1;
+        result->totals.opened = !row->unopened;
         result->totals.planned = 20;
         result->totals.ok = row->ok;
         result->totals.wrong = row->wrong;
