@@ -246,7 +246,7 @@ p { margin: .3rem 0; opacity: .8 }
 .rows { overflow-x: auto }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
 th, td { text-align: right; padding: .25rem .5rem; border-bottom: 1px solid var(--line); white-space: nowrap }
-th:first-child, td:first-child, td.calls { text-align: left }
+th:first-child, th:last-child, td:first-child, td.calls { text-align: left }
 td.calls { font-size: .8em; white-space: normal; min-width: 14rem; opacity: .8 }
 td.bar { width: 35%; min-width: 8rem } td.bar i { display: block; height: .8em; background: var(--bar); border-radius: 2px }
 tr.ours td.bar i { background: var(--ours) } tr.ours td:first-child { font-weight: 600 }
@@ -289,8 +289,8 @@ for name in libuv nginx h2o haproxy static; do
 done
 steal_before=$(steal)
 : >"$tmp/tables"
-title="$(machine), load $(cut -d' ' -f1 /proc/loadavg); server CPU per request, medians; rounds: $rounds"
-echo "$title"
+heading="$(machine), load $(cut -d' ' -f1 /proc/loadavg); server CPU per request, medians; rounds: $rounds"
+echo "$heading"
 echo "workload    server     ns/req  /bare (min - max)        /nginx (min - max)       on CPU load    MiB   calls per request"
 workload keep-alive 40000 5000 / "bare prefork libuv nginx h2o haproxy" -c 64
 workload pipelined 160000 5000 / "bare prefork libuv nginx h2o haproxy" -c 64 --pipeline 16
@@ -302,5 +302,5 @@ fi
 echo "steal $(stolen "$steal_before")%; A/A is the first server against itself, void if it strays from 1.00 by more than 0.02"
 [ -z "${missing:-}" ] || echo "left out, as not there:$missing"
 as_markdown <"$tmp/tables" >build/bench.md
-as_page "$(date -u +%F), $title, steal $(stolen "$steal_before")%" <"$tmp/tables" >build/bench.html
+as_page "$(date -u +%F), $heading, steal $(stolen "$steal_before")%" <"$tmp/tables" >build/bench.html
 echo "written: build/bench.md, build/bench.html"
