@@ -9,6 +9,9 @@
  * is not INVALID. One that is SUSPECT may pass: a generator that was late can only have
  * made the latencies worse.
  *
+ * A trial lasts longer if its goals need more samples than it would have; where that would
+ * take too long, or nothing is answered, the search ends without an answer.
+ *
  * The report is the last trial's, with all trials in result->search.
  */
 #include "bench/cli_internal.h"
@@ -16,9 +19,11 @@
 #include "bench/figure.h"
 #include "bench/mode.h"
 #include "bench/search_policy.h"
+#include "bench/slo.h"
 #include "bench/steady.h"
 #include "bench/watch.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -71,9 +76,14 @@ struct search {
     struct search_policy policy;
     struct result_search *found; /* until it is the result's */
     struct result *result;       /* of the last trial; NULL: none yet */
+    uint64_t samples;            /* that the goals need of each trial */
     /* of the trial at hand */
     struct search_backlog backlog;
     bool backlog_grew;
+    unsigned unanswered; /* trials on end */
+    /* why it was given up; EXIT_RUN_OK: it was not */
+    enum exit_status ending;
+    char why[128];
 };
 
 /* ---- one trial ------------------------------------------------------------------- */
@@ -149,6 +159,29 @@ static void tell(const struct search *search, const struct result_trial *trial)
             trial->pass ? "pass" : "FAIL", trial->why[0] ? ": " : "", trial->why);
 }
 
+static void give_up(struct search *search, enum exit_status ending)
+{
+    search->ending = ending;
+    search_give_up(&search->policy);
+}
+
+/* A server that is gone would fail each rate, down to the least. */
+static void see_whether_anybody_is_there(struct search *search)
+{
+    const struct result *result = search->result;
+    char rate[FIGURE_MAX];
+    uint64_t answers = result->totals.wrong;
+    for (unsigned i = 0; i < TALLY_STATUS_MAX; i++)
+        answers += result->status[i];
+    search->unanswered = answers > 0 ? 0 : search->unanswered + 1;
+    if (answers > 0 ||
+        (result->totals.opened > 0 && search->unanswered < SEARCH_UNANSWERED_MOST))
+        return;
+    snprintf(search->why, sizeof search->why, "no answer: nothing was answered at %s/s",
+             figure_rate(search->found->trials[search->found->trial_count - 1].rate, rate));
+    give_up(search, EXIT_NO_SUCCESS);
+}
+
 static void take_down(struct search *search)
 {
     const struct result *result = search->result;
@@ -166,6 +199,7 @@ static void take_down(struct search *search)
     trial->pass = has_passed(search, trial);
     tell(search, trial);
     search_tried(&search->policy, trial->pass);
+    see_whether_anybody_is_there(search);
 }
 
 /* ---- all of them ----------------------------------------------------------------- */
@@ -199,14 +233,31 @@ static int probe(struct search *search)
     return 0;
 }
 
+static void say_too_few(struct search *search, int64_t longest_ns)
+{
+    char rate[FIGURE_MAX], time[FIGURE_MAX];
+    bool none = isnan(search->policy.pass_max) && search->found->trial_count > 0;
+    snprintf(search->why, sizeof search->why,
+             "%s; %s of %s/s have not the %" PRIu64 " samples of the goals",
+             none ? "no rate held the SLO" : "no answer: too noisy",
+             figure_time(longest_ns, time), figure_rate(search->policy.rate, rate),
+             search->samples);
+}
+
 static int try_next(struct search *search)
 {
     const struct search_config *config = &search->config;
     bool confirm = search->policy.phase == SEARCH_CONFIRM;
+    int64_t asked_ns = confirm ? config->confirm_ns : config->trial_ns;
+    int64_t duration_ns = search_duration(&search->policy, asked_ns, search->samples);
+    if (duration_ns < 0) {
+        say_too_few(search, asked_ns * SEARCH_LONGER_MOST);
+        give_up(search, EXIT_SLO);
+        return 0;
+    }
     int err = rest(search);
     if (!err)
-        err = run_once(search, config->settle_ns,
-                       confirm ? config->confirm_ns : config->trial_ns);
+        err = run_once(search, config->settle_ns, duration_ns);
     if (err)
         return err;
     take_down(search);
@@ -237,6 +288,8 @@ static int finish(struct search *search, int err)
         result->search = search->found;
         search->found = NULL;
     }
+    if (search->ending != EXIT_RUN_OK)
+        return mode_end(search->cli, result, err, search->ending, search->why);
     return mode_end(search->cli, result, err, none ? EXIT_SLO : EXIT_RUN_OK,
                     "no rate held the SLO");
 }
@@ -278,6 +331,9 @@ static int search_main(const struct mode *mode, int argc, char **argv)
     status = mode_refuse_repeat(&cli);
     if (status < 0 && cli.slo_count == 0)
         status = cli_fail("search needs --slo GOALS, such as --slo 'p99<5ms,err<0.1%%'");
+    for (size_t i = 0; i < cli.slo_count; i++)
+        if (slo_samples(cli.slos[i].expr) > search.samples)
+            search.samples = slo_samples(cli.slos[i].expr);
     if (status < 0)
         status = measure(&search);
     cli_free(&cli);

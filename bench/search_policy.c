@@ -95,6 +95,21 @@ void search_tried(struct search_policy *policy, bool pass)
     }
 }
 
+void search_give_up(struct search_policy *policy)
+{
+    policy->pass_max = NAN; /* what is not confirmed is no answer */
+    finish(policy);
+}
+
+int64_t search_duration(const struct search_policy *policy, int64_t duration_ns,
+                        uint64_t samples)
+{
+    double needed_ns = (double)samples * SEARCH_SAMPLES_MORE * 1e9 / policy->rate;
+    if (needed_ns <= (double)duration_ns)
+        return duration_ns;
+    return needed_ns <= (double)duration_ns * SEARCH_LONGER_MOST ? (int64_t)needed_ns : -1;
+}
+
 const char *search_phase_name(enum search_phase phase)
 {
     static const char *const names[] = {"probe", "climb", "bisect", "confirm", "done"};

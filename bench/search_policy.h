@@ -41,6 +41,12 @@ enum search_phase {
 #define SEARCH_TRIALS_MAX 60
 /* Share of the requests planned that must be answered, for a trial to have had its rate. */
 #define SEARCH_ACHIEVED_LEAST 0.99
+/* A trial may last so many times as long as asked for, to have the samples that its goals
+ * need; and so many more of them are planned, for those that do not come in time. */
+#define SEARCH_LONGER_MOST  10
+#define SEARCH_SAMPLES_MORE 1.2
+/* Trials on end in which nothing was answered: nobody is there any more. */
+#define SEARCH_UNANSWERED_MOST 2
 /* Rows in which the backlog grows, one after the other, until a trial is given up. */
 #define SEARCH_GROWING_ROWS 3
 
@@ -60,6 +66,14 @@ void search_probed(struct search_policy *policy, double rate);
 
 /* The trial at policy->rate has passed, or not: go on. */
 void search_tried(struct search_policy *policy, bool pass);
+
+/* There is no answer to be had: the end. */
+void search_give_up(struct search_policy *policy);
+
+/* How long a trial at the policy's rate must last, to be `duration_ns` at least and to have
+ * that many samples. -1: longer than SEARCH_LONGER_MOST allows. */
+int64_t search_duration(const struct search_policy *policy, int64_t duration_ns,
+                        uint64_t samples);
 
 const char *search_phase_name(enum search_phase phase); /* "probe" ... */
 

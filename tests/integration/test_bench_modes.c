@@ -188,6 +188,41 @@ static void search_of_nothing_that_answers_ends(void **state)
     pf_bench_exits(&bench, 2);
 }
 
+/* Each connection but the first ones ends unanswered: the probe has a rate, and the first
+ * trials find nobody. */
+static void serve_the_probe_alone(struct pf_peer *peer, int fd, unsigned index)
+{
+    while (pf_peer_read_request(peer, fd) && index < 4)
+        pf_peer_say(fd, PF_PEER_HELLO);
+}
+
+static void search_of_a_server_that_dies_ends_at_once(void **state)
+{
+    (void)state;
+    struct pf_peer peer = {.serve = serve_the_probe_alone};
+    pf_peer_start(&peer);
+    server.port = peer.port;
+    run("search", SHORT_TRIALS "--slo 'max<1h'", "/");
+    pf_peer_stop(&peer);
+    pf_bench_exits(&bench, 2);
+    pf_bench_says(bench.json, "no answer: nothing was answered at ");
+    unsigned trials = 0;
+    for (const char *at = bench.err; (at = strstr(at, "climb ")); at++)
+        trials++;
+    assert_int_equal(trials, 2);
+}
+
+static void search_that_would_take_too_long_to_tell_has_no_answer(void **state)
+{
+    (void)state;
+    start_server(NULL);
+    run("search", SHORT_TRIALS "--slo 'p99.999<1h'", "/");
+    pf_bench_exits(&bench, 99);
+    pf_bench_says(bench.json, "no answer: too noisy; 1.00s of ");
+    assert_true(isnan(number("search", "pass_max_per_s")));
+    stop_server();
+}
+
 /* ---- storm ----------------------------------------------------------------------- */
 
 static void storm_makes_a_connection_for_each_request(void **state)
@@ -452,6 +487,8 @@ int main(void)
         pf_test(search_tells_the_rates_it_tried),
         pf_test(search_for_what_no_rate_holds_finds_none),
         pf_test(search_of_nothing_that_answers_ends),
+        pf_test(search_of_a_server_that_dies_ends_at_once),
+        pf_test(search_that_would_take_too_long_to_tell_has_no_answer),
         pf_test(storm_makes_a_connection_for_each_request),
         pf_test(storm_that_its_ports_do_not_bear_is_refused),
         pf_test(hold_holds_as_many_as_asked_for),

@@ -4,6 +4,7 @@
 
 #include "bench/search_policy.h"
 #include <math.h>
+#include <prefork/base.h>
 #include <string.h>
 
 /* A server: which trials it passes. */
@@ -133,6 +134,34 @@ static void a_search_always_ends(void **state)
     }
 }
 
+static void a_trial_lasts_until_its_goals_can_be_told(void **state)
+{
+    (void)state;
+    static const struct {
+        double rate;
+        uint64_t samples;
+        int64_t lasts_ns;
+    } rows[] = {
+        {1000, 0, 5 * PF_SECOND},
+        {1.5, 0, 5 * PF_SECOND},
+        {1000, 1000, 5 * PF_SECOND},
+        {240, 1000, 5 * PF_SECOND},
+        {120, 1000, 10 * PF_SECOND},
+        {24, 1000, 50 * PF_SECOND},
+        {23, 1000, -1},
+        {1.48, 1000, -1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct search_policy policy = {.phase = SEARCH_CONFIRM, .rate = rows[i].rate};
+        assert_int_equal(search_duration(&policy, 5 * PF_SECOND, rows[i].samples),
+                         rows[i].lasts_ns);
+    }
+    struct search_policy policy = {.phase = SEARCH_CONFIRM, .rate = 1, .pass_max = 9};
+    search_give_up(&policy);
+    assert_int_equal(policy.phase, SEARCH_DONE);
+    assert_true(isnan(policy.pass_max));
+}
+
 static void a_trial_passes_only_if_all_is_well(void **state)
 {
     (void)state;
@@ -192,6 +221,7 @@ int main(void)
         pf_test(an_answer_that_longer_trials_do_not_bear_out_is_stepped_down),
         pf_test(a_server_that_holds_no_rate_gets_no_answer),
         pf_test(a_search_always_ends),
+        pf_test(a_trial_lasts_until_its_goals_can_be_told),
         pf_test(a_trial_passes_only_if_all_is_well),
         pf_test(a_backlog_that_grows_three_times_running_ends_a_trial),
     };
