@@ -56,8 +56,9 @@ static const struct pf_option options[] = {
     {.name = "ask",
      .type = PF_OPTION_FLAG,
      .at = offsetof(struct hold_config, ask),
-     .help = "ask once on each, so that it is idle between requests; else it never says a "
-             "word"},
+     .help =
+         "ask once on each: it is held when that was answered, below 400; else it never "
+         "says a word"},
     {.name = "procs",
      .type = PF_OPTION_INT,
      .at = offsetof(struct hold_config, procs),

@@ -1,6 +1,7 @@
 #include "bench/hold_pool.h"
 
 #include "bench/error_kind.h"
+#include "bench/hold_answer.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -27,18 +28,21 @@
 enum slot_state {
     SLOT_NONE,
     SLOT_CONNECTING,
+    SLOT_ASKED, /* its answer is to come */
     SLOT_HELD,
 };
 
 /* A connection; its index is its descriptor. */
 struct slot {
-    uint32_t connecting; /* SLOT_CONNECTING: index there */
+    uint32_t connecting; /* SLOT_CONNECTING, SLOT_ASKED: index there */
     uint32_t state;
 };
 
+/* One that is not held yet. */
 struct connecting {
     int fd;
-    int64_t since_ns;
+    int64_t since_ns;           /* of the connect, or of the request */
+    struct hold_answer *answer; /* owned; NULL: it is not asked yet */
 };
 
 struct hold_pool {
@@ -123,9 +127,10 @@ static void count_error(struct hold_pool *pool, enum tally_phase phase,
     __atomic_store_n(&counts->error_count, counts->error_count + 1, __ATOMIC_RELEASE);
 }
 
-static void count_failed(struct hold_pool *pool, enum tally_phase phase, int reason)
+static void count_failed(struct hold_pool *pool, enum tally_phase phase,
+                         enum tally_when when, int reason)
 {
-    count_error(pool, phase, TALLY_OPENING, reason);
+    count_error(pool, phase, when, reason);
     tally_count(&pool->counts->failed, 1);
 }
 
@@ -184,17 +189,17 @@ static bool open_one(struct hold_pool *pool)
     int err = fd < 0 ? fd : watch(pool, fd);
     if (!err) {
         unsigned index = pool->connecting_count++;
-        pool->connecting[index] = (struct connecting){fd, since_ns};
+        pool->connecting[index] = (struct connecting){.fd = fd, .since_ns = since_ns};
         pool->slots[fd] = (struct slot){index, SLOT_CONNECTING};
         return true;
     }
     if (fd >= 0)
         close(fd);
-    count_failed(pool, TALLY_CONNECT, -err);
+    count_failed(pool, TALLY_CONNECT, TALLY_OPENING, -err);
     /* None of those that follow would fare better: do not try them. */
     if (err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS)
         for (; pool->to_start > 0; pool->to_start--)
-            count_failed(pool, TALLY_CONNECT, -err);
+            count_failed(pool, TALLY_CONNECT, TALLY_OPENING, -err);
     return true;
 }
 
@@ -218,16 +223,22 @@ static void leave_connecting(struct hold_pool *pool, int fd)
 {
     unsigned index = pool->slots[fd].connecting;
     const struct connecting *last = &pool->connecting[--pool->connecting_count];
+    free(pool->connecting[index].answer);
     pool->connecting[index] = *last;
     pool->slots[last->fd].connecting = index;
 }
 
-static void fail_connect(struct hold_pool *pool, int fd, enum tally_phase phase, int reason)
+static void fail(struct hold_pool *pool, int fd, enum tally_phase phase, int reason)
 {
+    const struct hold_answer *answer = pool->connecting[pool->slots[fd].connecting].answer;
+    enum tally_when when = !answer                     ? TALLY_OPENING
+                           : phase == TALLY_VALIDATE   ? TALLY_ANSWERED
+                           : hold_answer_begun(answer) ? TALLY_PARTIAL
+                                                       : TALLY_SENT;
     leave_connecting(pool, fd);
     pool->slots[fd].state = SLOT_NONE;
     close(fd);
-    count_failed(pool, phase, reason);
+    count_failed(pool, phase, when, reason);
 }
 
 static void give_up_old_ones(struct hold_pool *pool)
@@ -235,7 +246,7 @@ static void give_up_old_ones(struct hold_pool *pool)
     int64_t oldest_ns = now_of(pool) - pool->options.timeout_ns;
     for (unsigned i = pool->connecting_count; i-- > 0;)
         if (pool->connecting[i].since_ns < oldest_ns)
-            fail_connect(pool, pool->connecting[i].fd, TALLY_TIMEOUT, ETIMEDOUT);
+            fail(pool, pool->connecting[i].fd, TALLY_TIMEOUT, ETIMEDOUT);
 }
 
 static int pool_on_tick(pf_loop *loop, void *arg)
@@ -263,6 +274,35 @@ static void lose(struct hold_pool *pool, int fd, int reason)
     tally_count(&pool->counts->lost, 1);
 }
 
+static void hold(struct hold_pool *pool, int fd)
+{
+    leave_connecting(pool, fd);
+    pool->slots[fd].state = SLOT_HELD;
+    tally_count(&pool->counts->held, 1);
+}
+
+/* Its answer, or a part. */
+static void read_answer(struct hold_pool *pool, int fd)
+{
+    const struct connecting *asked = &pool->connecting[pool->slots[fd].connecting];
+    char bytes[DISCARD_MAX];
+    ssize_t len;
+    int end = 0;
+    do {
+        len = recv(fd, bytes, sizeof bytes, 0);
+        if (len <= 0)
+            continue;
+        tally_count(&pool->counts->bytes_in, (uint64_t)len);
+        end = hold_answer_take(asked->answer, bytes, (size_t)len);
+    } while (end == 0 && (len > 0 || (len < 0 && errno == EINTR)));
+    if (end > 0)
+        hold(pool, fd);
+    else if (end < 0)
+        fail(pool, fd, end == -TALLY_STATUS ? TALLY_VALIDATE : TALLY_PARSE, -end);
+    else if (len == 0 || errno != EAGAIN)
+        fail(pool, fd, TALLY_READ, len == 0 ? 0 : errno);
+}
+
 /* Whatever it says is thrown away. */
 static void read_from(struct hold_pool *pool, int fd)
 {
@@ -281,15 +321,19 @@ static void read_from(struct hold_pool *pool, int fd)
 
 /* A request that does not fit into an empty socket is not gone on with. Returns 0 or a
  * negative errno. */
-static int ask(const struct hold_pool *pool, int fd)
+static int ask(struct hold_pool *pool, int fd)
 {
     const struct hold_options *options = &pool->options;
-    if (!options->request)
-        return 0;
+    struct connecting *asked = &pool->connecting[pool->slots[fd].connecting];
     ssize_t sent = send(fd, options->request, options->request_len, MSG_NOSIGNAL);
     if (sent < 0)
         return -errno;
-    return (size_t)sent == options->request_len ? 0 : -ENOBUFS;
+    if ((size_t)sent < options->request_len)
+        return -ENOBUFS;
+    asked->answer = hold_answer_new(options->request_head);
+    asked->since_ns = now_of(pool);
+    pool->slots[fd].state = SLOT_ASKED;
+    return asked->answer ? 0 : -ENOMEM;
 }
 
 static void connection_on_event(struct hold_pool *pool, int fd, uint32_t events)
@@ -300,23 +344,28 @@ static void connection_on_event(struct hold_pool *pool, int fd, uint32_t events)
         socklen_t len = sizeof error;
         if ((events & (EPOLLERR | EPOLLHUP)) &&
             (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error)) {
-            fail_connect(pool, fd, TALLY_CONNECT, error);
+            fail(pool, fd, TALLY_CONNECT, error);
             return;
         }
         if (!(events & EPOLLOUT))
             return;
         hdr_record(&pool->counts->connect,
                    now_of(pool) - pool->connecting[slot->connecting].since_ns, 1);
-        leave_connecting(pool, fd);
-        slot->state = SLOT_HELD;
-        tally_count(&pool->counts->held, 1);
-        int err = ask(pool, fd);
+        int err = 0;
+        if (!pool->options.request)
+            hold(pool, fd);
+        else
+            err = ask(pool, fd);
         if (err) {
-            lose(pool, fd, -err);
+            fail(pool, fd, TALLY_WRITE, -err);
             return;
         }
     }
-    if (slot->state == SLOT_HELD && (events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)))
+    if (!(events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)))
+        return;
+    if (slot->state == SLOT_ASKED)
+        read_answer(pool, fd);
+    if (slot->state == SLOT_HELD) /* perhaps since now */
         read_from(pool, fd);
 }
 
@@ -388,6 +437,8 @@ void hold_pool_free(struct hold_pool *pool)
         (void)setsockopt((int)fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
         close((int)fd);
     }
+    for (unsigned i = 0; i < pool->connecting_count; i++)
+        free(pool->connecting[i].answer);
     close(pool->epoll_fd);
     free(pool->slots);
     free(pool);

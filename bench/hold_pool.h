@@ -11,10 +11,13 @@
  * may ever tell, so that it takes one epoll_ctl(2) in its life:
  *
  *     connecting --> held --> lost (the server closed it)
- *          \--> failed
+ *          |          ^
+ *          |--> asked-/   if there is a request: its answer is complete, and below 400
+ *          |      |
+ *          \------\--> failed
  *
- * At most HOLD_CONNECTING_MAX are connecting at a time. They are closed with a reset, which
- * leaves no TIME_WAIT behind.
+ * At most HOLD_CONNECTING_MAX are connecting or asked at a time. They are closed with a
+ * reset, which leaves no TIME_WAIT behind.
  */
 #ifndef PREFORK_BENCH_HOLD_POOL_H
 #define PREFORK_BENCH_HOLD_POOL_H
@@ -49,9 +52,10 @@ struct hold_options {
     unsigned source_count;            /* 0: the kernel picks */
     unsigned connections;
     double rate;         /* opened per second; 0: as fast as it goes */
-    int64_t timeout_ns;  /* of a connect */
+    int64_t timeout_ns;  /* of a connect, and of an answer */
     const char *request; /* sent once on each when it is connected; NULL: they are silent */
     size_t request_len;
+    bool request_head; /* it is a HEAD: the answer has no body */
     pf_callback_fn *on_opened;
     void *arg;
 };

@@ -42,6 +42,7 @@ static int member_begin(void *arg, struct squad_member *me, pf_loop *loop)
         .timeout_ns = hold->timeout_ns,
         .request = hold->request ? hold->request->bytes : NULL,
         .request_len = hold->request ? hold->request->len : 0,
+        .request_head = hold->request && hold->request->head,
         .on_opened = member_on_opened,
     };
     member.share->user_before = footprint_user();

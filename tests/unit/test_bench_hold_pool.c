@@ -125,7 +125,7 @@ static void all_are_opened_and_stay(void **state)
 }
 
 /* Whatever a call before had to say of it. */
-static void a_request_that_does_not_fit_loses_its_connection_for_that(void **state)
+static void a_request_that_does_not_fit_fails_its_connection_for_that(void **state)
 {
     (void)state;
     enum {
@@ -143,13 +143,13 @@ static void a_request_that_does_not_fit_loses_its_connection_for_that(void **sta
                                    .arg = &bench};
     assert_int_equal(hold_pool_new(bench.loop, &options, &bench.counts, &bench.pool), 0);
     turn_until(is_opened);
-    turn_until(all_are_lost);
     struct tally_error error;
     assert_true(hold_counts_error(&bench.counts, 0, &error));
     assert_int_equal(error.reason, ENOBUFS);
     assert_int_equal(error.count, 2);
     assert_false(hold_counts_error(&bench.counts, 1, &error));
-    assert_int_equal(bench.counts.lost, 2);
+    assert_int_equal(bench.counts.failed, 2);
+    assert_int_equal(bench.counts.held, 0);
     tear_down();
     free(request);
 }
@@ -212,33 +212,102 @@ static void those_that_the_server_closes_are_lost_with_the_reason(void **state)
     tear_down();
 }
 
-static bool all_have_been_answered(void)
+#define ASKED 20
+
+static bool all_are_accepted(void)
 {
-    return bench.counts.bytes_in == 20 * 6;
+    return bench.accepted_count == ASKED;
 }
 
-static void each_asks_once_if_told_so(void **state)
+/* As each row says: in two parts with the loop's turns between them, or in one. */
+static void those_that_ask_are_held_when_a_good_answer_is_complete(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *first, *second; /* NULL: it closes */
+        bool head;
+        unsigned held;
+        enum tally_phase phase;
+        enum tally_when when;
+        int reason;
+    } rows[] = {
+        {"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nanswer", "", false, ASKED, 0, 0, 0},
+        {"HTTP/1.1 200 OK\r\nContent-Len", "gth: 2\r\n\r\nan", false, ASKED, 0, 0, 0},
+        {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 N", "o\r\n\r\n", false, ASKED, 0, 0, 0},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab", "c\r\n0\r\n\r\n",
+         false, ASKED, 0, 0, 0},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n", "", true, ASKED, 0, 0, 0},
+        {"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", "", false, 0, TALLY_VALIDATE,
+         TALLY_ANSWERED, TALLY_STATUS},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nans", NULL, false, 0, TALLY_READ,
+         TALLY_PARTIAL, 0},
+        {"", NULL, false, 0, TALLY_READ, TALLY_SENT, 0},
+        {"answer", "\r\n\r\n", false, 0, TALLY_PARSE, TALLY_PARTIAL, TALLY_NOT_HTTP},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        set_up();
+        struct hold_options options = {.target = &bench.target,
+                                       .connections = ASKED,
+                                       .timeout_ns = PF_TEST_DEADLINE_S * PF_SECOND,
+                                       .request = "hello",
+                                       .request_len = 5,
+                                       .request_head = rows[i].head,
+                                       .on_opened = bench_on_opened,
+                                       .arg = &bench};
+        assert_int_equal(hold_pool_new(bench.loop, &options, &bench.counts, &bench.pool),
+                         0);
+        turn_until(all_are_accepted);
+        for (unsigned c = 0; c < ASKED; c++) {
+            char text[16] = "";
+            struct pollfd poll_fd = {.fd = bench.accepted[c], .events = POLLIN};
+            while (poll(&poll_fd, 1, 0) == 0)
+                assert_true(pf_loop_turn(bench.loop, PF_MILLISECOND) >= 0);
+            assert_int_equal(recv(bench.accepted[c], text, sizeof text, 0), 5);
+            assert_string_equal(text, "hello");
+        }
+        assert_false(bench.opened);
+        assert_int_equal(bench.counts.held, 0);
+        for (unsigned part = 0; part < 2; part++) {
+            const char *text = part ? rows[i].second : rows[i].first;
+            for (unsigned c = 0; c < ASKED; c++) {
+                if (text)
+                    (void)send(bench.accepted[c], text, strlen(text), MSG_NOSIGNAL);
+                else
+                    shutdown(bench.accepted[c], SHUT_WR);
+            }
+            assert_true(pf_loop_turn(bench.loop, PF_MILLISECOND) >= 0);
+        }
+        turn_until(is_opened);
+        assert_int_equal(bench.counts.held, rows[i].held);
+        assert_int_equal(bench.counts.failed, ASKED - rows[i].held);
+        struct tally_error error;
+        bool failed = hold_counts_error(&bench.counts, 0, &error);
+        assert_int_equal(failed, rows[i].held == 0);
+        if (failed) {
+            assert_int_equal(error.phase, rows[i].phase);
+            assert_int_equal(error.when, rows[i].when);
+            assert_int_equal(error.reason, rows[i].reason);
+            assert_int_equal(error.count, ASKED);
+        }
+        tear_down();
+    }
+}
+
+static void those_that_are_never_answered_are_given_up(void **state)
 {
     (void)state;
     set_up();
     struct hold_options options = {.target = &bench.target,
-                                   .connections = 20,
-                                   .timeout_ns = PF_TEST_DEADLINE_S * PF_SECOND,
+                                   .connections = ASKED,
+                                   .timeout_ns = 50 * PF_MILLISECOND,
                                    .request = "hello",
                                    .request_len = 5,
                                    .on_opened = bench_on_opened,
                                    .arg = &bench};
     assert_int_equal(hold_pool_new(bench.loop, &options, &bench.counts, &bench.pool), 0);
     turn_until(is_opened);
-    accept_all();
-    for (unsigned i = 0; i < 20; i++) {
-        char text[16] = "";
-        assert_int_equal(recv(bench.accepted[i], text, sizeof text, 0), 5);
-        assert_string_equal(text, "hello");
-        assert_int_equal(send(bench.accepted[i], "answer", 6, MSG_NOSIGNAL), 6);
-    }
-    turn_until(all_have_been_answered);
-    assert_int_equal(bench.counts.held, 20);
+    assert_int_equal(bench.counts.held, 0);
+    assert_int_equal(bench.counts.failed, ASKED);
     tear_down();
 }
 
@@ -341,10 +410,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         pf_test(all_are_opened_and_stay),
-        pf_test(a_request_that_does_not_fit_loses_its_connection_for_that),
+        pf_test(a_request_that_does_not_fit_fails_its_connection_for_that),
         pf_test(they_come_from_the_sources_in_turn),
         pf_test(those_that_the_server_closes_are_lost_with_the_reason),
-        pf_test(each_asks_once_if_told_so),
+        pf_test(those_that_ask_are_held_when_a_good_answer_is_complete),
+        pf_test(those_that_are_never_answered_are_given_up),
         pf_test(a_refused_connect_is_a_failed_one),
         pf_test(a_squad_holds_them_until_it_is_told_to_end),
         pf_test(a_squad_whose_members_fail_says_so),
