@@ -266,8 +266,7 @@ void unit_books_close(struct unit *unit, int64_t now)
     struct tally *tally = unit->tally;
     int64_t wall = now - tally->began_ns + 1;
     double busy = (double)(used_ns() - unit->used_ns - unit->spun_ns) / (double)wall;
-    if (tally->service.count + tally->refused.count) /* else it had nothing to do */
-        tally->busy = busy < 0 ? 0 : busy < 1 ? busy : 1;
+    tally->busy = busy < 0 ? 0 : busy < 1 ? busy : 1;
     tally->ended_ns = now;
     tally->ok_in_time = tally->ok;
 }

@@ -40,6 +40,17 @@ static bool nothing_was_connected_to(const struct evidence *evidence)
                          "listening there?");
 }
 
+static bool nothing_was_answered(const struct evidence *evidence)
+{
+    const struct result *result = evidence->result;
+    uint64_t answers = 0;
+    for (unsigned i = 0; i < TALLY_STATUS_MAX; i++)
+        answers += result->status[i];
+    return result->totals.sent > 0 && answers == 0 && !result->hold &&
+           say(evidence, "not one request was answered: nothing was measured; try it with "
+                         "curl, or raise --timeout and --drain");
+}
+
 static uint64_t connect_errors(const struct result *result, int reason)
 {
     uint64_t count = 0;
@@ -261,13 +272,21 @@ static const struct {
     enum result_verdict verdict;
     rule_fn *applies;
 } rules[] = {
-    {RESULT_INVALID, ports_ran_out},         {RESULT_INVALID, descriptors_ran_out},
-    {RESULT_INVALID, memory_ran_out},        {RESULT_INVALID, nothing_was_connected_to},
-    {RESULT_INVALID, requests_were_dropped}, {RESULT_INVALID, lag_is_what_was_measured},
-    {RESULT_INVALID, counters_contradict},   {RESULT_SUSPECT, loop_was_busy},
-    {RESULT_SUSPECT, lag_is_too_large},      {RESULT_SUSPECT, loop_stood_still},
-    {RESULT_SUSPECT, littles_law_is_off},    {RESULT_VALID, cpus_are_shared},
-    {RESULT_VALID, governor_saves_power},    {RESULT_VALID, syns_were_sent_again},
+    {RESULT_INVALID, ports_ran_out},
+    {RESULT_INVALID, descriptors_ran_out},
+    {RESULT_INVALID, memory_ran_out},
+    {RESULT_INVALID, nothing_was_connected_to},
+    {RESULT_INVALID, nothing_was_answered},
+    {RESULT_INVALID, requests_were_dropped},
+    {RESULT_INVALID, lag_is_what_was_measured},
+    {RESULT_INVALID, counters_contradict},
+    {RESULT_SUSPECT, loop_was_busy},
+    {RESULT_SUSPECT, lag_is_too_large},
+    {RESULT_SUSPECT, loop_stood_still},
+    {RESULT_SUSPECT, littles_law_is_off},
+    {RESULT_VALID, cpus_are_shared},
+    {RESULT_VALID, governor_saves_power},
+    {RESULT_VALID, syns_were_sent_again},
 };
 
 _Static_assert(sizeof rules / sizeof rules[0] <= RESULT_REASONS_MAX, "a reason for each");

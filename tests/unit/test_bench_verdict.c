@@ -81,6 +81,12 @@ static const struct row rows[] = {
     {.what = "sound", .answers = 100},
     {.what = "nothing known", .littles_off = NAN},
 
+    {.what = "nothing answered",
+     .censored = 3,
+     .verdict = RESULT_INVALID,
+     .phrase = "not one request was answered"},
+    {.what = "nothing answered, nothing asked", .answers = 0},
+
     {.what = "busy below", .busy = 0.849},
     {.what = "busy",
      .busy = 0.85,
