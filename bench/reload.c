@@ -7,6 +7,8 @@
  *     harmless   an idle connection was closed
  *     blackout   the longest time without an ok answer, over all units (gaps.h)
  *
+ * If the command failed each time, none of that says anything: exit 3.
+ *
  * and the p99 of a second in which the command ran beside that of one in which it did not:
  * of either kind the median second's, since percentiles do not add up.
  */
@@ -50,7 +52,7 @@ struct reload {
     struct result *result;
     struct command *command;
     int64_t began_ns;
-    unsigned runs, failed;
+    unsigned runs, ended, failed;
 };
 
 static command_event_fn reload_on_command;
@@ -77,6 +79,7 @@ static void reload_on_command(const struct command_event *event, void *arg)
         return;
     }
     char ending[32];
+    reload->ended++;
     command_ending(event->status, ending, sizeof ending);
     snprintf(text, sizeof text, RELOAD_MARK_END "%u%s%s", event->number,
              event->status ? ": " : "", event->status ? ending : "");
@@ -170,7 +173,14 @@ static int measure(struct reload *reload, struct cli *cli)
     uint64_t lost = result->reload->lost;
     snprintf(why, sizeof why, "%" PRIu64 " lost", lost);
     bool served = result->totals.ok > 0;
-    return mode_end(cli, result, err, lost && served ? EXIT_LOST : EXIT_RUN_OK, why);
+    enum exit_status code = lost && served ? EXIT_LOST : EXIT_RUN_OK;
+    if (code == EXIT_RUN_OK && served && reload->ended > 0 &&
+        reload->failed == reload->ended) { /* nothing was tried that could have lost any */
+        code = EXIT_INVALID;
+        snprintf(why, sizeof why, "--cmd failed each of %u times: nothing was reloaded",
+                 reload->ended);
+    }
+    return mode_end(cli, result, err, code, why);
 }
 
 static int reload_main(const struct mode *mode, int argc, char **argv)
@@ -181,6 +191,9 @@ static int reload_main(const struct mode *mode, int argc, char **argv)
     if (status >= 0)
         return status;
     status = mode_refuse_repeat(&cli);
+    if (status < 0 && reload.config.command &&
+        reload.config.command[strspn(reload.config.command, " \t\n")] == '\0')
+        status = cli_fail("--cmd '%s': is no command", reload.config.command);
     if (status < 0 && !reload.config.command)
         status =
             cli_fail("reload needs --cmd COMMAND, such as --cmd 'kill -HUP $(cat pid)'");
