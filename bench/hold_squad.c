@@ -2,6 +2,7 @@
 
 #include "bench/footprint.h"
 #include "bench/hold_plan.h"
+#include "bench/interrupt.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -97,22 +98,11 @@ bool hold_any_is_gone(const struct hold *hold, const struct squad *squad)
     return false;
 }
 
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signo)
-{
-    (void)signo;
-    interrupted = 1;
-}
-
 /* Until each connection has been tried. Returns 0, -EINTR, or -ECHILD. */
 int hold_wait_until_opened(const struct hold *hold, struct squad *squad, bool progress)
 {
-    /* No loop is there yet that could take the signal. */
-    struct sigaction action = {.sa_handler = on_interrupt}, before;
-    sigaction(SIGINT, &action, &before);
     int ready = 0;
-    while (ready >= 0 && (unsigned)ready < hold->procs && !interrupted) {
+    while (ready >= 0 && (unsigned)ready < hold->procs && !interrupt_is_noted()) {
         ready = squad_ready(squad, 1000);
         if (hold_any_is_gone(hold, squad))
             break;
@@ -121,10 +111,9 @@ int hold_wait_until_opened(const struct hold *hold, struct squad *squad, bool pr
                     "opening  %" PRIu64 " of %" PRId64 " held  %" PRIu64 " failed\n",
                     HOLD_SUM(hold, held), hold->config.connections, HOLD_SUM(hold, failed));
     }
-    sigaction(SIGINT, &before, NULL);
     if (ready >= 0 && hold_any_is_gone(hold, squad))
         ready = -ECHILD;
-    if (interrupted)
+    if (interrupt_is_noted())
         return -EINTR;
     return ready < 0 ? ready : 0;
 }

@@ -11,6 +11,7 @@
  */
 #include "bench/cli_internal.h"
 
+#include "bench/interrupt.h"
 #include <errno.h>
 #include <locale.h>
 #include <stdio.h>
@@ -74,8 +75,16 @@ static const struct mode *find_mode(const char *name)
     return NULL;
 }
 
+/* These have something to tell when they are interrupted. */
+static bool is_measuring(const struct mode *mode)
+{
+    return mode == &mode_run || mode == &mode_search || mode == &mode_storm ||
+           mode == &mode_hold || mode == &mode_abuse || mode == &mode_reload;
+}
+
 int main(int argc, char **argv)
 {
+    interrupt_note();
     (void)setlocale(LC_CTYPE, ""); /* bars in the terminal's own characters, if it can */
     const struct mode *mode = argc > 1 ? find_mode(argv[1]) : NULL;
     if (!mode) {
@@ -84,5 +93,7 @@ int main(int argc, char **argv)
             list_modes();
         return status;
     }
+    if (!is_measuring(mode))
+        interrupt_forget();
     return mode->main(mode, argc - 1, argv + 1);
 }

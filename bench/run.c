@@ -1,5 +1,6 @@
 #include "bench/run_internal.h"
 
+#include "bench/interrupt.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -262,12 +263,23 @@ static int run_on_word(pf_loop *loop, int fd, unsigned events, void *arg)
 /* A second one ends the program: by then it is not taken any more. */
 static int run_on_interrupt(pf_loop *loop, int signo, void *arg)
 {
-    (void)loop, (void)signo;
     struct run *run = arg;
+    interrupt_came();
     run->interrupted = true;
     run_progress_close(run); /* a second one would leave the terminal as it is */
     stop(run);
+    /* The other one would be taken still. */
+    (void)pf_loop_remove_signal(loop, signo == SIGINT ? SIGTERM : SIGINT);
     return PF_DONE;
+}
+
+static int take_interrupts(struct run *run)
+{
+    int err = pf_loop_add_signal(run->loop, SIGINT, run_on_interrupt, run);
+    if (!err)
+        err = pf_loop_add_signal(run->loop, SIGTERM, run_on_interrupt, run);
+    run->interrupted = interrupt_is_noted(); /* before we took them: go() looks */
+    return err;
 }
 
 /* ---- all of it ------------------------------------------------------------------- */
@@ -280,7 +292,7 @@ static int make_loop(struct run *run)
     for (unsigned i = 0; i < run->plan->procs && !err; i++)
         err = pf_loop_add_handler(run->loop, run->processes[i].says[0], PF_READ,
                                   run_on_word, &run->processes[i]);
-    return err ? err : pf_loop_add_signal(run->loop, SIGINT, run_on_interrupt, run);
+    return err ? err : take_interrupts(run);
 }
 
 static int coordinate(struct run *run)

@@ -6,7 +6,8 @@
  *     2. when the last one has, all are told when to begin: the clock starts with
  *        connections standing; after the warm-up all counters begin at nought
  *     3. each second the coordinator reads all tallies and makes a row of the series
- *     4. each unit ends by itself, or all are stopped: by SIGINT, or by the watcher
+ *     4. each unit ends by itself, or all are stopped: by SIGINT or
+ *        SIGTERM, or by the watcher
  *     5. threads and processes are joined and their tallies added up
  */
 #ifndef PREFORK_BENCH_RUN_H
@@ -46,8 +47,9 @@ enum run_progress {
 
 /*
  * Carry out the plan and fill in the result's plan, totals, latency, status, errors, rows
- * and validity (busy, backlog, Little's law; the verdict is verdict.h's). SIGINT ends the
- * run early; a second one kills the program.
+ * and validity (busy, backlog, Little's law; the verdict is verdict.h's). SIGINT or
+ * SIGTERM ends the run early, also if it came before (interrupt.h); a second one kills the
+ * program.
  *
  * Returns 0, also if nothing could be reached (totals.opened is 0 then), -EINTR after
  * SIGINT (the result holds what there was), -ECHILD if a process of the load was killed

@@ -226,6 +226,7 @@ static void live(struct run *run, struct run_process *own)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGINT, &ignore, NULL);
+    (void)sigaction(SIGTERM, &ignore, NULL);
     keep_ends(run, own);
     int err = start_units(run, own);
     if (err) {

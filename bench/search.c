@@ -17,6 +17,7 @@
 #include "bench/cli_internal.h"
 
 #include "bench/figure.h"
+#include "bench/interrupt.h"
 #include "bench/mode.h"
 #include "bench/search_policy.h"
 #include "bench/slo.h"
@@ -25,7 +26,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,20 +204,12 @@ static void take_down(struct search *search)
 
 /* ---- all of them ----------------------------------------------------------------- */
 
-static volatile sig_atomic_t interrupted; /* between two trials */
-
-static void on_interrupt(int signo)
-{
-    (void)signo;
-    interrupted = 1;
-}
-
 static int rest(const struct search *search)
 {
     struct timespec time = {search->config.rest_ns / PF_SECOND,
                             search->config.rest_ns % PF_SECOND};
     nanosleep(&time, NULL); /* cut short by the signal */
-    return interrupted ? -EINTR : 0;
+    return interrupt_is_noted() ? -EINTR : 0;
 }
 
 static int probe(struct search *search)
@@ -267,13 +259,10 @@ static int try_next(struct search *search)
 /* Returns 0, -EINTR, or what run_plan() answers. */
 static int search_all(struct search *search)
 {
-    struct sigaction action = {.sa_handler = on_interrupt}, before;
-    sigaction(SIGINT, &action, &before);
     search_begin(&search->policy);
     int err = probe(search);
     while (!err && search->policy.phase != SEARCH_DONE)
         err = try_next(search);
-    sigaction(SIGINT, &before, NULL);
     /* Of one that was interrupted: what was known by then, confirmed or not. */
     search->found->pass_max = search->policy.pass_max;
     search->found->fail_min = search->policy.fail_min;

@@ -65,6 +65,7 @@ static void member_main(const struct squad_job *job, unsigned index, const int r
     close(end[1]);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGINT, &ignore, NULL);
+    sigaction(SIGTERM, &ignore, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* the pipe is enough, if that cannot be had */
     if (getppid() != parent)

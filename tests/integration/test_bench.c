@@ -6,11 +6,13 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- rate, table, status --------------------------------------------------------- */
@@ -507,9 +509,8 @@ static void unreachable_server_is_said_in_one_line(void **state)
 
 /* ---- ends from outside ----------------------------------------------------------- */
 
-static void interrupt_ends_the_run_with_its_summary(void **state)
+static void interrupt_with(int signo)
 {
-    (void)state;
     struct pf_peer server = {.serve = pf_peer_serve_always};
     pf_peer_start(&server);
     char line[256];
@@ -517,12 +518,49 @@ static void interrupt_ends_the_run_with_its_summary(void **state)
     bench = (struct pf_bench){0};
     pf_bench_start(&bench, line);
     pf_peer_wait_until(&server.requests, 100);
-    kill(bench.pid, SIGINT);
+    kill(bench.pid, signo);
     pf_bench_wait(&bench);
     pf_peer_stop(&server);
     pf_bench_exits(&bench, 130);
     pf_bench_says(bench.out, "  status   200 x ");
     pf_bench_says(bench.out, "  rate ");
+}
+
+static void interrupt_ends_the_run_with_its_summary(void **state)
+{
+    (void)state;
+    interrupt_with(SIGINT);
+    interrupt_with(SIGTERM);
+}
+
+/* Long before a loop can take it: here while the requests are read, from a pipe. */
+static void interrupt_before_the_run_has_its_summary(void **state)
+{
+    (void)state;
+    static const int signals[] = {SIGINT, SIGTERM};
+    char pipe_name[] = "/tmp/pf-bench-XXXXXX", line[256];
+    assert_non_null(mkdtemp(pipe_name));
+    char fifo[64];
+    snprintf(fifo, sizeof fifo, "%s/mix", pipe_name);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    struct pf_peer server = {.serve = pf_peer_serve_always};
+    pf_peer_start(&server);
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(line, sizeof line, "-c 1 -d 1h --requests %s %s", fifo, server.url);
+        bench = (struct pf_bench){0};
+        pf_bench_start(&bench, line);
+        int fd = open(fifo, O_WRONLY | O_CLOEXEC); /* until it reads */
+        assert_true(fd >= 0);
+        kill(bench.pid, signals[i]);
+        assert_int_equal(write(fd, "1 GET /\n", 8), 8);
+        close(fd);
+        pf_bench_wait(&bench);
+        pf_bench_exits(&bench, 130);
+        pf_bench_says(bench.out, "exit 130: interrupted");
+    }
+    pf_peer_stop(&server);
+    unlink(fifo);
+    rmdir(pipe_name);
 }
 
 /* ---- names and addresses --------------------------------------------------------- */
@@ -643,6 +681,7 @@ int main(void)
         pf_test(server_that_goes_away_does_not_hang_a_number_of_requests),
         pf_test(unreachable_server_is_said_in_one_line),
         pf_test(interrupt_ends_the_run_with_its_summary),
+        pf_test(interrupt_before_the_run_has_its_summary),
         pf_test(host_name_is_looked_up),
         pf_test(ipv6_literal_stands_in_brackets),
         pf_test(wrong_usage_is_one_line_with_the_option_the_value_and_the_remedy),
