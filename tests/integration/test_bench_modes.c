@@ -469,9 +469,13 @@ static void reload_says_that_its_command_failed(void **state)
     (void)state;
     start_server(NULL);
     run("reload", "--cmd 'echo no such thing; exit 7' --every 200ms -d 3s", "/");
-    pf_bench_measured(&bench);
+    pf_bench_exits(&bench, 3); /* nothing was reloaded */
+    pf_bench_says(bench.json, "--cmd failed each of ");
     assert_true(number("reload", "commands_failed") >= 1);
     pf_bench_says(bench.err, "exit status 7: no such thing");
+    run("reload", "--cmd= -d 500ms", "/");
+    pf_bench_exits(&bench, 1);
+    pf_bench_says(bench.err, "is no command");
     run("reload", "-d 500ms", "/");
     pf_bench_exits(&bench, 1);
     pf_bench_says(bench.err, "reload needs --cmd");
