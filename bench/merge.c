@@ -7,6 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+/* Clocks of two machines, and the time a program takes to start. */
+#define MERGE_CLOCKS_S 5
 
 /* ---- do they belong together? -------------------------------------------------------- */
 
@@ -39,6 +43,36 @@ static const char *difference(const struct result_plan *a, const struct result_p
     return NULL;
 }
 
+/* "2026-11-27T11:12:40Z": seconds since 1970; false if it is another text, or none. */
+static bool read_time(const char *text, int64_t *out)
+{
+    struct tm time = {0};
+    const char *end = text ? strptime(text, "%Y-%m-%dT%H:%M:%SZ", &time) : NULL;
+    if (!end || *end)
+        return false;
+    *out = timegm(&time);
+    return true;
+}
+
+/* From its time_utc, which is that of its begin, in whole seconds. */
+static int64_t lasted_s(const struct result *result)
+{
+    int64_t ns = result->plan.warmup_ns > 0 ? result->plan.warmup_ns : 0;
+    ns = ns < RESULT_MOST - result->totals.elapsed_ns ? ns + result->totals.elapsed_ns
+                                                      : RESULT_MOST;
+    return ns / PF_SECOND + MERGE_CLOCKS_S;
+}
+
+/* Did one begin after the other's end, as far as both clocks tell? */
+static bool were_apart(const struct result *a, const struct result *b)
+{
+    int64_t a_at, b_at;
+    if (!read_time(a->environment.time_utc, &a_at) ||
+        !read_time(b->environment.time_utc, &b_at))
+        return false;
+    return a_at > b_at + lasted_s(b) || b_at > a_at + lasted_s(a);
+}
+
 static int check(const struct result *into, const struct result *from, char *why,
                  size_t why_len)
 {
@@ -49,6 +83,11 @@ static int check(const struct result *into, const struct result *from, char *why
              into->adversary_count || from->adversary_count)
         snprintf(why, why_len, "the answer of %s is no sum; merge results of run or storm",
                  into->plan.mode ? into->plan.mode : "this mode");
+    else if (were_apart(into, from))
+        snprintf(why, why_len,
+                 "it is of %s and the first of %s: they were not taken at the same time; "
+                 "see compare",
+                 from->environment.time_utc, into->environment.time_utc);
     else if (into->run_count || from->run_count)
         snprintf(why, why_len, "it holds several runs; see compare");
     else
@@ -320,4 +359,13 @@ int merge_result(struct result *into, const struct result *from, char *why, size
     into->validity.littles_law = 1;
     into->validity.littles_law = under_way / in_flight(into);
     return 0;
+}
+
+bool merge_is_same(const struct result *a, const struct result *b)
+{
+    const struct hdr *one = result_main_latency(a)->hdr;
+    const struct hdr *other = result_main_latency(b)->hdr;
+    return one && other && one->count > 0 && a->totals.elapsed_ns == b->totals.elapsed_ns &&
+           one->sum == other->sum &&
+           memcmp(one->slots, other->slots, sizeof one->slots) == 0;
 }

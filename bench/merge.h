@@ -11,7 +11,8 @@
 /*
  * Add `from` to `into`. Returns 0, -ENOMEM, or -EINVAL with a phrase in `why`, and then
  * nothing has been changed: the plans differ in what cannot be added (target, loop model,
- * pipelining, duration ...), or they are of a mode whose answer is no sum.
+ * pipelining, duration ...), they are of a mode whose answer is no sum, or one began after
+ * the other's end.
  *
  * What adds up: counters, histograms, status, errors by kind, rows of the series at the
  * same time, rates and connections of the plan. Elapsed is the longest, the verdict the
@@ -19,5 +20,8 @@
  * all saw the same server. Goals are to be judged anew: slo_judge().
  */
 int merge_result(struct result *into, const struct result *from, char *why, size_t why_len);
+
+/* Are they of one measurement? No two have the same times, to the nanosecond. */
+bool merge_is_same(const struct result *a, const struct result *b);
 
 #endif

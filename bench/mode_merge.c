@@ -43,32 +43,52 @@ static void judge(struct result *result)
                         result->slo_count);
 }
 
-static int merge_files(const char *const *paths, int count, struct result **out)
+/* Does one of those before hold the same measurement? */
+static int refuse_twins(struct result *const *all, const char *const *paths, int index)
 {
-    struct result *into = NULL;
-    for (int i = 0; i < count; i++) {
-        struct result *from;
-        char why[160] = "";
-        int err = report_file_read("merge", paths[i], &from);
-        if (!err && !into) {
-            into = from;
-            continue;
-        }
-        if (!err) {
-            int merged = merge_result(into, from, why, sizeof why);
-            if (merged)
-                err = cli_fail("merge %s: %s", paths[i], why[0] ? why : strerror(-merged));
-            merge_ending(into, from);
-            result_free(from);
-        }
-        if (err) {
-            result_free(into);
-            return err;
-        }
+    for (int i = 0; i < index; i++)
+        if (merge_is_same(all[i], all[index]))
+            return cli_fail("merge %s: is the same measurement as %s; name each once",
+                            paths[index], paths[i]);
+    return 0;
+}
+
+static int read_files(const char *const *paths, int count, struct result **all)
+{
+    int err = 0;
+    for (int i = 0; i < count && !err; i++) {
+        err = report_file_read("merge", paths[i], &all[i]);
+        if (!err)
+            err = refuse_twins(all, paths, i);
+    }
+    return err;
+}
+
+static int add_up(const char *const *paths, int count, struct result *const *all)
+{
+    struct result *into = all[0];
+    char why[160] = "";
+    for (int i = 1; i < count; i++) {
+        int err = merge_result(into, all[i], why, sizeof why);
+        if (err)
+            return cli_fail("merge %s: %s", paths[i], why[0] ? why : strerror(-err));
+        merge_ending(into, all[i]);
     }
     judge(into);
-    *out = into;
     return 0;
+}
+
+static int merge_files(const char *const *paths, int count, struct result **out)
+{
+    struct result *all[FILES_MAX] = {NULL};
+    int err = read_files(paths, count, all);
+    if (!err)
+        err = add_up(paths, count, all);
+    for (int i = err ? 0 : 1; i < count; i++)
+        result_free(all[i]);
+    if (!err)
+        *out = all[0];
+    return err;
 }
 
 static int write_all(const struct report_options *options, const struct result *result)

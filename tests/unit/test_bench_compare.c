@@ -326,11 +326,12 @@ static void set_text(char **text, const char *to)
 static void other_plans_are_refused_and_nothing_is_changed(void **state)
 {
     (void)state;
-    for (int round = 0; round < 8; round++) {
+    for (int round = 0; round < 9; round++) {
         struct result *a = sample_open(), *b = sample_open();
         static const char *const phrases[] = {
             "plan.target",      "plan.mode",    "plan.load", "plan.pipeline",
-            "plan.duration_ns", "several runs", "no sum",    "plan.stages"};
+            "plan.duration_ns", "several runs", "no sum",    "not taken at the same time",
+            "plan.stages"};
         switch (round) {
         case 0:
             set_text(&b->plan.target, "http://127.0.0.1:1/");
@@ -353,6 +354,10 @@ static void other_plans_are_refused_and_nothing_is_changed(void **state)
             break;
         case 6:
             b->reload = calloc(1, sizeof *b->reload);
+            break;
+        case 7: /* the sample lasted 2 s or so */
+            set_text(&a->environment.time_utc, "2026-11-27T23:59:00Z");
+            set_text(&b->environment.time_utc, "2026-11-28T01:00:00Z");
             break;
         default:
             set_text(&b->plan.stages, "10s:1k");
