@@ -157,6 +157,7 @@ static int print_summary(const struct cli *cli, const struct report_files *files
     int err = report_text(result, &cli->style, to);
     if (!err && fflush(to) != 0)
         err = -errno;
+    err = report_files_why(to, err);
     return err ? cli_fail("cannot write the summary: %s", strerror(-err)) : 0;
 }
 
@@ -181,11 +182,13 @@ int cli_finish(struct cli *cli, struct result *result)
         cli_judge(cli, result);
     cli_set_ending(result);
     struct report_files files = files_of(cli);
-    int err = 0;
+    /* First, so that the summary's last line tells how it ends. */
+    int err = write_files(cli, &files, result);
+    if (err && result->exit_code == EXIT_RUN_OK)
+        result_set_exit(result, err, "a file could not be written");
     if (result->totals.opened == 0 && result->exit_code == EXIT_NO_SUCCESS)
         say_unreachable(cli, result);
     else
-        err = print_summary(cli, &files, result);
-    err |= write_files(cli, &files, result);
+        err |= print_summary(cli, &files, result);
     return result->exit_code ? result->exit_code : err;
 }

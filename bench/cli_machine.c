@@ -4,6 +4,7 @@
 #include "bench/cli_internal.h"
 
 #include "bench/preflight.h"
+#include "bench/report_files.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -115,5 +116,13 @@ int cli_check_files(const struct cli *cli)
     err = err ? err : check_file("--hlog", cli->hlog, write);
     err = err ? err : check_file("--hgrm", cli->hgrm, write);
     err = err ? err : check_file("--events", cli->events, write);
-    return err ? err : check_file("--baseline", cli->baseline, O_RDONLY);
+    if (err)
+        return err;
+    return report_files_check(&(struct report_files){.json = cli->json,
+                                                     .html = cli->html,
+                                                     .csv = cli->csv,
+                                                     .events = cli->events,
+                                                     .hlog = cli->hlog,
+                                                     .hgrm = cli->hgrm,
+                                                     .baseline = cli->baseline});
 }

@@ -101,6 +101,7 @@ static int write_all(const struct report_options *options, const struct result *
         int err = report_text(result, &style, stdout);
         if (!err && fflush(stdout) != 0)
             err = -errno;
+        err = report_files_why(stdout, err);
         if (err)
             return cli_fail("cannot write the summary: %s", strerror(-err));
     }
@@ -120,7 +121,9 @@ static int merge_main(const struct mode *mode, int argc, char **argv)
     if (count < 2)
         return cli_fail("merge: give two documents or more");
     struct result *result;
-    int err = merge_files(paths, count, &result);
+    int err = report_files_check(&options.files);
+    if (!err)
+        err = merge_files(paths, count, &result);
     if (err)
         return err;
     err = write_all(&options, result);

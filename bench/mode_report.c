@@ -24,6 +24,7 @@ static int print_summary(const struct report_options *options, const struct resu
     int err = report_text(result, &style, stdout);
     if (!err && fflush(stdout) != 0)
         err = -errno;
+    err = report_files_why(stdout, err);
     return err ? cli_fail("cannot write the summary: %s", strerror(-err)) : 0;
 }
 
@@ -39,11 +40,10 @@ static int report_main(const struct mode *mode, int argc, char **argv)
         return print_help(mode);
     if (count == 0)
         return cli_fail("report: no document; give the file that a run wrote with -o");
-    if (options.files.baseline && !options.files.html)
-        return cli_fail("--baseline %s: it is drawn in a page; add --html FILE",
-                        options.files.baseline);
     struct result *result;
-    int err = report_file_read("report", path, &result);
+    int err = report_files_check(&options.files);
+    if (!err)
+        err = report_file_read("report", path, &result);
     if (err)
         return err;
     err = print_summary(&options, result);

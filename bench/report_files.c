@@ -33,10 +33,23 @@ int report_file_read(const char *option, const char *path, struct result **out)
 
 typedef int report_fn(const struct result *result, FILE *to);
 
+int report_files_why(FILE *to, int err)
+{
+    if (err != -EIO || !ferror(to))
+        return err;
+    /* What has failed was one of many calls: the next one fails for the same reason. */
+    clearerr(to);
+    errno = 0;
+    if ((fputc('\n', to) == EOF || fflush(to) != 0) && errno)
+        return -errno;
+    return err;
+}
+
 static int finish(const char *option, const char *path, FILE *to, int err)
 {
     if (!err && fflush(to) != 0)
         err = -errno;
+    err = report_files_why(to, err);
     if (to != stdout && fclose(to) != 0 && !err)
         err = -errno;
     return err ? cli_fail("%s %s: %s", option, path, strerror(-err)) : 0;
@@ -77,6 +90,34 @@ int report_files_write(const struct report_files *files, const struct result *re
     err |= write_one("--hlog", files->hlog, report_hlog, result);
     err |= write_one("--hgrm", files->hgrm, report_hgrm, result);
     return err | write_page(files, result);
+}
+
+int report_files_check(const struct report_files *files)
+{
+    const struct {
+        const char *option, *path;
+    } rows[] = {{"--json", files->json},        {"--html", files->html},
+                {"--csv", files->csv},          {"--events", files->events},
+                {"--hlog", files->hlog},        {"--hgrm", files->hgrm},
+                {"--baseline", files->baseline}};
+    const size_t count = sizeof rows / sizeof rows[0];
+    for (size_t i = 0; i < count; i++)
+        for (size_t n = 0; n < i; n++)
+            if (rows[i].path && rows[n].path && strcmp(rows[i].path, rows[n].path) == 0 &&
+                strncmp(rows[i].path, "/dev/", 5) != 0 &&
+                (i + 1 < count || !is_standard(rows[i].path)))
+                return cli_fail("%s %s: %s goes there, too; name another file",
+                                rows[i].option, rows[i].path, rows[n].option);
+    if (files->baseline && !files->html)
+        return cli_fail("--baseline %s: it is drawn in a page; add --html FILE",
+                        files->baseline);
+    if (!files->baseline || is_standard(files->baseline))
+        return 0;
+    struct result *baseline;
+    int err = report_file_read("--baseline", files->baseline, &baseline);
+    if (!err)
+        result_free(baseline);
+    return err;
 }
 
 bool report_files_any(const struct report_files *files)

@@ -21,6 +21,14 @@ int report_file_read(const char *option, const char *path, struct result **out);
 /* Write all that are asked for, also when one fails. Returns 0 or EXIT_USAGE. */
 int report_files_write(const struct report_files *files, const struct result *result);
 
+/* Before anything is measured: can the baseline be read, is there a page for it, and has
+ * each form a file of its own? Returns 0 or EXIT_USAGE after saying what is wrong. */
+int report_files_check(const struct report_files *files);
+
+/* A report answers -EIO for whatever kept its stream from being written: the errno that it
+ * was, as far as it can be had. Other errors, and 0, are returned as they are. */
+int report_files_why(FILE *to, int err);
+
 bool report_files_any(const struct report_files *files);
 /* Does one go to standard output? */
 bool report_files_to_stdout(const struct report_files *files);

@@ -247,8 +247,10 @@ static void events_that_cannot_be_written_are_told(void **state)
     pf_peer_start(&peer);
     pf_bench_run(&bench, "-c 1 -R 50 -d 100ms --events /dev/full", &peer);
     pf_peer_stop(&peer);
-    if (bench.status != 3)
+    if (bench.status != 3) {
         pf_bench_exits(&bench, 1);
+        pf_bench_says(bench.out, "exit 1: a file could not be written");
+    }
     pf_bench_says(bench.err, "prefork-bench: --events /dev/full: No space left on device");
 }
 
