@@ -28,6 +28,7 @@ static void bench_on_event(const struct command_event *event, void *arg)
 
 static void start(const char *text)
 {
+    pf_test_skip_under_valgrind(); /* it cannot deliver SIGCHLD on a loop's stack */
     memset(&bench, 0, sizeof bench);
     struct pf_loop_options options = PF_LOOP_OPTIONS_INIT;
     assert_int_equal(pf_loop_new(&options, &bench.loop), 0);
