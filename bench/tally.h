@@ -7,6 +7,10 @@
  * atomic loads and stores, which cost a plain move; the rest is read when the unit has
  * ended.
  *
+ * A request is sent when it is handed to its connection; if the kernel has no room, 256 KiB
+ * of them, or one that is larger, wait there at the most, and its service time begins when
+ * its first byte has gone.
+ *
  * Every request that was due ends in exactly one place:
  *
  *     planned = sent + dropped + unsent

@@ -16,6 +16,10 @@
 /* What is written at least before it is sent, if a batch is so large. */
 #define OUT_SIZE ((size_t)1 << 16)
 
+/* Of a batch so many bytes are sent at once, or one request: what the kernel does not take
+ * is kept, for each connection. */
+#define AT_ONCE_MAX ((size_t)1 << 18)
+
 /* xorshift64*: evenly random, and the same with the same seed. */
 static uint64_t roll(struct unit *unit)
 {
@@ -57,6 +61,13 @@ static int make_buffer(struct unit *unit)
 int unit_ask_init(struct unit *unit)
 {
     const struct requests *set = unit->plan->requests_set;
+    size_t largest = 1;
+    for (unsigned i = 0; i < requests_count(set); i++) {
+        const struct request *request = requests_at(set, i);
+        size_t len = request->fixed ? request->len : request->len_max;
+        largest = len > largest ? len : largest;
+    }
+    unit->at_once = largest < AT_ONCE_MAX ? (unsigned)(AT_ONCE_MAX / largest) : 1;
     /* Not 0, and another one for each unit. */
     unit->dice = (unit->plan->seed + unit->share.index + 1) * UINT64_C(0x9e3779b97f4a7c15);
     if (unit->dice == 0)

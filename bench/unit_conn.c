@@ -122,19 +122,38 @@ void unit_conn_reopen(struct conn *conn)
 {
     pf__http_client_close(&conn->http);
     set_state(conn, CONN_DOWN);
+    conn->batch = 0;
     if (is_wanted(conn))
         unit_conn_open(conn);
 }
 
 /* ---- ask ------------------------------------------------------------------------- */
 
-unsigned unit_conn_room(const struct conn *conn)
+static bool is_piecemeal(const struct unit *unit)
+{
+    return unit->at_once < unit->plan->pipeline;
+}
+
+/* Slots of its ring that are free, and what is left of its share. */
+static unsigned room_for_all(const struct conn *conn)
 {
     const struct plan *plan = conn->unit->plan;
     uint64_t room = plan->pipeline - conn->count;
     if (plan->reqs_per_conn && plan->reqs_per_conn - conn->made < room)
         room = plan->reqs_per_conn - conn->made;
     return (unsigned)room;
+}
+
+unsigned unit_conn_room(const struct conn *conn)
+{
+    unsigned room = room_for_all(conn);
+    if (is_piecemeal(conn->unit)) {
+        if (pf__http_client_unsent(&conn->http))
+            return 0;
+        if (room > conn->unit->at_once)
+            room = conn->unit->at_once;
+    }
+    return room;
 }
 
 /* Of what was just asked some may not have gone: it begins when it goes. */
@@ -176,19 +195,34 @@ void unit_conn_ask(struct conn *conn, unsigned count, int64_t now)
         set_state(conn, CONN_BUSY);
 }
 
-void unit_conn_ask_on(struct conn *conn, int64_t now)
+/* Go on with the batch as far as the kernel takes it. False: nothing was asked. */
+static bool ask_batch(struct conn *conn, int64_t now)
 {
     struct unit *unit = conn->unit;
-    uint64_t count = unit_conn_room(conn);
-    if (count > unit->left)
-        count = unit->left;
-    if (unit->state != UNIT_RUNNING || count == 0) {
-        set_state(conn, CONN_IDLE);
-        return;
+    bool asked = false;
+    while (conn->batch > 0 && unit->state == UNIT_RUNNING) {
+        uint64_t count = unit_conn_room(conn);
+        if (count > conn->batch)
+            count = conn->batch;
+        if (count > unit->left)
+            count = unit->left;
+        if (count == 0)
+            break;
+        if (unit->plan->requests && !unit->warming)
+            unit->left -= count;
+        conn->batch -= (uint32_t)count;
+        /* It takes a while to hand over so much. */
+        unit_conn_ask(conn, (unsigned)count, asked ? unit_now() : now);
+        asked = true;
     }
-    if (unit->plan->requests && !unit->warming)
-        unit->left -= count;
-    unit_conn_ask(conn, (unsigned)count, now);
+    return asked;
+}
+
+void unit_conn_ask_on(struct conn *conn, int64_t now)
+{
+    conn->batch = room_for_all(conn);
+    if (!ask_batch(conn, now))
+        set_state(conn, CONN_IDLE);
 }
 
 static void on_sent(struct pf__http_client_conn *http, int64_t now)
@@ -199,6 +233,15 @@ static void on_sent(struct pf__http_client_conn *http, int64_t now)
         struct stamp *stamp = unit_stamp(conn, i);
         if (stamp->sent_ns < 0 && stamp->begin < gone)
             unit_books_gone(conn, stamp, now);
+    }
+    struct unit *unit = conn->unit;
+    if (!is_piecemeal(unit) || conn->state != CONN_BUSY || !unit_is_live(unit))
+        return;
+    if (unit->open_loop) {
+        set_state(conn, CONN_BUSY); /* it has room now */
+        unit_pace_advance(unit, now);
+    } else if (conn->count > 0) {
+        (void)ask_batch(conn, now);
     }
 }
 
@@ -216,6 +259,8 @@ static void go_on(struct conn *conn, int64_t now)
 {
     struct unit *unit = conn->unit;
     const struct plan *plan = unit->plan;
+    if (!is_used_up(conn) && ask_batch(conn, now))
+        return;
     if (is_used_up(conn)) {
         if (plan->close != PLAN_CLOSE_SERVER) {
             unit_conn_reopen(conn);
@@ -323,6 +368,7 @@ static void on_close(struct pf__http_client_conn *http,
         /* Nothing was even asked: who is so unwelcome does not come back at once. */
         bool unwelcome = conn->made == 0;
         count_end(conn, end, now);
+        conn->batch = 0;
         if (unwelcome)
             set_state(conn, CONN_DOWN);
         else

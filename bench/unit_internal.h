@@ -53,10 +53,12 @@ struct conn {
     struct conn_list *list;     /* NULL: in none */
     struct stamp *stamps;       /* a ring of plan->pipeline, oldest at `first` */
     uint32_t first, count;
-    uint32_t number;  /* of all connections of all units */
-    uint8_t state;    /* enum conn_state */
-    bool tried;       /* the first attempt to connect has ended */
-    uint64_t made;    /* requests since it was opened */
+    uint32_t number; /* of all connections of all units */
+    uint8_t state;   /* enum conn_state */
+    bool tried;      /* the first attempt to connect has ended */
+    uint32_t
+        batch;     /* closed loop: of a batch that is too large for once, to be asked yet */
+    uint64_t made; /* requests since it was opened */
     uint64_t written; /* bytes of them */
     int64_t since_ns; /* connecting, leaving: since; thinking: until */
     int64_t first_ns; /* when the answer that comes began */
@@ -133,6 +135,7 @@ struct unit {
     char *batch;                /* of it, plan->pipeline times; NULL: too large */
     char *out;
     size_t out_size;
+    unsigned at_once; /* so many are sent at once at the most: unit_ask_init() */
 
     struct conn *sampled; /* whose answer's first bytes these are */
     char sample[TALLY_SAMPLE_MAX];
@@ -172,6 +175,8 @@ void unit_conn_ask_on(struct conn *conn, int64_t now);
 
 /* Open loop: send so many requests of the backlog, for which there is room. */
 void unit_conn_ask(struct conn *conn, unsigned count, int64_t now);
+/* How many may be asked now. None while bytes wait for the kernel, if requests are so large
+ * that a batch is not sent at once: else all of it would have to be kept. */
 unsigned unit_conn_room(const struct conn *conn);
 
 void unit_list_add(struct conn_list *list, struct conn *conn);

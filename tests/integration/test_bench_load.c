@@ -242,6 +242,42 @@ static void what_is_never_answered_is_planned_sent_or_unsent_and_not_ok(void **s
     }
 }
 
+/* Not even read: until it is reset. */
+static void serve_unread(struct pf_peer *peer, int fd, unsigned index)
+{
+    (void)peer;
+    (void)index;
+    struct pollfd end = {.fd = fd};
+    (void)poll(&end, 1, PF_TEST_DEADLINE_S * 1000);
+}
+
+/* Large requests are handed over as the kernel takes them, and not kept by the batch. */
+static void large_requests_go_as_there_is_room(void **state)
+{
+    (void)state;
+    static const char *const loads[] = {"", "-R 1000 "};
+    char name[] = "/tmp/pf-bench-XXXXXX", line[256];
+    int fd = mkstemp(name);
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, 1 << 20), 0);
+    close(fd);
+    for (size_t i = 0; i < sizeof loads / sizeof loads[0]; i++) {
+        struct pf_peer peer = {.serve = serve_unread};
+        pf_peer_start(&peer);
+        snprintf(
+            line, sizeof line,
+            "-c 1 --pipeline 256 %s-d 300ms --drain 50ms --close rst --sndbuf 65536 -b @%s",
+            loads[i], name);
+        pf_bench_run(&bench, line, &peer);
+        pf_peer_stop(&peer);
+        pf_bench_exits(&bench, 2);
+        assert_balanced();
+        assert_true(total("sent") > 0);
+        assert_true(total("sent") < 128); /* more than that has no room in any kernel */
+    }
+    unlink(name);
+}
+
 /* ---- right and wrong answers ----------------------------------------------------- */
 
 static void answers_that_are_not_as_expected_are_wrong(void **state)
@@ -578,6 +614,7 @@ int main(void)
         pf_test(open_schedule_is_kept_to_the_last_slot),
         pf_test(stall_of_the_server_shows_in_response_and_not_in_service),
         pf_test(what_is_never_answered_is_planned_sent_or_unsent_and_not_ok),
+        pf_test(large_requests_go_as_there_is_room),
         pf_test(answers_that_are_not_as_expected_are_wrong),
         pf_test(mix_is_asked_for_by_its_weights),
         pf_test(unix_sockets_are_loaded_too),
