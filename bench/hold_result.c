@@ -70,6 +70,7 @@ int hold_fill_in(const struct hold_probe *probe, int64_t server_after)
         return -ENOMEM;
     }
     result->hold = out;
+    result->plan.connections = hold->config.connections; /* not those of the probe */
     out->asked = (uint64_t)hold->config.connections;
     out->held = HOLD_SUM(hold, held);
     out->lost = HOLD_SUM(hold, lost);

@@ -70,10 +70,12 @@ static void put_server(const struct page *page)
         fprintf(page->to, " &middot; RSS %s",
                 figure_bytes((double)server->rss_max, figure));
     if (server->listen_drops > 0 || server->listen_overflows > 0)
-        fprintf(page->to,
-                " &middot; <span class=\"bad\">listen queue dropped %" PRId64 "</span>",
-                server->listen_drops > server->listen_overflows ? server->listen_drops
-                                                                : server->listen_overflows);
+        fprintf(
+            page->to,
+            " &middot; <span class=\"bad\">listen queues of this machine dropped %" PRId64
+            "</span>",
+            server->listen_drops > server->listen_overflows ? server->listen_drops
+                                                            : server->listen_overflows);
     fputs("</p>\n", page->to);
 }
 

@@ -65,13 +65,15 @@ static void print_listen(struct text *text)
         if (rows[i].count <= 0)
             continue;
         if (!any)
-            text_row(text, "queue");
+            text_row(text, "machine"); /* whoever listens here */
         any = true;
         text_item(text, 3, "%s %s", rows[i].name,
                   figure_groups((uint64_t)rows[i].count, figure));
     }
-    if (any)
+    if (any) {
+        text_item(text, 1, "(of all of this machine, not of the server alone)");
         text_end(text);
+    }
 }
 
 /* ---- workers ------------------------------------------------------------------------- */

@@ -204,7 +204,7 @@ static void what_is_no_document_is_said_in_a_line(void **state)
          "open.json: it is drawn in a page; add --html FILE"},
         {"report @open.json --html @x.html --baseline @broken.json", 1, NULL,
          "broken.json: line 3: not JSON"},
-        {"report @open.json --html /dev/full", 1, NULL,
+        {"report @open.json --html /dev/full", 1, "exit 99",
          "--html /dev/full: No space left on device"},
         {"report @open.json > /dev/full", 1, NULL, "No space left on device"},
         {"merge @open.json @fast1.json > /dev/full", 1, NULL, "No space left on device"},

@@ -262,6 +262,7 @@ static void hold_holds_as_many_as_asked_for(void **state)
     run("hold", "-c 1k --procs 3 --rate 1M --probe 50/s -d 300ms", "/");
     pf_bench_measured(&bench);
     assert_int_equal(number("hold", "asked"), 1000);
+    assert_int_equal(number("plan", "connections"), 1000);
     assert_int_equal(number("hold", "held"), 1000);
     assert_int_equal(number("hold", "lost"), 0);
     assert_true(number("hold", "connect_ns") > 0);

@@ -381,6 +381,20 @@ static void a_generator_that_was_late_does_not_blame_the_server(void **state)
     }
 }
 
+static void what_was_lost_had_been_opened_and_drops_are_the_machines(void **state)
+{
+    (void)state;
+    struct result *result = sample_modes();
+    result->hold->held = 0;
+    result->hold->lost = 100000;
+    result->server.listen_drops = 7;
+    char *text = summary(result, &plain_style);
+    assert_non_null(strstr(text, "opened in 2.10s (47.6k/s)\n"));
+    assert_non_null(strstr(text, "  machine  listen drops 7 (of all of this machine, not of"));
+    free(text);
+    result_free(result);
+}
+
 static void a_closed_loop_says_what_it_leaves_out(void **state)
 {
     (void)state;
@@ -905,6 +919,7 @@ int main(void)
         pf_test(what_was_censored_is_a_lower_bound),
         pf_test(a_server_that_cannot_keep_up_is_told_in_a_sentence),
         pf_test(a_generator_that_was_late_does_not_blame_the_server),
+        pf_test(what_was_lost_had_been_opened_and_drops_are_the_machines),
         pf_test(a_closed_loop_says_what_it_leaves_out),
         pf_test(styles_are_kept_to),
         pf_test(many_rows_share_a_bar_by_their_worst),
