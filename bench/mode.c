@@ -50,7 +50,9 @@ int mode_end(struct cli *cli, struct result *result, int err, enum exit_status c
     if (err == -EINTR)
         set(result, EXIT_INTERRUPTED, "interrupted");
     else if (err == -ECHILD)
-        set(result, EXIT_INVALID, "a process of the load has ended too early");
+        set(result, EXIT_INVALID,
+            result->validity.died[0] ? result->validity.died
+                                     : "a process of the load has ended too early");
     else if (code != EXIT_RUN_OK)
         set(result, code, why);
     return cli_finish(cli, result);

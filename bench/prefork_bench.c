@@ -33,7 +33,7 @@ static int run_main(const struct mode *mode, int argc, char **argv)
     if (err == -EINTR && result) {
         result_set_exit(result, EXIT_INTERRUPTED, "interrupted");
     } else if (err == -ECHILD && result) {
-        result_set_exit(result, EXIT_INVALID, "a process of the load has ended too early");
+        result_set_exit(result, EXIT_INVALID, "%s", result->validity.died);
     } else if (err) {
         (void)cli_fail("cannot run: %s", strerror(-err));
         result_free(result);

@@ -61,8 +61,10 @@ struct result_validity {
     double *loop_busy;                                   /* of each unit, 0..1; owned */
     unsigned loops;
     uint64_t backlog_max;
-    int64_t stall_ns;   /* the longest time that one of them stood still; or unknown */
-    bool incomplete;    /* a part of the load died: what it had under way is in no number */
+    int64_t stall_ns; /* the longest time that one of them stood still; or unknown */
+    bool incomplete; /* a part of the load died: of what it had under way no times are known
+                      */
+    char died[64];   /* with that: "process 123 of the load was killed by SIGKILL"; or "" */
     double littles_law; /* in flight on average / (rate * mean response); NAN: unknown */
 };
 

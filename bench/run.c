@@ -15,10 +15,13 @@
 #define GO_WATCHED_NS (30 * PF_MILLISECOND)
 /* Of a drain that takes longer than that the series has a row. */
 #define LONG_DRAIN_NS PF_SECOND
+/* So much behind its end a process of the load has ended, if it runs at all. */
+#define OVERDUE_NS (10 * PF_SECOND)
 /* Between two frames of the screen. */
 #define FRAME_NS (250 * PF_MILLISECOND)
 
-static pf_callback_fn run_on_begun, run_on_second, run_on_over, run_on_frame;
+static pf_callback_fn run_on_begun, run_on_second, run_on_over, run_on_frame,
+    run_on_overdue;
 static pf_signal_fn run_on_interrupt;
 static pf_io_fn run_on_word;
 
@@ -29,10 +32,29 @@ static int64_t now_ns(void)
     return now.tv_sec * PF_SECOND + now.tv_nsec;
 }
 
+/* Units end by themselves when they are told to, or when the time is over. A process that
+ * has not by then stands still: it was stopped, perhaps. */
+static int run_on_overdue(pf_loop *loop, void *arg)
+{
+    (void)loop;
+    run_crew_kill(arg);
+    return 0;
+}
+
+static int give_up_at(struct run *run, int64_t end_ns)
+{
+    if (run->plan->procs == 1 || !run->loop)
+        return 0;
+    return pf_loop_call_at(run->loop, end_ns + run->plan->drain_ns + OVERDUE_NS,
+                           run_on_overdue, run, NULL);
+}
+
 static void stop(struct run *run)
 {
-    if (!run->stopping)
+    if (!run->stopping) {
         run_crew_order(run, UNIT_STOP);
+        (void)give_up_at(run, now_ns()); /* else a second signal has to end it */
+    }
     run->stopping = true;
 }
 
@@ -175,6 +197,8 @@ static int run_on_begun(pf_loop *loop, void *arg)
     int err = duration
                   ? pf_loop_call_at(loop, run->began_ns + duration, run_on_over, run, NULL)
                   : 0;
+    if (!err && duration)
+        err = give_up_at(run, run->began_ns + duration);
     if (err || (duration && duration <= PF_SECOND))
         return err;
     return pf_loop_call_at(loop, run->began_ns + PF_SECOND, run_on_second, run, NULL);
@@ -227,10 +251,9 @@ static int process_gone(struct run_process *process)
     process->gone = true;
     if (missing > 0) {
         run_progress_close(run);
-        fprintf(stderr,
-                "prefork-bench: process %ld of the load has ended too early: what it had "
-                "under way is lost\n",
-                (long)process->pid);
+        run_crew_bury(run, process, now_ns());
+        fprintf(stderr, "prefork-bench: %s: what it had under way is lost\n",
+                run->how_died);
         run->died = true;
         stop(run);
     }

@@ -262,6 +262,59 @@ void run_crew_order(struct run *run, char order)
             (void)!write(run->units[i].orders[1], &order, 1); /* it may have ended */
 }
 
+static void tell_death(struct run *run, const struct run_process *process, int status)
+{
+    const char *name = WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : NULL;
+    if (run->how_died[0])
+        return;
+    snprintf(run->how_died, sizeof run->how_died, "process %ld of the load %s%s",
+             (long)process->pid, name ? "was killed by SIG" : "has ended too early",
+             name ? name : "");
+}
+
+/* What it had under way has no answer, and what it was to ask yet is not sent. Changes
+ * nothing in books that are closed. */
+static void close_books(const struct run *run, unsigned index, int64_t now)
+{
+    struct tally *tally = &run->shared->tallies[index];
+    const struct plan *plan = run->plan;
+    uint64_t asked = part(plan->requests, index, plan->threads), answered = 0;
+    if (!tally->began_ns || tally->began_ns < run->began_ns)
+        tally_init(tally); /* of the warm-up, or of none */
+    for (unsigned i = 0; i < TALLY_STATUS_MAX; i++)
+        answered += tally->status[i];
+    if (tally->planned < tally->sent + tally->dropped)
+        tally->planned = tally->sent + tally->dropped;
+    if (tally->planned < asked)
+        tally->planned = asked;
+    uint64_t ended = answered + tally->failed;
+    tally->censored = tally->sent > ended ? tally->sent - ended : 0;
+    tally->unsent = tally->planned - tally->sent - tally->dropped;
+    tally->in_flight = tally->backlog = 0;
+    if (tally->began_ns && !tally->ended_ns) {
+        tally->ended_ns = now;
+        tally->ok_in_time = tally->ok;
+    }
+}
+
+void run_crew_bury(struct run *run, struct run_process *process, int64_t now)
+{
+    int status = 0;
+    while (process->pid > 0 && waitpid(process->pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    tell_death(run, process, status);
+    process->pid = 0;
+    for (unsigned i = 0; i < process->count; i++)
+        close_books(run, process->first + i, now);
+}
+
+void run_crew_kill(struct run *run)
+{
+    for (unsigned i = 0; run->plan->procs > 1 && i < run->plan->procs; i++)
+        if (run->processes[i].pid > 0 && !run->processes[i].gone)
+            (void)kill(run->processes[i].pid, SIGKILL);
+}
+
 void run_crew_join(struct run *run)
 {
     /* The end of the orders ends whoever has not ended by now. */

@@ -61,7 +61,8 @@ struct run {
     unsigned started; /* threads of this process */
     unsigned ready, ended;
     bool begun, interrupted, stopping, died;
-    int error; /* of the watcher, or of a unit */
+    char how_died[64]; /* the first of them: result_validity.died */
+    int error;         /* of the watcher, or of a unit */
     int64_t began_ns;
     int64_t seconds; /* rows by the clock so far */
     struct series series;
@@ -84,6 +85,11 @@ int run_crew_make(struct run *run);
 int run_crew_fork(struct run *run);
 int run_crew_start(struct run *run);
 void run_crew_order(struct run *run, char order);
+/* A process has gone before its units ended, by itself or killed: wait for it, and close
+ * the books of its units at `now`. */
+void run_crew_bury(struct run *run, struct run_process *process, int64_t now);
+/* Whoever has not ended by now will not: kill all processes that are left. */
+void run_crew_kill(struct run *run);
 /* All have ended, or are told to: wait for them. */
 void run_crew_join(struct run *run);
 void run_crew_free(struct run *run);

@@ -183,7 +183,8 @@ static int fill_validity(const struct run *run, struct result_validity *out)
     out->backlog_max = run->sum->backlog_max;
     out->stall_ns = run->sum->stall_ns;
     out->incomplete = run->died || run->error;
-    out->littles_law = littles_law(run->sum);
+    memcpy(out->died, run->how_died, sizeof out->died);
+    out->littles_law = out->incomplete ? NAN : littles_law(run->sum);
     return 0;
 }
 

@@ -102,6 +102,15 @@ static bool requests_were_dropped(const struct evidence *evidence)
                           figure_groups(dropped, count));
 }
 
+static bool a_part_died(const struct evidence *evidence)
+{
+    const struct result_validity *validity = &evidence->result->validity;
+    return validity->incomplete &&
+           say(evidence, "%s: what it had under way has no answer; run it again",
+               validity->died[0] ? validity->died
+                                 : "a part of the load has ended too early");
+}
+
 static bool counters_contradict(const struct evidence *evidence)
 {
     const struct result *result = evidence->result;
@@ -272,6 +281,7 @@ static const struct {
     enum result_verdict verdict;
     rule_fn *applies;
 } rules[] = {
+    {RESULT_INVALID, a_part_died},
     {RESULT_INVALID, ports_ran_out},
     {RESULT_INVALID, descriptors_ran_out},
     {RESULT_INVALID, memory_ran_out},

@@ -4,7 +4,8 @@
  * Pure: a table of rules over a result, each with its limit, what it says and what to do.
  * INVALID if one of the rules that make it so applies, else SUSPECT, else VALID.
  *
- *     INVALID  nothing was connected to, or not one request answered
+ *     INVALID  a process of the load died
+ *              nothing was connected to, or not one request answered
  *              ports, descriptors or memory of this machine ran out while connecting
  *              requests were dropped
  *              lag is most of the response time, and beyond VERDICT_LAG_INVALID_LEAST

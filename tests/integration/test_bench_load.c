@@ -506,9 +506,58 @@ static void killed_process_of_the_load_ends_the_run_with_its_report(void **state
     pf_bench_wait(&bench);
     pf_peer_stop(&peer);
     pf_bench_exits(&bench, 3);
-    pf_bench_says(bench.err, "of the load has ended too early");
+    pf_bench_says(bench.err,
+                  "of the load was killed by SIGKILL: what it had under way is lost");
+    pf_bench_says(bench.out, "  INVALID ");
+    pf_bench_says(bench.out, "of the load was killed by SIGKILL\n");
     pf_bench_says(bench.out, "  rate ");
     pf_bench_silent_about(bench.out, "miscounted");
+}
+
+/* Of a number of requests none goes missing: what it was to ask is planned, and unsent. */
+static void killed_process_of_the_load_leaves_the_books_balanced(void **state)
+{
+    (void)state;
+    struct pf_peer peer = {.serve = pf_peer_serve_always};
+    pid_t children[8];
+    char line[256];
+    pf_peer_start(&peer);
+    snprintf(line, sizeof line,
+             "-c 4 -t 2 --procs 2 -n 100M --pipeline 4 --server none -o - %s", peer.url);
+    memset(&bench, 0, sizeof bench);
+    pf_bench_start(&bench, line);
+    pf_peer_wait_until(&peer.requests, 100);
+    assert_int_equal(pf_test_children(bench.pid, children, 8), 2);
+    kill(children[1], SIGKILL);
+    pf_bench_wait(&bench);
+    pf_peer_stop(&peer);
+    pf_bench_exits(&bench, 3);
+    snprintf(bench.json, sizeof bench.json, "%s", bench.out);
+    assert_balanced();
+    assert_true(total("planned") == 100e6);
+    pf_bench_silent_about(bench.err, "miscounted");
+}
+
+/* One that stands still does not hold up the end for ever. */
+static void stopped_process_of_the_load_is_given_up(void **state)
+{
+    (void)state;
+    struct pf_peer peer = {.serve = pf_peer_serve_always};
+    pid_t children[8];
+    char line[256];
+    pf_peer_start(&peer);
+    snprintf(line, sizeof line, "-c 4 -t 2 --procs 2 -d 1h --drain 10ms --server none %s",
+             peer.url);
+    memset(&bench, 0, sizeof bench);
+    pf_bench_start(&bench, line);
+    pf_peer_wait_until(&peer.requests, 100);
+    assert_int_equal(pf_test_children(bench.pid, children, 8), 2);
+    kill(children[0], SIGSTOP);
+    kill(bench.pid, SIGINT);
+    pf_bench_wait(&bench);
+    pf_peer_stop(&peer);
+    pf_bench_exits(&bench, 3);
+    pf_bench_says(bench.out, "of the load was killed by SIGKILL");
 }
 
 static void processes_end_with_the_program(void **state)
@@ -623,6 +672,8 @@ int main(void)
         pf_test(nothing_is_asked_on_a_connection_whose_last_answer_has_come),
         pf_test(interrupt_in_the_warm_up_leaves_nothing_measured),
         pf_test(killed_process_of_the_load_ends_the_run_with_its_report),
+        pf_test(killed_process_of_the_load_leaves_the_books_balanced),
+        pf_test(stopped_process_of_the_load_is_given_up),
         pf_test(processes_end_with_the_program),
         pf_test(goals_that_are_missed_are_exit_99),
         pf_test(several_runs_take_turns),
