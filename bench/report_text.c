@@ -271,7 +271,9 @@ static void print_queue_note(struct text *text)
     text_row(text, "note");
     /* A queue that the generator made itself is not the server's fault. */
     const struct hdr *lag = result->latency[RESULT_LAG].hdr;
-    bool late = lag && lag->count && hdr_percentile(lag, 99000) >= waited / QUEUE_OWN;
+    int64_t own = lag && lag->count ? hdr_percentile(lag, 99000) : 0;
+    /* Lag beyond the response time is of requests that failed: it made no queue of these. */
+    bool late = own >= waited / QUEUE_OWN && own <= waited;
     text_item(text, 0, "response >> service: %s, backlog %s",
               late ? "the generator was late itself"
                    : "the server could not keep up with the rate",

@@ -153,6 +153,15 @@ static bool find_lag(const struct result *result, struct lag *out)
     return false;
 }
 
+/* Only of the same requests can one be a part of the other: what failed or was dropped was
+ * due, and has no response time. */
+static bool is_comparable(const struct result *result)
+{
+    const struct hdr *lag = result->latency[RESULT_LAG].hdr;
+    const struct hdr *response = result->latency[RESULT_RESPONSE].hdr;
+    return (double)response->count >= VERDICT_LAG_ANSWERED * (double)lag->count;
+}
+
 static bool exceeds(const struct lag *lag, double share, int64_t least)
 {
     return lag->lag_ns > least && (double)lag->lag_ns > share * (double)lag->response_ns;
@@ -172,7 +181,7 @@ static bool say_lag(const struct evidence *evidence, const struct lag *lag,
 static bool lag_is_what_was_measured(const struct evidence *evidence)
 {
     struct lag lag;
-    return find_lag(evidence->result, &lag) &&
+    return find_lag(evidence->result, &lag) && is_comparable(evidence->result) &&
            exceeds(&lag, VERDICT_LAG_INVALID_SHARE, VERDICT_LAG_INVALID_LEAST) &&
            say_lag(evidence, &lag, "mostly the generator was measured");
 }
@@ -180,7 +189,16 @@ static bool lag_is_what_was_measured(const struct evidence *evidence)
 static bool lag_is_too_large(const struct evidence *evidence)
 {
     struct lag lag;
-    return !lag_is_what_was_measured(evidence) && find_lag(evidence->result, &lag) &&
+    char own[FIGURE_MAX];
+    if (!find_lag(evidence->result, &lag))
+        return false;
+    if (!is_comparable(evidence->result))
+        return lag.lag_ns > VERDICT_LAG_INVALID_LEAST &&
+               say(evidence,
+                   "lag p%d %s: the generator was late; add -t N, use --pace spin, "
+                   "lower -R or free this machine",
+                   lag.percent, figure_time(lag.lag_ns, own));
+    return !lag_is_what_was_measured(evidence) &&
            exceeds(&lag, VERDICT_LAG_SHARE, VERDICT_LAG_LEAST) &&
            say_lag(evidence, &lag, "the generator was late");
 }
@@ -203,7 +221,9 @@ static bool loop_was_busy(const struct evidence *evidence)
 {
     unsigned loop = 0, loops = evidence->result->validity.loops;
     double busy;
-    if (!find_busiest(evidence->result, &loop, &busy))
+    int64_t elapsed = evidence->result->totals.elapsed_ns;
+    if (!find_busiest(evidence->result, &loop, &busy) ||
+        (elapsed >= 0 && elapsed < VERDICT_BUSY_LEAST))
         return false;
     int64_t cores = evidence->result->environment.cores;
     if (cores > 0 && loops >= cores)
@@ -269,8 +289,9 @@ static bool syns_were_sent_again(const struct evidence *evidence)
     int64_t retries = evidence->result->server.syn_retries;
     return retries > 0 &&
            say(evidence,
-               "note: %" PRId64 " SYNs were sent again, which costs a second or more each: "
-               "raise the server's backlog and net.core.somaxconn",
+               "note: %" PRId64
+               " SYNs of this machine were sent again, at a second or more each; if "
+               "to this server: raise its backlog and net.core.somaxconn",
                retries);
 }
 

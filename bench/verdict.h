@@ -34,6 +34,12 @@
  * below VERDICT_LAG_INVALID_LEAST the numbers still say something about a fast server. */
 #define VERDICT_LAG_INVALID_SHARE 0.50
 #define VERDICT_LAG_INVALID_LEAST INT64_C(10000000) /* ns */
+/* So many of the requests that were due must have a response time, an answer or an age:
+ * else lag is of others, and is judged by VERDICT_LAG_INVALID_LEAST alone, as SUSPECT. */
+#define VERDICT_LAG_ANSWERED 0.98
+/* Below that nobody can tell how busy a loop was: the run is hardly longer than its start.
+ */
+#define VERDICT_BUSY_LEAST INT64_C(50000000) /* ns */
 /* The longest time a generator's loop may have stood still. */
 #define VERDICT_STALL_MOST INT64_C(100000000) /* ns */
 /* result_validity.littles_law may be so far from 1. */

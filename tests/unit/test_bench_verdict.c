@@ -16,7 +16,9 @@ struct row {
     double busy, busy_too; /* of two loops */
     int64_t cores;
     int64_t lag_ns, response_ns;
-    uint64_t samples; /* of both */
+    uint64_t samples;   /* of both */
+    uint64_t responses; /* if other than those of lag */
+    int64_t elapsed_ns; /* 0: long enough */
     int64_t stall_ns;
     double littles_off;
     uint64_t dropped;
@@ -58,8 +60,10 @@ static struct result *make(const struct row *row)
     result->validity.littles_law = 1 + row->littles_off;
     if (row->samples) {
         set_latency(result, RESULT_LAG, row->lag_ns, row->samples);
-        set_latency(result, RESULT_RESPONSE, row->response_ns, row->samples);
+        set_latency(result, RESULT_RESPONSE, row->response_ns,
+                    row->responses ? row->responses : row->samples);
     }
+    result->totals.elapsed_ns = row->elapsed_ns ? row->elapsed_ns : PF_SECOND;
     result->totals.dropped = row->dropped;
     result->totals.failed = row->failed;
     result->totals.censored = row->censored;
@@ -102,6 +106,33 @@ static const struct row rows[] = {
      .cores = 2,
      .verdict = RESULT_SUSPECT,
      .phrase = "with more than 2 CPUs"},
+
+    {.what = "busy for a moment", .busy = 1, .elapsed_ns = 49999999},
+    {.what = "busy for longer",
+     .busy = 1,
+     .elapsed_ns = 50000000,
+     .verdict = RESULT_SUSPECT,
+     .phrase = "was busy for 100%"},
+
+    {.what = "lag of requests that failed",
+     .samples = 1000,
+     .responses = 979,
+     .lag_ns = 10000000,
+     .response_ns = 1000},
+    {.what = "large lag of requests that failed",
+     .samples = 1000,
+     .responses = 979,
+     .lag_ns = 10000001,
+     .response_ns = 1000,
+     .verdict = RESULT_SUSPECT,
+     .phrase = "lag p99 10.0ms: the generator was late"},
+    {.what = "lag, and hardly one failed",
+     .samples = 1000,
+     .responses = 980,
+     .lag_ns = 10000001,
+     .response_ns = 1000,
+     .verdict = RESULT_INVALID,
+     .phrase = "mostly the generator was measured"},
 
     {.what = "lag below the least",
      .samples = 1000,
@@ -260,7 +291,7 @@ static const struct row rows[] = {
      .phrase = "note: the CPU governor is powersave"},
     {.what = "at full power", .governor = "performance"},
     {.what = "by the scheduler", .governor = "schedutil"},
-    {.what = "SYNs", .syn_retries = 7, .phrase = "note: 7 SYNs were sent again"},
+    {.what = "SYNs", .syn_retries = 7, .phrase = "note: 7 SYNs of this machine were sent again"},
 
     {.what = "all at once, the gravest first",
      .busy = 0.99,
