@@ -189,8 +189,12 @@ static void print_verdict(struct text *text)
         text_item(text, 1, "generator %.0f%% of %u loop%s,", busy * 100, validity->loops,
                   validity->loops == 1 ? "" : "s");
     const struct hdr *lag = result->latency[RESULT_LAG].hdr;
-    if (lag && lag->count)
-        text_item(text, 1, "lag p99 %s,", figure_time(hdr_percentile(lag, 99000), figure));
+    int percent = verdict_lag_percent(lag);
+    if (percent)
+        text_item(text, 1, "lag p%d %s,", percent,
+                  figure_time(hdr_percentile(lag, percent * HDR_PERCENT), figure));
+    else if (lag && lag->count)
+        text_item(text, 1, "lag max %s,", figure_time(lag->max, figure));
     if (is_open(result)) {
         text_item(text, 1, "backlog %s,", figure_groups(validity->backlog_max, figure));
         text_item(text, 1, "%s dropped,", figure_groups(result->totals.dropped, figure));
@@ -272,7 +276,8 @@ static void print_queue_note(struct text *text)
     /* A queue that the generator made itself is not the server's fault. */
     const struct hdr *lag = result->latency[RESULT_LAG].hdr;
     int64_t own = lag && lag->count ? hdr_percentile(lag, 99000) : 0;
-    /* Lag beyond the response time is of requests that failed: it made no queue of these. */
+    /* Lag beyond the response time is of requests that failed: it made no queue of these.
+     */
     bool late = own >= waited / QUEUE_OWN && own <= waited;
     text_item(text, 0, "response >> service: %s, backlog %s",
               late ? "the generator was late itself"

@@ -134,23 +134,26 @@ struct lag {
     int64_t lag_ns, response_ns;
 };
 
+int verdict_lag_percent(const struct hdr *lag)
+{
+    static const int percents[] = {99, 90, 50};
+    for (size_t i = 0; lag && i < sizeof percents / sizeof percents[0]; i++)
+        if (hdr_can_tell(lag, percents[i] * HDR_PERCENT))
+            return percents[i];
+    return 0;
+}
+
 /* At the highest percentile that can be told. False: there is none, or no schedule. */
 static bool find_lag(const struct result *result, struct lag *out)
 {
-    static const int percents[] = {99, 90, 50};
     const struct hdr *lag = result->latency[RESULT_LAG].hdr;
     const struct hdr *response = result->latency[RESULT_RESPONSE].hdr;
-    if (!lag || !response)
+    int percent = verdict_lag_percent(lag);
+    if (!response || percent == 0)
         return false;
-    for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++) {
-        int64_t percent = percents[i] * HDR_PERCENT;
-        if (!hdr_can_tell(lag, percent))
-            continue;
-        *out = (struct lag){percents[i], hdr_percentile(lag, percent),
-                            hdr_percentile(response, percent)};
-        return true;
-    }
-    return false;
+    *out = (struct lag){percent, hdr_percentile(lag, percent * HDR_PERCENT),
+                        hdr_percentile(response, percent * HDR_PERCENT)};
+    return true;
 }
 
 /* Only of the same requests can one be a part of the other: what failed or was dropped was

@@ -55,6 +55,9 @@ struct verdict_facts {
  * there already. */
 void verdict_give(struct result *result, const struct verdict_facts *facts);
 
+/* The percentile of lag that is judged, 99, 90 or 50; 0: there are too few to tell one. */
+int verdict_lag_percent(const struct hdr *lag);
+
 const char *verdict_name(enum result_verdict verdict); /* "VALID" ... */
 
 #endif

@@ -291,7 +291,9 @@ static const struct row rows[] = {
      .phrase = "note: the CPU governor is powersave"},
     {.what = "at full power", .governor = "performance"},
     {.what = "by the scheduler", .governor = "schedutil"},
-    {.what = "SYNs", .syn_retries = 7, .phrase = "note: 7 SYNs of this machine were sent again"},
+    {.what = "SYNs",
+     .syn_retries = 7,
+     .phrase = "note: 7 SYNs of this machine were sent again"},
 
     {.what = "all at once, the gravest first",
      .busy = 0.99,
@@ -392,9 +394,26 @@ static void verdicts_have_names(void **state)
     assert_string_equal(verdict_name(RESULT_INVALID), "INVALID");
 }
 
+static void lag_is_told_at_the_percentile_that_is_judged(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t samples;
+        int percent;
+    } told[] = {{0, 0}, {19, 0}, {20, 50}, {99, 50}, {100, 90}, {999, 90}, {1000, 99}};
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
+        static struct hdr lag;
+        hdr_init(&lag);
+        hdr_record(&lag, 1000, told[i].samples);
+        assert_int_equal(verdict_lag_percent(&lag), told[i].percent);
+    }
+    assert_int_equal(verdict_lag_percent(NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        pf_test(lag_is_told_at_the_percentile_that_is_judged),
         pf_test(every_rule_applies_beyond_its_limit),
         pf_test(no_reason_is_ever_cut_off),
         pf_test(what_is_unknown_makes_no_verdict),
