@@ -57,6 +57,9 @@ int cli_read_options(int argc, char **argv, const struct pf_option *more, void *
         at += used;
         if (at >= argc)
             return 0;
+        if (*url && !strpbrk(*url, ":/."))
+            return cli_fail("%s: a command goes first: prefork-bench %s [options] URL",
+                            *url, *url);
         if (*url)
             return cli_fail("%s: one URL is enough; %s came before", argv[at], *url);
         *url = argv[at];

@@ -35,6 +35,8 @@ static bool is_fruitless(struct result *result)
         return false;
     if (totals->opened == 0)
         return set(result, EXIT_NO_SUCCESS, "cannot connect");
+    if (totals->planned == 0 && totals->sent == 0)
+        return set(result, EXIT_NO_SUCCESS, "nothing was due: raise the rate or the time");
     return set(result, EXIT_NO_SUCCESS, "nothing succeeded");
 }
 

@@ -6,6 +6,8 @@
 #include "bench/sources.h"
 #include "bench/spread.h"
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -66,6 +68,17 @@ static int read_url(const char *text, struct url *url)
     return url_parse(text, url, why, sizeof why) == 0 ? 0 : cli_fail("%s: %s", text, why);
 }
 
+/* --connect-to */
+static int find_other(const struct cli_config *config, struct pf_address *out)
+{
+    char what[PHRASE_MAX];
+    if (!strchr(config->connect_to, ':'))
+        return cli_fail("--connect-to %s: must be HOST:PORT or unix:PATH",
+                        config->connect_to);
+    snprintf(what, sizeof what, "--connect-to %s", config->connect_to);
+    return find_target(config, config->connect_to, what, out);
+}
+
 int cli_find_targets(const struct cli_config *config, const char *text, struct cli *out,
                      struct url *other)
 {
@@ -75,10 +88,9 @@ int cli_find_targets(const struct cli_config *config, const char *text, struct c
     if (err)
         return err;
     out->plan.protocol = out->url.protocol;
-    err =
-        config->connect_to
-            ? find_target(config, config->connect_to, config->connect_to, &out->plan.target)
-            : find_target(config, out->url.address, text, &out->plan.target);
+    err = config->connect_to
+              ? find_other(config, &out->plan.target)
+              : find_target(config, out->url.address, text, &out->plan.target);
     if (err || !config->vs)
         return err;
     err = read_url(config->vs, other);

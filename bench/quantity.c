@@ -62,7 +62,8 @@ int quantity_parse_rate(const char *value, void *field, char *why, size_t why_le
     double number;
     size_t len = quantity_read(value, 1, &number);
     if (len == 0 || value[len] != '\0' || !(number > 0) || number > RATE_MAX) {
-        snprintf(why, why_len, "must be a rate above 0, such as 500, 20k or 100/s");
+        snprintf(why, why_len,
+                 "must be a rate above 0, at most 100M, such as 500, 20k or 100/s");
         return -EINVAL;
     }
     *(double *)field = number;

@@ -619,6 +619,10 @@ static void what_contradicts_is_refused_with_the_remedy(void **state)
         const char *line, *says[3];
     } rows[] = {
         {"-R 0 http://127.0.0.1:1/", {"rate", "0", "above 0"}},
+        {"-R 1e9 http://127.0.0.1:1/", {"rate", "1e9", "at most 100M"}},
+        {"--connect-to foo http://127.0.0.1:1/", {"--connect-to foo", "HOST:PORT"}},
+        {"--connect-to foo:0 http://127.0.0.1:1/", {"--connect-to foo:0"}},
+        {"--plain storm http://127.0.0.1:1/", {"storm", "goes first"}},
         {"-s x.lua http://127.0.0.1:1/", {"-s x.lua", "--requests"}},
         {"--arrival poisson http://127.0.0.1:1/", {"--arrival", "-R"}},
         {"--overflow drop http://127.0.0.1:1/", {"--overflow", "-R"}},

@@ -11,7 +11,7 @@ const struct mode mode_run = {.name = "run"}; /* the program's own is not in the
 struct row {
     uint64_t ok, wrong, dropped, unsent;
     struct tally_error error;
-    bool unopened;
+    bool unopened, undue;
     const char *invalid; /* the reason, if it is */
     int code;
     const char *why;
@@ -20,6 +20,7 @@ struct row {
 static const struct row rows[] = {
     {.ok = 9, .code = 0, .why = ""},
     {.ok = 0, .code = 2, .why = "nothing succeeded"},
+    {.undue = true, .code = 2, .why = "nothing was due: raise the rate or the time"},
     {.ok = 9, .wrong = 2, .code = 4, .why = "2 wrong answers"},
     {.ok = 9,
      .error = {TALLY_READ, TALLY_PARTIAL, 0, 3, 0, ""},
@@ -70,7 +71,7 @@ static void the_exit_status_is_of_the_gravest(void **state)
         struct result *result = result_new();
         assert_non_null(result);
         result->totals.opened = !row->unopened;
-        result->totals.planned = 20;
+        result->totals.planned = row->undue ? 0 : 20;
         result->totals.ok = row->ok;
         result->totals.wrong = row->wrong;
         result->totals.dropped = row->dropped;
