@@ -43,8 +43,8 @@ static int judge(struct conn *conn, unsigned status)
 {
     struct unit *unit = conn->unit;
     const struct expect *expect = unit->plan->expect;
-    if (!expect)
-        return 0;
+    if (!expect) /* nobody asks for another protocol here: RFC 9110 15.2.2 */
+        return status == 101 ? TALLY_STATUS : 0;
     if (unit->sampled != conn)
         unit->sample[0] = '\0';
     const struct request *request = unit_stamp(conn, 0)->request;

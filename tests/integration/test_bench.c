@@ -437,6 +437,19 @@ static void bytes_that_are_not_http_are_a_parse_error(void **state)
     }
 }
 
+static void another_protocol_that_nobody_asked_for_is_wrong(void **state)
+{
+    (void)state;
+    struct pf_peer server = {.serve = pf_peer_serve_always,
+                             .answer = "HTTP/1.1 101 Switching Protocols\r\n"
+                                       "Connection: upgrade\r\nUpgrade: x\r\n\r\n"};
+    pf_peer_start(&server);
+    pf_bench_run(&bench, "-c 1 -n 3", &server);
+    pf_peer_stop(&server);
+    pf_bench_exits(&bench, 4);
+    pf_bench_says(bench.out, "3 wrong answers");
+}
+
 static void answer_that_nobody_asked_for_is_a_parse_error(void **state)
 {
     (void)state;
@@ -676,6 +689,7 @@ int main(void)
         pf_test(timeout_is_recorded_at_its_age),
         pf_test(request_that_the_end_cut_off_is_mentioned),
         pf_test(bytes_that_are_not_http_are_a_parse_error),
+        pf_test(another_protocol_that_nobody_asked_for_is_wrong),
         pf_test(answer_that_nobody_asked_for_is_a_parse_error),
         pf_test(head_beyond_the_limit_is_a_parse_error),
         pf_test(server_that_goes_away_does_not_hang_a_number_of_requests),
