@@ -315,6 +315,19 @@ void run_crew_kill(struct run *run)
             (void)kill(run->processes[i].pid, SIGKILL);
 }
 
+/* One that was stopped on its last steps has told all that it had to. */
+static void wait_for_end(pid_t pid)
+{
+    int status = 0;
+    for (;;) {
+        pid_t got = pid > 0 ? waitpid(pid, &status, WUNTRACED) : -1;
+        if (got == pid && WIFSTOPPED(status))
+            (void)kill(pid, SIGKILL);
+        else if (got == pid || pid <= 0 || errno != EINTR)
+            return;
+    }
+}
+
 void run_crew_join(struct run *run)
 {
     /* The end of the orders ends whoever has not ended by now. */
@@ -324,9 +337,6 @@ void run_crew_join(struct run *run)
         join_units(run, &run->processes[0]);
         return;
     }
-    for (unsigned i = 0; i < run->plan->procs; i++) {
-        pid_t pid = run->processes[i].pid;
-        while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-            continue;
-    }
+    for (unsigned i = 0; i < run->plan->procs; i++)
+        wait_for_end(run->processes[i].pid);
 }
