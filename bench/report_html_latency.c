@@ -183,13 +183,20 @@ static int64_t above_nought(int64_t ns)
     return ns > 0 ? ns : 0;
 }
 
+/* Is connecting a part of most requests? */
+static bool connects_each(const struct result *result)
+{
+    return result->totals.reused < result->totals.sent / 2;
+}
+
 static void put_stack(const struct page *page, const char *name, int64_t percent)
 {
     int64_t response = at_percent(page, RESULT_RESPONSE, percent);
     int64_t service = at_percent(page, RESULT_SERVICE, percent);
     int64_t ttfb = at_percent(page, RESULT_TTFB, percent);
     const struct piece pieces[] = {
-        {"fd", "connect", at_percent(page, RESULT_CONNECT, percent)},
+        {"fd", "connect",
+         connects_each(page->result) ? at_percent(page, RESULT_CONNECT, percent) : 0},
         {"fa", "waiting to be sent", above_nought(response - service)},
         {"fb", "to the first byte", ttfb},
         {"fc", "the rest of the answer", above_nought(service - ttfb)},
@@ -217,11 +224,12 @@ static void put_stack(const struct page *page, const char *name, int64_t percent
 
 void page_stages(const struct page *page)
 {
-    if (!page_has(page->result, RESULT_SERVICE) || !page_has(page->result, RESULT_TTFB))
+    if (at_percent(page, RESULT_SERVICE, 50000) == 0 ||
+        !page_has(page->result, RESULT_TTFB))
         return;
     page_section(page, "Where the time goes",
                  "Each part by its own percentile: together they are near the whole, not "
-                 "equal to it. Connecting happens once for each connection.");
+                 "equal to it.");
     put_stack(page, "median", 50000);
     put_stack(page, "p99", 99000);
     page_end(page);
@@ -232,31 +240,45 @@ void page_stages(const struct page *page)
 static int by_rate(const void *a, const void *b)
 {
     const struct result_trial *l = a, *r = b;
-    return (l->achieved > r->achieved) - (l->achieved < r->achieved);
+    return (l->rate > r->rate) - (l->rate < r->rate);
+}
+
+static int64_t p50_of(const struct result_trial *trial)
+{
+    return trial->p50_ns;
+}
+
+static int64_t p99_of(const struct result_trial *trial)
+{
+    return trial->p99_ns;
+}
+
+/* Trials that only confirm have their dot, and no part in the line: they would bend it back
+ * on itself. */
+static void put_trial_line(struct plot *plot, const char *class,
+                           const struct result_trial *trials, unsigned count,
+                           int64_t (*time)(const struct result_trial *trial))
+{
+    plot_begin(plot, class);
+    for (unsigned i = 0; i < count; i++)
+        if (!trials[i].confirm && time(&trials[i]) > 0)
+            plot_to(plot, trials[i].rate, (double)time(&trials[i]));
+    plot_end(plot);
 }
 
 static void put_trials(const struct page *page, struct plot *plot,
                        const struct result_trial *trials, unsigned count)
 {
     char figure[FIGURE_MAX];
-    plot_begin(plot, "b thin");
-    for (unsigned i = 0; i < count; i++)
-        plot_to(plot, trials[i].achieved,
-                trials[i].p50_ns > 0 ? (double)trials[i].p50_ns : NAN);
-    plot_end(plot);
-    plot_begin(plot, "a");
-    for (unsigned i = 0; i < count; i++)
-        plot_to(plot, trials[i].achieved,
-                trials[i].p99_ns > 0 ? (double)trials[i].p99_ns : NAN);
-    plot_end(plot);
+    put_trial_line(plot, "b thin", trials, count, p50_of);
+    put_trial_line(plot, "a", trials, count, p99_of);
     double reach = (plot->x_high - plot->x_low) / 60;
     for (unsigned i = 0; i < count; i++) {
         const struct result_trial *trial = &trials[i];
         if (trial->p99_ns <= 0)
             continue;
-        plot_dot(plot, trial->pass ? "pass" : "fail", trial->achieved,
-                 (double)trial->p99_ns);
-        plot_say(plot, fmax(trial->achieved - reach, plot->x_low), trial->achieved + reach);
+        plot_dot(plot, trial->pass ? "pass" : "fail", trial->rate, (double)trial->p99_ns);
+        plot_say(plot, fmax(trial->rate - reach, plot->x_low), trial->rate + reach);
         fprintf(page->to, "asked %s/s", figure_rate(trial->rate, figure));
         fprintf(page->to, "\nachieved %s/s", figure_rate(trial->achieved, figure));
         fprintf(page->to, "\np50 %s", figure_time(trial->p50_ns, figure));
@@ -297,10 +319,10 @@ void page_search(const struct page *page)
     unsigned count = 0;
     for (unsigned i = 0; i < search->trial_count; i++) {
         const struct result_trial *trial = &search->trials[i];
-        if (!(trial->achieved >= 0) || trial->p99_ns <= 0)
+        if (!(trial->rate >= 0) || trial->p99_ns <= 0)
             continue;
         trials[count++] = *trial;
-        plot.x_high = fmax(plot.x_high, trial->achieved * 1.05);
+        plot.x_high = fmax(plot.x_high, trial->rate * 1.05);
         plot.y_low =
             fmin(plot.y_low, (double)(trial->p50_ns > 0 ? trial->p50_ns : trial->p99_ns));
         plot.y_high = fmax(plot.y_high, (double)trial->p99_ns);
@@ -319,7 +341,7 @@ void page_search(const struct page *page)
         fputs("<p class=\"legend\">\n", page->to);
         page_key(page, "a", "p99 (full dots: the goals held)");
         page_key(page, "b thin", "p50");
-        fputs("<span>across: requests per second achieved</span></p>\n", page->to);
+        fputs("<span>across: requests per second asked for</span></p>\n", page->to);
     }
     free(trials);
     page_end(page);

@@ -16,6 +16,8 @@
 
 /* Space between two marks that are both named, as a share of the width. */
 #define MARK_SPACE 0.06
+/* How high the tick of a second with errors is, as a share of the plot. */
+#define ERROR_TICK 0.04
 
 struct columns {
     struct result_row *rows; /* joined: owned */
@@ -251,19 +253,14 @@ static void put_rate(struct plot *plot, const struct columns *columns, counter_f
     plot_end(plot);
 }
 
-/* Errors as bars from below: up to a fifth of the height. */
-static void put_error_bars(const struct plot *plot, const struct columns *columns)
+/* A tick below for each second that had errors: how many, the place itself says. */
+static void put_error_ticks(const struct plot *plot, const struct columns *columns)
 {
-    double most = 0;
-    for (size_t i = 0; i < columns->count; i++)
-        most = fmax(most, (double)columns->rows[i].err);
+    double top = plot->y_low + (plot->y_high - plot->y_low) * ERROR_TICK;
     for (size_t i = 0; i < columns->count; i++) {
         const struct result_row *row = &columns->rows[i];
-        if (row->err == 0)
-            continue;
-        double share = 0.03 + 0.17 * (double)row->err / most;
-        plot_cell(plot, "err", begin_s(row), end_s(row), plot->y_low,
-                  plot->y_low + (plot->y_high - plot->y_low) * share);
+        if (row->err > 0)
+            plot_cell(plot, "err", begin_s(row), end_s(row), plot->y_low, top);
     }
 }
 
@@ -311,7 +308,7 @@ void page_rates(const struct page *page)
     plot_open(&plot, "requests per second");
     plot_grid(&plot, figure_brief);
     plot_grid_x(&plot, label_seconds);
-    put_error_bars(&plot, &columns);
+    put_error_ticks(&plot, &columns);
     put_marks(page, &plot);
     if (open)
         put_rate(&plot, &columns, planned_of, "e dash thin");
@@ -325,7 +322,8 @@ void page_rates(const struct page *page)
     page_key(page, "a thin", "sent");
     page_key(page, "b", "ok");
     if (errors)
-        fputs("<span><i style=\"background:var(--bad)\"></i>errors</span>\n", page->to);
+        fputs("<span><i style=\"background:var(--bad)\"></i>with errors</span>\n",
+              page->to);
     fputs("</p>\n", page->to);
     page_end(page);
     free(columns.rows);
