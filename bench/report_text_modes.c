@@ -86,7 +86,8 @@ static void print_hold(struct text *text)
         text_item(text, 3, "opened in %s", figure_time(hold->connect_ns, figure));
         text_item(
             text, 1, "(%s/s)",
-            figure_count((double)(hold->held + hold->lost) * 1e9 / (double)hold->connect_ns, figure));
+            figure_count((double)(hold->held + hold->lost) * 1e9 / (double)hold->connect_ns,
+                         figure));
     }
     text_end(text);
     if (isnan(hold->user_bytes) && isnan(hold->kernel_bytes) &&

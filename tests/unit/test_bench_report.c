@@ -390,7 +390,8 @@ static void what_was_lost_had_been_opened_and_drops_are_the_machines(void **stat
     result->server.listen_drops = 7;
     char *text = summary(result, &plain_style);
     assert_non_null(strstr(text, "opened in 2.10s (47.6k/s)\n"));
-    assert_non_null(strstr(text, "  machine  listen drops 7 (of all of this machine, not of"));
+    assert_non_null(
+        strstr(text, "  machine  listen drops 7 (of all of this machine, not of"));
     free(text);
     result_free(result);
 }
