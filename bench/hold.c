@@ -147,8 +147,12 @@ static int measure(struct hold_probe *probe, struct cli *cli)
     }
     snprintf(why, sizeof why, "%" PRIu64 " of %" PRIu64 " connections are held",
              result->hold->held, result->hold->asked);
-    if (err == -ECHILD && probe->gone[0]) /* ours, not the server's doing */
+    if (err == -ECHILD && probe->gone[0]) { /* ours, not the server's doing */
+        result->validity.incomplete = true;
+        snprintf(result->validity.died, sizeof result->validity.died,
+                 "a process that held connections has ended");
         return mode_end(cli, result, 0, EXIT_INVALID, probe->gone);
+    }
     return mode_end(cli, result, err, hold_judge(result), why);
 }
 

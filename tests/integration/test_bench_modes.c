@@ -335,6 +335,7 @@ static void hold_is_no_measurement_if_one_that_holds_is_killed(void **state)
     memcpy(bench.json, bench.out, sizeof bench.out);
     pf_bench_exits(&bench, 3);
     pf_bench_says(bench.err, "process 1 of 2 has ended by SIGKILL, and its 10 connections");
+    pf_bench_says(bench.err, "INVALID");
     assert_int_equal(number("hold", "held"), 10);
     assert_int_equal(number("hold", "lost"), 10);
     pf_peer_stop(&peer);
