@@ -22,7 +22,8 @@
 #define PF_HTTP_FIELD_MAX  8192
 #define PF_HTTP_HEAD_MAX   32768
 #define PF_HTTP_FIELDS_MAX 100
-/* What chunk sizes, extensions and trailers of one body may take more than its data. */
+/* What chunk sizes, extensions and trailers of one body may take more than its data; of a
+ * response, more than 16 times that. */
 #define PF_HTTP_CHUNK_OVERHEAD_MAX 16384
 
 enum pf_http_method {

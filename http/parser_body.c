@@ -35,6 +35,10 @@ static const llhttp_settings_t settings = {
 
 /* ---- the body -------------------------------------------------------------------- */
 
+/* Framing that a byte of data makes up for, on the client's side: servers that stream send
+ * a few bytes at a time. */
+#define RESPONSE_BYTE_PAYS 16
+
 /* Chunk sizes and trailers are not taken apart, but they are lines like all others. What
  * llhttp forgives in them: a bare line feed, a folded trailer, one without a name. */
 static bool framing_is_valid(struct pf_http_parser *parser, const char *p, const char *end)
@@ -68,8 +72,9 @@ int pf__parser_run_chunked(struct pf_http_parser *parser, const char *base, size
     parser->overhead += (uint32_t)framing;
     if (piece.len == 0)
         return error == HPE_OK ? PF_HTTP_MORE : PF_HTTP_DONE;
-    parser->overhead -=
-        piece.len < parser->overhead ? (uint32_t)piece.len : parser->overhead;
+    size_t pays =
+        parser->side == PF_HTTP_RESPONSE ? piece.len * RESPONSE_BYTE_PAYS : piece.len;
+    parser->overhead -= pays < parser->overhead ? (uint32_t)pays : parser->overhead;
     parser->last = '\0';
     *body = pf__parser_span(base, piece.at, piece.at + piece.len);
     return PF_HTTP_BODY;

@@ -629,6 +629,35 @@ static void chunks_may_not_be_all_framing(void **state)
     assert_ends_with(large, large_len, "005> ");
 }
 
+/* A client takes a byte at a time, but no chunk without end. */
+static void chunks_of_a_response_may_be_small(void **state)
+{
+    (void)state;
+    struct pf_http_parser parser;
+    static char in[200000];
+    static const char head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    size_t len = (size_t)snprintf(in, sizeof in, "%s", head), used = 0, bytes = 0;
+    for (int i = 0; i < 10000; i++)
+        len += (size_t)snprintf(in + len, sizeof in - len, "1\r\nx\r\n");
+    len += (size_t)snprintf(in + len, sizeof in - len, "0\r\n\r\n");
+    struct pf_http_span body;
+    pf__http_parser_start(&parser, PF_HTTP_RESPONSE, false);
+    int step;
+    while ((step = pf__http_parser_run(&parser, in, len, &used, &body)) > 0 &&
+           step != PF_HTTP_DONE)
+        bytes += step == PF_HTTP_BODY ? body.len : 0;
+    assert_int_equal(step, PF_HTTP_DONE);
+    assert_int_equal(bytes, 10000);
+    len = (size_t)snprintf(in, sizeof in, "%s1;", head);
+    memset(in + len, 'a', PF_HTTP_CHUNK_OVERHEAD_MAX);
+    used = 0;
+    pf__http_parser_start(&parser, PF_HTTP_RESPONSE, false);
+    while ((step = pf__http_parser_run(&parser, in, len + PF_HTTP_CHUNK_OVERHEAD_MAX, &used,
+                                       &body)) > 0)
+        ;
+    assert_int_equal(step, -431);
+}
+
 /* ---- responses ------------------------------------------------------------------- */
 
 static void responses_are_understood(void **state)
@@ -755,6 +784,7 @@ int main(void)
         pf_test(many_fields_are_431),
         pf_test(long_heads_are_431),
         pf_test(chunks_may_not_be_all_framing),
+        pf_test(chunks_of_a_response_may_be_small),
         pf_test(responses_are_understood),
         pf_test(responses_to_head_have_no_body),
         pf_test(malformed_responses_are_refused),
