@@ -19,7 +19,7 @@ static void set_all(void (*handler)(int))
 static void on_signal(int signo)
 {
     if (noted) {
-        (void)signal(signo, SIG_DFL);
+        set_all(SIG_DFL);
         (void)raise(signo);
     }
     noted = 1;
