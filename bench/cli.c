@@ -264,9 +264,8 @@ static void set_style(const struct cli_config *config, struct cli *out)
         .plain = config->plain,
         .colour = isatty(STDOUT_FILENO) && !config->plain && !(no_colour && *no_colour),
     };
-    out->progress = config->quiet                               ? RUN_SILENT
-                    : config->tui && isatty(STDERR_FILENO) != 0 ? RUN_SCREEN
-                                                                : RUN_LINES;
+    bool screen = (config->tui || !config->plain) && isatty(STDERR_FILENO) != 0;
+    out->progress = config->quiet ? RUN_SILENT : screen ? RUN_SCREEN : RUN_LINES;
 }
 
 static void set_output(const struct cli_config *config, struct cli *out)
