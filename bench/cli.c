@@ -4,6 +4,7 @@
  */
 #include "bench/cli_internal.h"
 
+#include "bench/request_check.h"
 #include "bench/slo.h"
 #include "bench/stages.h"
 #include "bench/utf8.h"
@@ -66,16 +67,9 @@ int cli_read_options(int argc, char **argv, const struct pf_option *more, void *
     }
 }
 
-static bool is_token_char(char c)
-{
-    return c > ' ' && c <= '~' && !strchr("()<>@,;:\\\"/[]?={}", c); /* RFC 9110 5.6.2 */
-}
-
 static int check_header(const char *header)
 {
-    size_t name_len = 0;
-    while (is_token_char(header[name_len]))
-        name_len++;
+    size_t name_len = request_token_len(header);
     if (name_len == 0 || header[name_len] != ':')
         return cli_fail("-H '%s': must be 'Name: value'", header);
     if (strpbrk(header, "\r\n"))

@@ -1,12 +1,12 @@
 #include "bench/run_internal.h"
 
+#include "bench/clock.h"
 #include "bench/interrupt.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* From the order to go until it is time: enough for all units to have read it. With a
@@ -24,13 +24,6 @@ static pf_callback_fn run_on_begun, run_on_second, run_on_over, run_on_frame,
     run_on_overdue;
 static pf_signal_fn run_on_interrupt;
 static pf_io_fn run_on_word;
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * PF_SECOND + now.tv_nsec;
-}
 
 /* Units end by themselves when they are told to, or when the time is over. A process that
  * has not by then stands still: it was stopped, perhaps. */
@@ -53,7 +46,7 @@ static void stop(struct run *run)
 {
     if (!run->stopping) {
         run_crew_order(run, UNIT_STOP);
-        (void)give_up_at(run, now_ns()); /* else a second signal has to end it */
+        (void)give_up_at(run, clock_ns()); /* else a second signal has to end it */
     }
     run->stopping = true;
 }
@@ -113,7 +106,7 @@ static int run_on_over(pf_loop *loop, void *arg)
     struct run *run = arg;
     if (run->stopping)
         return 0;
-    run->over = sample_at(run, now_ns());
+    run->over = sample_at(run, clock_ns());
     *run->over_hdr = *run->over.hdr;
     run->over.hdr = run->over_hdr;
     run->over_row.server_cpu_ns = run->over_row.server_rss = RESULT_UNKNOWN;
@@ -123,7 +116,7 @@ static int run_on_over(pf_loop *loop, void *arg)
 
 static void add_last_rows(struct run *run)
 {
-    int64_t now = now_ns();
+    int64_t now = clock_ns();
     if (run->over.hdr && now - run->began_ns - run->over.t_ns > LONG_DRAIN_NS) {
         struct result_row *row = series_add(&run->series, &run->over);
         row->server_cpu_ns = run->over_row.server_cpu_ns;
@@ -145,7 +138,7 @@ static const struct result_row *last_row(const struct run *run)
 static int run_on_second(pf_loop *loop, void *arg)
 {
     struct run *run = arg;
-    int64_t now = now_ns();
+    int64_t now = clock_ns();
     run->seconds = (now - run->began_ns) / PF_SECOND + 1;
     if (run->plan->duration_ns && run->seconds * PF_SECOND > run->plan->duration_ns)
         run->seconds = run->plan->duration_ns / PF_SECOND + 1;
@@ -166,7 +159,7 @@ static int run_on_frame(pf_loop *loop, void *arg)
     if (!run->screen || run->stopping)
         return 0;
     run_sum_live(run);
-    run_progress_draw(run, now_ns());
+    run_progress_draw(run, clock_ns());
     return pf_loop_call_later(loop, FRAME_NS, run_on_frame, run, NULL);
 }
 
@@ -221,7 +214,7 @@ static int go(struct run *run)
         return 0;
     }
     bool watched = watcher && watcher->begin && run->plan->warmup_ns == 0;
-    int64_t at = now_ns() + (watched ? GO_WATCHED_NS : GO_NS);
+    int64_t at = clock_ns() + (watched ? GO_WATCHED_NS : GO_NS);
     __atomic_store_n(&run->shared->go_ns, at, __ATOMIC_RELEASE);
     run->began_ns = at + run->plan->warmup_ns;
     if (watched)
@@ -251,7 +244,7 @@ static int process_gone(struct run_process *process)
     process->gone = true;
     if (missing > 0) {
         run_progress_close(run);
-        run_crew_bury(run, process, now_ns());
+        run_crew_bury(run, process, clock_ns());
         fprintf(stderr, "prefork-bench: %s: what it had under way is lost\n",
                 run->how_died);
         run->died = true;

@@ -7,6 +7,7 @@
  */
 #include "bench/unit_internal.h"
 
+#include "bench/dice.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,18 +21,10 @@
  * is kept, for each connection. */
 #define AT_ONCE_MAX ((size_t)1 << 18)
 
-/* xorshift64*: evenly random, and the same with the same seed. */
-static uint64_t roll(struct unit *unit)
-{
-    unit->dice ^= unit->dice >> 12;
-    unit->dice ^= unit->dice << 25;
-    unit->dice ^= unit->dice >> 27;
-    return unit->dice * UINT64_C(2685821657736338717);
-}
-
 const struct request *unit_ask_pick(struct unit *unit)
 {
-    return unit->only ? unit->only : requests_pick(unit->plan->requests_set, roll(unit));
+    return unit->only ? unit->only
+                      : requests_pick(unit->plan->requests_set, dice_roll(&unit->dice));
 }
 
 static int make_batch(struct unit *unit)
@@ -98,7 +91,7 @@ static size_t write_one(struct conn *conn, const struct request *request, char *
         return request->len;
     }
     struct request_numbers numbers = {.seq = unit->share.index + number * unit->share.units,
-                                      .rand = roll(unit),
+                                      .rand = dice_roll(&unit->dice),
                                       .conn = conn->number};
     return request_write(request, &numbers, to);
 }
