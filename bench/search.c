@@ -134,7 +134,7 @@ static bool has_passed(const struct search *search, struct result_trial *trial)
     struct search_outcome outcome = {.planned = result->totals.planned,
                                      .ok = result->totals.ok,
                                      .backlog_grew = search->backlog_grew};
-    char missed[96];
+    char missed[128];
     for (size_t i = 0; i < result->slo_count && !outcome.slo; i++) {
         const struct result_slo *slo = &result->slos[i];
         if (slo->pass)
