@@ -5,8 +5,7 @@
  * methods are, and what Content-Length says. But it forgives what RFC 9112 does not, and it
  * has no limits. So a head is read twice: llhttp goes ahead over the new bytes, and the
  * lines that it has let pass are taken apart here: start line, fields, and at the empty
- * line what they mean together. A body with a length is counted; a chunked one is
- * llhttp's again: parser_body.c.
+ * line what they mean together. The body is not llhttp's: parser_body.c.
  *
  * Invariant: the answer depends on the bytes alone, not on how they were cut into reads. Of
  * two faults the one that is complete first wins: lines are taken only as far as llhttp
@@ -351,12 +350,44 @@ static int finish_head(struct pf_http_parser *parser, const char *base)
     parser->keep_alive = !meaning->close && (parser->minor >= 1 || meaning->keep_alive) &&
                          !pf__parser_lasts_until_close(parser) && !ends_http(parser);
     parser->body_left = parser->has_body ? parser->content_length : 0;
-    parser->last = '\n';
     parser->phase = PF__PHASE_BODY;
     return PF_HTTP_HEAD_DONE;
 }
 
 /* ---- a message ------------------------------------------------------------------- */
+
+/*
+ * llhttp takes a tab behind the value of Content-Length or Transfer-Encoding for a part of
+ * it, and RFC 9110 section 5.5 does not. Read the head once more, with a space for each
+ * tab; where neither may stand, take_lines() sees what is there.
+ */
+static llhttp_errno_t read_tabs_as_spaces(struct pf_http_parser *parser, const char *base,
+                                          size_t len, size_t *seen)
+{
+    llhttp_t *ll = pf__parser_llhttp(parser);
+    pf__parser_start_llhttp(parser);
+    const char *p = base, *end = base + len;
+    while (p < end) {
+        const char *tab = memchr(p, '\t', (size_t)(end - p));
+        const char *stop = tab ? tab : end;
+        llhttp_errno_t error = llhttp_execute(ll, p, (size_t)(stop - p));
+        *seen = (size_t)((error == HPE_OK ? stop : ll->error_pos) - base);
+        if (error == HPE_OK && tab)
+            error = llhttp_execute(ll, " ", 1);
+        if (error != HPE_OK)
+            return error;
+        p = tab ? tab + 1 : end;
+    }
+    *seen = len;
+    return HPE_OK;
+}
+
+/* Has a tab made llhttp read another coding than is there? */
+static bool has_missed_coding(struct pf_http_parser *parser, const char *base, size_t len)
+{
+    return parser->meaning.codings > 0 && !(pf__parser_llhttp(parser)->flags & F_CHUNKED) &&
+           memchr(base, '\t', len) != NULL;
+}
 
 static int run_head(struct pf_http_parser *parser, const char *base, size_t len,
                     size_t *used)
@@ -368,12 +399,17 @@ static int run_head(struct pf_http_parser *parser, const char *base, size_t len,
         error = llhttp_execute(ll, base + *used, len - *used);
         seen = error == HPE_OK ? len : (size_t)(ll->error_pos - base);
     }
+    if (error == HPE_INVALID_CONTENT_LENGTH && seen < len && base[seen] == '\t')
+        error = read_tabs_as_spaces(parser, base, len, &seen);
     int err = take_lines(parser, base, seen);
     if (err)
         return err;
     *used = seen;
-    if (error == HPE_PAUSED && parser->head_len == seen)
+    if (error == HPE_PAUSED && parser->head_len == seen) {
+        if (has_missed_coding(parser, base, seen))
+            (void)read_tabs_as_spaces(parser, base, seen, &seen);
         return finish_head(parser, base);
+    }
     if (error == HPE_INVALID_METHOD) {
         *used = len;
         return pf__parser_refuse_method(parser, base, len);

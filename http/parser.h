@@ -15,6 +15,8 @@
 #ifndef PREFORK_HTTP_PARSER_H
 #define PREFORK_HTTP_PARSER_H
 
+#include "http/chunked.h"
+
 #include <prefork/base.h>
 
 /* Limits of a head; beyond them the answer is 414 or 431. */
@@ -94,11 +96,13 @@ struct pf_http_parser {
 
     /* private */
     uint64_t body_left; /* of a body with a length */
-    uint32_t line_at;   /* where the first line begins that is not complete yet */
-    uint32_t overhead;  /* see PF_HTTP_CHUNK_OVERHEAD_MAX */
-    int16_t failure;    /* what run() answered when it failed */
+    struct pf__chunked chunks;
+    uint32_t line_at;  /* where the first line begins that is not complete yet */
+    uint32_t overhead; /* see PF_HTTP_CHUNK_OVERHEAD_MAX */
+    int16_t failure;   /* what run() answered when it failed */
     uint8_t side, phase, empty_lines;
-    char last; /* byte of the chunk framing; '\n' at its start, '\0' behind data */
+    char last;      /* byte of the chunk framing; '\n' at its start, '\0' behind data */
+    bool in_blanks; /* of a chunk's extensions, behind `last` */
     bool head_request;
     struct pf_http_meaning meaning;
 

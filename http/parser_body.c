@@ -6,31 +6,15 @@
 
 #include "http/clear.h"
 
-/* ---- llhttp's callbacks: they stop it where this side wants to look -------------- */
-
+/* llhttp reads heads: it stops behind one. */
 static int stop_here(llhttp_t *ll)
 {
     (void)ll;
     return HPE_PAUSED;
 }
 
-/* What one piece of chunk data was; llhttp_t.data points at it while llhttp runs. */
-struct piece {
-    const char *at;
-    size_t len;
-};
-
-static int stop_behind_data(llhttp_t *ll, const char *at, size_t len)
-{
-    struct piece *piece = ll->data;
-    *piece = (struct piece){at, len};
-    return len > 0 ? HPE_PAUSED : HPE_OK;
-}
-
 static const llhttp_settings_t settings = {
     .on_headers_complete = stop_here,
-    .on_body = stop_behind_data,
-    .on_message_complete = stop_here,
 };
 
 /* ---- the body -------------------------------------------------------------------- */
@@ -39,44 +23,29 @@ static const llhttp_settings_t settings = {
  * a few bytes at a time. */
 #define RESPONSE_BYTE_PAYS 16
 
-/* Chunk sizes and trailers are not taken apart, but they are lines like all others. What
- * llhttp forgives in them: a bare line feed, a folded trailer, one without a name. */
-static bool framing_is_valid(struct pf_http_parser *parser, const char *p, const char *end)
-{
-    char last = parser->last;
-    for (; p < end; last = *p++)
-        if ((*p == '\n' && last != '\r') ||
-            (last == '\n' && (pf__is_blank(*p) || *p == ':')))
-            return false;
-    parser->last = last;
-    return true;
-}
-
 int pf__parser_run_chunked(struct pf_http_parser *parser, const char *base, size_t len,
                            size_t *used, struct pf_http_span *body)
 {
-    llhttp_t *ll = pf__parser_llhttp(parser);
-    struct piece piece = {base, 0};
-    ll->data = &piece;
-    llhttp_resume(ll);
-    llhttp_errno_t error = llhttp_execute(ll, base + *used, len - *used);
-    ll->data = NULL;
-    size_t seen = error == HPE_OK ? len : (size_t)(ll->error_pos - base);
-    size_t framing = seen - *used - piece.len;
+    struct pf__chunked *chunked = &parser->chunks;
+    size_t framing = pf__chunked_skip(chunked, base + *used, len - *used);
     if (framing > PF_HTTP_CHUNK_OVERHEAD_MAX - parser->overhead)
         return -431;
-    if (!framing_is_valid(parser, base + *used, base + *used + framing) ||
-        (error != HPE_OK && error != HPE_PAUSED))
+    if (chunked->state == PF__CHUNKED_BAD)
         return -400;
-    *used = seen;
+    *used += framing;
     parser->overhead += (uint32_t)framing;
-    if (piece.len == 0)
-        return error == HPE_OK ? PF_HTTP_MORE : PF_HTTP_DONE;
-    size_t pays =
-        parser->side == PF_HTTP_RESPONSE ? piece.len * RESPONSE_BYTE_PAYS : piece.len;
+    if (chunked->state == PF__CHUNKED_DONE)
+        return PF_HTTP_DONE;
+    size_t data = len - *used;
+    if (data == 0)
+        return PF_HTTP_MORE;
+    if (data > chunked->left)
+        data = (size_t)chunked->left;
+    size_t pays = parser->side == PF_HTTP_RESPONSE ? data * RESPONSE_BYTE_PAYS : data;
     parser->overhead -= pays < parser->overhead ? (uint32_t)pays : parser->overhead;
-    parser->last = '\0';
-    *body = pf__parser_span(base, piece.at, piece.at + piece.len);
+    *body = (struct pf_http_span){(uint32_t)*used, (uint32_t)data};
+    *used += data;
+    pf__chunked_take(chunked, data);
     return PF_HTTP_BODY;
 }
 
@@ -99,13 +68,18 @@ int pf__parser_run_plain(struct pf_http_parser *parser, size_t len, size_t *used
 
 /* ---- a message ------------------------------------------------------------------- */
 
+void pf__parser_start_llhttp(struct pf_http_parser *parser)
+{
+    llhttp_init(pf__parser_llhttp(parser),
+                parser->side == PF_HTTP_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
+}
+
 void pf__http_parser_init(struct pf_http_parser *parser, enum pf_http_side side,
                           bool head_request)
 {
-    llhttp_init(pf__parser_llhttp(parser),
-                side == PF_HTTP_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
-    parser->content_length = UINT64_MAX;
     parser->side = (uint8_t)side;
+    pf__parser_start_llhttp(parser);
+    parser->content_length = UINT64_MAX;
     parser->phase = PF__PHASE_START;
     parser->head_request = head_request;
 }

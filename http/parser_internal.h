@@ -6,9 +6,9 @@
  *     parser_words.c   hosts, elements of lists, names of fields
  *     parser_refuse.c  what is wrong with a head that is refused
  *
- * Only these know of llhttp: the Makefile joins them with it. What every head passes
- * through stands in parser.c as a whole, and is inlined into one function: with the start
- * line in a file of its own a request took 1 % more instructions.
+ * Only these know of llhttp, which reads heads: the Makefile joins them with it. What every
+ * head passes through stands in parser.c as a whole, and is inlined into one function: with
+ * the start line in a file of its own a request took 1 % more instructions.
  */
 #ifndef PREFORK_HTTP_PARSER_INTERNAL_H
 #define PREFORK_HTTP_PARSER_INTERNAL_H
@@ -79,6 +79,9 @@ static inline bool pf__parser_lasts_until_close(const struct pf_http_parser *par
 }
 
 /* ---- parser_body.c --------------------------------------------------------------- */
+
+/* llhttp forgets what it has read, and begins a message. */
+void pf__parser_start_llhttp(struct pf_http_parser *parser);
 
 /* The body goes on at base[*used]. Return as pf__http_parser_run() does. */
 int pf__parser_run_chunked(struct pf_http_parser *parser, const char *base, size_t len,

@@ -130,6 +130,9 @@ static void bodies_are_framed(void **state)
          "POST / @h 1.1 keep 5 [Host=h] [Content-Length=5] <hello> "},
         {POST "Content-Length:\t0005 \r\n\r\nhello",
          "POST / @h 1.1 keep 5 [Host=h] [Content-Length=0005] <hello> "},
+        {POST "Content-Length: 5\t \t\r\nX:\ty\r\n\r\nhello" GET "\r\n",
+         "POST / @h 1.1 keep 5 [Host=h] [Content-Length=5] [X=y] <hello> "
+         "GET / @h 1.1 keep [Host=h] <> "},
         {POST "Content-Length: 0\r\n\r\n",
          "POST / @h 1.1 keep [Host=h] [Content-Length=0] <> "},
         {POST "Content-Length: 5\r\n\r\nhell",
@@ -143,12 +146,18 @@ static void bodies_are_framed(void **state)
          CHUNKED_HEAD "hello> GET / @h 1.1 keep [Host=h] <> "},
         {CHUNKED "0\r\n\r\n", CHUNKED_HEAD "> "},
         {CHUNKED "00005\r\nhello\r\n1\r\n!\r\n000;x\r\n\r\n", CHUNKED_HEAD "hello!> "},
+        {CHUNKED "5 ; a\t= b \t;c =\t\"; = d\"  ;e\r\nhello\r\n0\t;a\r\n\r\n",
+         CHUNKED_HEAD "hello> "},
+        {CHUNKED "5;a=b;c;d=\"\\\"\\\\ \t;\x80\";e=f\r\nhello\r\n0\r\n\r\n",
+         CHUNKED_HEAD "hello> "},
         {CHUNKED "A;a;b=\"d;e\";c=d\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n",
          CHUNKED_HEAD "01234567890123456789> "},
         {CHUNKED "5\r\nhel", CHUNKED_HEAD "hel..."},
         {CHUNKED "5\r\nhello\r\n0\r\n", CHUNKED_HEAD "hello..."},
         {POST "Transfer-Encoding: CHUNKED\r\n\r\n0\r\n\r\n",
          "POST / @h 1.1 keep chunked [Host=h] [Transfer-Encoding=CHUNKED] <> "},
+        {POST "Transfer-Encoding:\tchunked \t\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+         "POST / @h 1.1 keep chunked [Host=h] [Transfer-Encoding=chunked] <x> "},
         {"GET / HTTP/1.1\r\n" H "Upgrade: x\r\nConnection: upgrade\r\nTransfer-Encoding: "
          "chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n" GET "\r\n",
          "GET / @h 1.1 keep chunked [Host=h] [Upgrade=x] [Connection=upgrade] "
@@ -169,8 +178,12 @@ static void trailers_never_become_fields(void **state)
          CHUNKED_HEAD "> GET / @h 1.1 keep [Host=h] <> "},
         {CHUNKED "0\r\nContent-Length: 30\r\n\r\n" GET "\r\n",
          CHUNKED_HEAD "> GET / @h 1.1 keep [Host=h] <> "},
-        {CHUNKED "0\r\nTransfer-Encoding: chunked\r\n\r\n" GET "\r\n", CHUNKED_HEAD "400"},
-        {CHUNKED "0\r\nTransfer-Encoding: identity\r\n\r\n" GET "\r\n", CHUNKED_HEAD "400"},
+        {CHUNKED "0\r\nTransfer-Encoding: chunked\r\n\r\n" GET "\r\n",
+         CHUNKED_HEAD "> GET / @h 1.1 keep [Host=h] <> "},
+        {CHUNKED "0\r\nX: \ty\x80 \r\n\r\n", CHUNKED_HEAD "> "},
+        {CHUNKED "0\r\nX: y\x01\r\n\r\n", CHUNKED_HEAD "400"},
+        {CHUNKED "0\r\nX : y\r\n\r\n", CHUNKED_HEAD "400"},
+        {CHUNKED "0\r\nX: y\rZ\r\n\r\n", CHUNKED_HEAD "400"},
         {CHUNKED "0\r\nno colon\r\n\r\n", CHUNKED_HEAD "400"},
         {CHUNKED "0\r\n: no name\r\n\r\n", CHUNKED_HEAD "400"},
         {CHUNKED "0\r\nX: y\r\n folded\r\n\r\n", CHUNKED_HEAD "400"},
@@ -448,6 +461,17 @@ static void doubtful_framing_is_refused(void **state)
          "400"},
         {POST TE "chunked;a=b\r\n\r\n", "400"},
         {POST TE "chunked,\r\n\r\n", "400"},
+        {POST TE "chunked\t\r\n" CL "1\r\n\r\n", "400"},
+        {POST CL "1\t\r\n" TE "chunked\t\r\n\r\n", "400"},
+        {POST TE "gzip,\tchunked\t\r\n\r\n", "501"},
+        {POST TE "gzip\t\r\n\r\n", "400"},
+        {POST CL "1\t2\r\n\r\n", "400"},
+        {POST CL "1\t,\t1\r\n\r\n", "400"},
+        {POST CL "\t\r\n\r\n", "400"},
+        {POST CL "1\t\r\n" CL "1\r\n\r\n", "400"},
+        {POST CL "1\t\r\nX\t: y\r\n\r\n", "400"},
+        {POST CL "1\t\r\n\tX: y\r\n\r\n", "400"},
+        {"GET\t/ HTTP/1.1\r\n" H CL "1\t\r\n\r\n", "400"},
         {POST TE ",chunked\r\n\r\n", "400"},
         {POST TE "\r\n\r\n", "400"},
         {POST TE "gzip\r\n\r\n", "400"},
@@ -494,8 +518,27 @@ static void malformed_chunks_are_refused(void **state)
         "5;a\nhello\r\n",
         "5;a\rb\r\nhello\r\n",
         "5;a=\"b\r\nhello\r\n",
+        "5\t\r\nhello\r\n",
+        "5 5\r\nhello\r\n",
+        "5 5;a\r\nhello\r\n",
+        "5 =a\r\nhello\r\n",
+        "5;a b\r\nhello\r\n",
+        "5;a=b c\r\nhello\r\n",
+        "5;a=\"b\" \r\nhello\r\n",
+        "5 ; \r\nhello\r\n",
+        "5 \n;a\r\nhello\r\n",
         "ffffffffffffffff0\r\nhello\r\n",
         "10000000000000005\r\nhello\r\n",
+        "00000000000000005\r\nhello\r\n",
+        "5;\r\nhello\r\n",
+        "5;;a\r\nhello\r\n",
+        "5;=a\r\nhello\r\n",
+        "5;a=\r\nhello\r\n",
+        "5;a=b=c\r\nhello\r\n",
+        "5;a=\"b\"c\r\nhello\r\n",
+        "5;a=\"b\\\r\n\"\r\nhello\r\n",
+        "5;a=\"\x01\"\r\nhello\r\n",
+        "5;a\x80\r\nhello\r\n",
     };
     for (size_t i = 0; i < COUNT(chunks); i++) {
         char in[256];
@@ -508,6 +551,8 @@ static void malformed_chunks_are_refused(void **state)
         {CHUNKED "5\r\nhello\r0\r\n\r\n", CHUNKED_HEAD "hello400"},
         {CHUNKED "5\r\nhello\r\n0\r\n\rX", CHUNKED_HEAD "hello400"},
         {CHUNKED "5\r\nhello\r\n0\r\n\n", CHUNKED_HEAD "hello400"},
+        {CHUNKED "5\r\nhello \r\n0\r\n\r\n", CHUNKED_HEAD "hello400"},
+        {CHUNKED "5\r\nhello\r\n\r\n0\r\n\r\n", CHUNKED_HEAD "hello400"},
     };
     check_requests(cases, COUNT(cases));
 }
@@ -611,7 +656,7 @@ static void chunks_may_not_be_all_framing(void **state)
     assert_ends_with(in, len, "<431");
     in = stretched(CHUNKED "0\r\nX:", 'a', PF_HTTP_CHUNK_OVERHEAD_MAX, "", &len);
     assert_ends_with(in, len, "<431");
-    in = stretched(CHUNKED, '0', PF_HTTP_CHUNK_OVERHEAD_MAX + 1, "", &len);
+    in = stretched(CHUNKED "1", ' ', PF_HTTP_CHUNK_OVERHEAD_MAX, "", &len);
     assert_ends_with(in, len, "<431");
 
     /* Six bytes a byte is too much, for long; six bytes a hundred is not. */
