@@ -220,13 +220,11 @@ static size_t take_proxy_header(pf_conn *conn, const char *data, size_t len)
     return (size_t)used;
 }
 
-/* Once for all the requests of one read; the calendar once for all reads of one turn. */
+/* Once for all the requests of one read. */
 static void look_at_clocks(pf_http_server *server)
 {
-    int64_t now = pf_loop_now(server->loop);
-    if (now != server->now_ns)
-        pf__http_date_refresh(&server->date);
-    server->now_ns = now;
+    server->now_ns = pf_loop_now(server->loop);
+    pf__http_date_keep(&server->date, server->now_ns);
 }
 
 static size_t on_data(pf_conn *conn, const char *data, size_t len)
