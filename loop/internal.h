@@ -1,8 +1,8 @@
 /*
- * internal.h - the loop's inside, shared by loop.c (running), life.c (from new to close),
- * register.c (what is added and removed), signal.c, inspect.c (looking in), current.c (this
- * thread's, the process's loop), and what hangs on a loop: periodic.c, future.c,
- * executor.c.
+ * internal.h - the loop's inside, shared by loop.c (running), calls.c (what it calls),
+ * ghosts.c, life.c (from new to close), register.c (what is added and removed), signal.c,
+ * inspect.c (looking in), current.c (this thread's, the process's loop), and what hangs on
+ * a loop: periodic.c, future.c, executor.c.
  */
 #ifndef PREFORK_LOOP_INTERNAL_H
 #define PREFORK_LOOP_INTERNAL_H
@@ -109,6 +109,30 @@ static inline int pf__loop_check(const pf_loop *loop)
  * -ESTALE or -EBUSY. Ends by clearing `running`. */
 int pf__loop_begin(pf_loop *loop, const char *call);
 
+/*
+ * calls.c. Each returns how many it has called; behind each the loop may be another
+ * process's. Callbacks: those up to the marks. Timers: those that are due. Handlers: of
+ * these n events, as far as they are registered still.
+ */
+int pf__loop_run_callbacks(pf_loop *loop, uint64_t until, unsigned ring_until);
+int pf__loop_run_signals(pf_loop *loop);
+int pf__loop_run_due_timers(pf_loop *loop);
+int pf__loop_run_handlers(pf_loop *loop, const struct pf_poll_event *events, int n);
+
+/* Tell whoever watches the loop what it is about to call. */
+static inline void pf__loop_note(pf_loop *loop, const char *kind, const char *where)
+{
+    atomic_store_explicit(&loop->pulse.kind, kind, memory_order_relaxed);
+    atomic_store_explicit(&loop->pulse.where, where, memory_order_relaxed);
+}
+
+/* Has the handler that seems to spin got somewhere, by way of a callback or a timer? */
+void pf__loop_look_at_suspect_again(pf_loop *loop);
+
+/* ghosts.c: events came for registrations that were gone before the poll; be rid of them.
+ */
+void pf__loop_exorcise(pf_loop *loop);
+
 /* Leave the beat: it runs callbacks, or sleeps. */
 void pf__loop_beat(pf_loop *loop, bool runs);
 
@@ -143,6 +167,15 @@ int64_t pf__loop_clock(const pf_loop *loop);
 
 /* The same, read at most once between two sleeps and two handlers. */
 int64_t pf__loop_now(pf_loop *loop);
+
+/* A clock may be a test's, and cross its whole range at once, or go back. */
+static inline int64_t pf__loop_time_between(int64_t from, int64_t to)
+{
+    int64_t ns;
+    if (to <= from)
+        return 0;
+    return __builtin_sub_overflow(to, from, &ns) ? INT64_MAX : ns;
+}
 
 /* Was it made in another process? */
 static inline bool pf__loop_is_inherited(const pf_loop *loop)
