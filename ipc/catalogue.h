@@ -41,8 +41,9 @@ enum pf_ipc_type {
 };
 
 struct pf__ipc_lane {
-    uint32_t thread; /* the lane, as its worker counts */
-    uint32_t owner;  /* of the listeners: a lane, as the master counts */
+    uint32_t thread;   /* the lane, as its worker counts */
+    uint32_t owner;    /* of the listeners: a lane, as the master counts */
+    uint32_t adoption; /* which one of that lane: an answer says what it answers */
 };
 
 struct pf__ipc_drain {

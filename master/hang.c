@@ -143,7 +143,7 @@ static bool is_throttled(struct pf__master *master)
 static void ping(struct pf__worker *worker, unsigned thread)
 {
     struct pf__ipc_lane named = {.thread = thread};
-    pf__worker_tell(worker, PF_IPC_PING, &named, sizeof named, NULL, 0);
+    (void)pf__worker_tell(worker, PF_IPC_PING, &named, sizeof named, NULL, 0);
 }
 
 /* By a debugger or SIGSTOP. */

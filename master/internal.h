@@ -114,9 +114,10 @@ struct pf__lane {
     bool full; /* it has paused; there may be none to take over, which it was told: */
     bool overflow;
     bool stuck;
-    bool queue;    /* something waited on its listeners, when that was looked at last */
-    bool excluded; /* from what is steered to it */
-    int adopter;   /* lane; PF__NOBODY */
+    bool queue;        /* something waited on its listeners, when that was looked at last */
+    bool excluded;     /* from what is steered to it */
+    int adopter;       /* lane; PF__NOBODY */
+    uint32_t adoption; /* the number of its last one */
     int64_t unable_until_ns; /* it could not adopt a moment ago */
     struct pf__pulse pulse;
 };
@@ -231,9 +232,9 @@ void pf__slot_refill(struct pf__slot *slot, int64_t delay_ns);
 /* Fork one into its seat, which is empty. Returns 0 or a negative errno. */
 int pf__worker_start(struct pf__worker *worker);
 
-/* Send a message to a worker; one that does not arrive is only noted. */
-void pf__worker_tell(struct pf__worker *worker, enum pf_ipc_type type, const void *payload,
-                     size_t len, const int *fds, size_t fd_count);
+/* Send a message to a worker. One that cannot be sent is noted, and its error returned. */
+int pf__worker_tell(struct pf__worker *worker, enum pf_ipc_type type, const void *payload,
+                    size_t len, const int *fds, size_t fd_count);
 
 /* Let it leave; `last`: nobody else accepts from its listeners. */
 void pf__worker_drain(struct pf__worker *worker, bool last);
@@ -267,9 +268,10 @@ static inline struct pf__worker *pf__lane_worker(struct pf__master *master, unsi
 /* Who watches whose listeners: put in order what policy and facts say now. */
 void pf__lanes_review(struct pf__master *master);
 
-/* A worker said that this lane of its cannot adopt; a worker's lanes watch nobody's any
- * more, for it has ended or is leaving. */
-void pf__lanes_unable(struct pf__master *master, unsigned adopter, unsigned owner);
+/* A worker said that this lane of its cannot adopt what is named; a worker's lanes watch
+ * nobody's any more, for it has ended or is leaving. */
+void pf__lanes_unable(struct pf__master *master, unsigned adopter,
+                      const struct pf__ipc_lane *named);
 void pf__lanes_forget(struct pf__worker *worker);
 
 /* The slot's lanes are another worker's from now on, or nobody's: what was known of the

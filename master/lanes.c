@@ -53,17 +53,18 @@ static int distance(const void *arg, unsigned a, unsigned b)
 
 /* ---- adoption -------------------------------------------------------------------- */
 
-static void tell_adopter(struct pf__master *master, int adopter, enum pf_ipc_type type,
-                         unsigned owner)
+static int tell_adopter(struct pf__master *master, int adopter, enum pf_ipc_type type,
+                        unsigned owner)
 {
     struct pf__ipc_lane named = {.thread = (unsigned)adopter % master->threads,
-                                 .owner = owner};
+                                 .owner = owner,
+                                 .adoption = master->lanes[owner].adoption};
     int fds[PF__ADDRESSES_MAX];
     size_t count = 0;
     if (type == PF_IPC_ADOPT)
         count = pf__listeners_own(&master->listeners, owner, fds);
-    pf__worker_tell(pf__lane_worker(master, (unsigned)adopter), type, &named, sizeof named,
-                    fds, count);
+    return pf__worker_tell(pf__lane_worker(master, (unsigned)adopter), type, &named,
+                           sizeof named, fds, count);
 }
 
 /* Lanes are told as WORKER.THREAD. */
@@ -75,27 +76,49 @@ static void log_adoption(const struct pf__master *master, const char *event, uns
            adopter / threads, adopter % threads);
 }
 
+static void unable(struct pf__master *master, unsigned adopter)
+{
+    master->lanes[adopter].unable_until_ns = pf__master_now(master) + UNABLE_NS;
+}
+
+/* Returns whether it could be told. */
+static bool adopt(struct pf__master *master, unsigned at, int by)
+{
+    struct pf__lane *lane = &master->lanes[at];
+    lane->adoption++;
+    if (tell_adopter(master, by, PF_IPC_ADOPT, at) != 0) {
+        lane->adoption--;
+        unable(master, (unsigned)by);
+        return false;
+    }
+    lane->adopter = by;
+    master->tally.adoptions++;
+    log_adoption(master, "adoption", at, by);
+    return true;
+}
+
 static void change_adopter(struct pf__master *master, unsigned at, int to)
 {
     struct pf__lane *lane = &master->lanes[at];
     int from = lane->adopter;
+    if (to != PF__NOBODY && !adopt(master, at, to))
+        return; /* as it was, until the next one is asked */
     lane->adopter = to;
-    if (to != PF__NOBODY) {
-        master->tally.adoptions++;
-        tell_adopter(master, to, PF_IPC_ADOPT, at);
-        log_adoption(master, "adoption", at, to);
-    }
     if (from != PF__NOBODY) {
-        tell_adopter(master, from, PF_IPC_RELEASE, at);
+        (void)tell_adopter(master, from, PF_IPC_RELEASE, at); /* else two watch */
         log_adoption(master, "adoption-over", at, from);
     }
 }
 
-void pf__lanes_unable(struct pf__master *master, unsigned adopter, unsigned owner)
+/* An answer to an earlier adoption says nothing about the present one. */
+void pf__lanes_unable(struct pf__master *master, unsigned adopter,
+                      const struct pf__ipc_lane *named)
 {
-    master->lanes[adopter].unable_until_ns = pf__master_now(master) + UNABLE_NS;
-    if (master->lanes[owner].adopter == (int)adopter)
-        master->lanes[owner].adopter = PF__NOBODY;
+    struct pf__lane *lane = &master->lanes[named->owner];
+    if (lane->adopter != (int)adopter || lane->adoption != named->adoption)
+        return;
+    unable(master, adopter);
+    lane->adopter = PF__NOBODY;
 }
 
 void pf__lanes_forget(struct pf__worker *worker)
@@ -129,10 +152,9 @@ static void let_overflow(struct pf__master *master, unsigned at)
     struct pf__lane *lane = &master->lanes[at];
     if (!lane->full || lane->overflow || lane->adopter != PF__NOBODY)
         return;
-    lane->overflow = true;
     struct pf__ipc_lane named = {.thread = at % master->threads, .owner = at};
-    pf__worker_tell(pf__lane_worker(master, at), PF_IPC_OVERFLOW, &named, sizeof named,
-                    NULL, 0);
+    lane->overflow = pf__worker_tell(pf__lane_worker(master, at), PF_IPC_OVERFLOW, &named,
+                                     sizeof named, NULL, 0) == 0;
 }
 
 /* ---- steering -------------------------------------------------------------------- */

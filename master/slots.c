@@ -155,6 +155,12 @@ static void swap(struct pf__slot *slot)
     pf__worker_limit_leaving(old);
 }
 
+static void tell_to_stop(struct pf__worker *worker)
+{
+    if (pf__worker_tell(worker, PF_IPC_STOP, NULL, 0, NULL, 0) != 0)
+        kill(worker->pid, SIGINT); /* as good as it gets */
+}
+
 /* What it has open is dropped; the other one still finishes its own. */
 static void evict(struct pf__worker *old)
 {
@@ -163,7 +169,7 @@ static void evict(struct pf__worker *old)
     pf_log(PF_LOG_WARN, "evicting", "worker=%u pid=%ld why=both-seats-leave",
            old->slot->number, (long)old->pid);
     old->fate = PF__FATE_EVICT;
-    pf__worker_tell(old, PF_IPC_STOP, NULL, 0, NULL, 0);
+    tell_to_stop(old);
 }
 
 static int act(struct pf__slot *slot)
@@ -215,10 +221,8 @@ static void stop_one(struct pf__worker *worker, enum pf__stop how)
         pf__worker_kill(worker, SIGKILL, "stop");
     else if (how == PF__STOP_GRACEFUL)
         pf__worker_drain(worker, true);
-    else if (!worker->channel)
-        kill(worker->pid, SIGINT);
     else
-        pf__worker_tell(worker, PF_IPC_STOP, NULL, 0, NULL, 0);
+        tell_to_stop(worker);
 }
 
 void pf__slots_stop(struct pf__master *master)

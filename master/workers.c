@@ -47,8 +47,8 @@ static bool set_state(struct pf__worker *worker, enum pf_worker_state to)
 
 /* ---- talking --------------------------------------------------------------------- */
 
-void pf__worker_tell(struct pf__worker *worker, enum pf_ipc_type type, const void *payload,
-                     size_t len, const int *fds, size_t fd_count)
+int pf__worker_tell(struct pf__worker *worker, enum pf_ipc_type type, const void *payload,
+                    size_t len, const int *fds, size_t fd_count)
 {
     int err = worker->channel ? pf_channel_send(worker->channel, (uint16_t)type, payload,
                                                 len, fds, fd_count)
@@ -56,6 +56,7 @@ void pf__worker_tell(struct pf__worker *worker, enum pf_ipc_type type, const voi
     if (err)
         pf_log(PF_LOG_DEBUG, "message-not-sent", "worker=%u type=%d error=%s",
                worker->slot->number, (int)type, strerror(-err));
+    return err;
 }
 
 void pf__worker_drain(struct pf__worker *worker, bool last)
@@ -88,7 +89,7 @@ static void on_ready(struct pf__worker *worker)
     worker->was_ready = true;
     worker->slot->master->ever_ready = true;
     if (worker->fate == PF__FATE_LIVE)
-        pf__worker_tell(worker, PF_IPC_GO, NULL, 0, NULL, 0);
+        (void)pf__worker_tell(worker, PF_IPC_GO, NULL, 0, NULL, 0); /* else: boot limit */
 }
 
 /* The lane of the worker that a message names; NULL: none, or no such message. */
@@ -140,7 +141,7 @@ static void on_not_adopted(struct pf__worker *worker, const struct pf_message *m
     struct pf__master *master = worker->slot->master;
     if (lane_of(worker, message, &named) && named.owner < master->lane_count)
         pf__lanes_unable(master, worker->slot->number * master->threads + named.thread,
-                         named.owner);
+                         &named);
 }
 
 /* A signal told it to, not we. */

@@ -9,7 +9,7 @@
 /* Another lane's listeners, on their way to or from one of ours. */
 struct adoption {
     struct pf__seat *seat;
-    unsigned owner;
+    struct pf__ipc_lane named; /* as the master did */
     size_t count;
     struct pf__listener listeners[];
 };
@@ -22,10 +22,10 @@ static int lane_on_adopt(pf_loop *loop, void *arg)
 {
     (void)loop;
     struct adoption *adoption = arg;
-    int err = pf__lane_adopt(&adoption->seat->lane, adoption->owner, adoption->listeners,
-                             adoption->count);
+    int err = pf__lane_adopt(&adoption->seat->lane, adoption->named.owner,
+                             adoption->listeners, adoption->count);
     if (!err) {
-        pf_log(PF_LOG_DEBUG, "adopted", "lane=%u thread=%u", adoption->owner,
+        pf_log(PF_LOG_DEBUG, "adopted", "lane=%u thread=%u", adoption->named.owner,
                adoption->seat->lane.thread);
         free(adoption);
         return 0;
@@ -42,8 +42,8 @@ static int lane_on_release(pf_loop *loop, void *arg)
 {
     (void)loop;
     struct adoption *adoption = arg;
-    pf__lane_release(&adoption->seat->lane, adoption->owner);
-    pf_log(PF_LOG_DEBUG, "released", "lane=%u thread=%u", adoption->owner,
+    pf__lane_release(&adoption->seat->lane, adoption->named.owner);
+    pf_log(PF_LOG_DEBUG, "released", "lane=%u thread=%u", adoption->named.owner,
            adoption->seat->lane.thread);
     free(adoption);
     return 0;
@@ -55,17 +55,17 @@ static int worker_on_not_adopted(pf_loop *loop, void *arg)
 {
     (void)loop;
     struct adoption *adoption = arg;
-    struct pf__ipc_lane lane = {.thread = adoption->seat->lane.thread,
-                                .owner = adoption->owner};
-    pf_log(PF_LOG_WARN, "not-adopted", "lane=%u", lane.owner);
-    pf__self_tell(adoption->seat->worker, PF_IPC_RELEASE, &lane, sizeof lane);
+    pf_log(PF_LOG_WARN, "not-adopted", "lane=%u", adoption->named.owner);
+    pf__self_tell(adoption->seat->worker, PF_IPC_RELEASE, &adoption->named,
+                  sizeof adoption->named);
     free(adoption);
     return 0;
 }
 
 /* What comes are the other lane's own listeners, in the order of the addresses. Returns
  * NULL if it is not so, or without memory. */
-static struct adoption *new_adoption(struct pf__seat *seat, unsigned owner,
+static struct adoption *new_adoption(struct pf__seat *seat,
+                                     const struct pf__ipc_lane *named,
                                      const struct pf_message *message)
 {
     const struct pf__worker_setup *setup = seat->worker->setup;
@@ -73,7 +73,7 @@ static struct adoption *new_adoption(struct pf__seat *seat, unsigned owner,
         malloc(sizeof *adoption + message->fd_count * sizeof *adoption->listeners);
     if (!adoption)
         return NULL;
-    *adoption = (struct adoption){.seat = seat, .owner = owner};
+    *adoption = (struct adoption){.seat = seat, .named = *named};
     for (size_t i = 0; i < setup->listen_count; i++) {
         const struct pf__listener *ours = &setup->listeners[i];
         if (ours->mode != PF_ACCEPT_OWN || adoption->count == message->fd_count)
@@ -93,7 +93,7 @@ void pf__self_adopt(struct pf__self *worker, const struct pf_message *message)
     struct pf__ipc_lane lane = {0};
     struct pf__seat *seat = pf__seat_of(worker, message, &lane);
     struct adoption *adoption =
-        seat && seat->loop ? new_adoption(seat, lane.owner, message) : NULL;
+        seat && seat->loop ? new_adoption(seat, &lane, message) : NULL;
     int err =
         adoption ? pf_loop_add_callback(seat->loop, lane_on_adopt, adoption) : -EINVAL;
     if (err) {
@@ -115,7 +115,7 @@ void pf__self_release(struct pf__self *worker, const struct pf_message *message)
     struct adoption *adoption = malloc(sizeof *adoption);
     if (!adoption)
         return; /* watched by two from now on: nothing is lost */
-    *adoption = (struct adoption){.seat = seat, .owner = lane.owner};
+    *adoption = (struct adoption){.seat = seat, .named = lane};
     if (pf_loop_add_callback(seat->loop, lane_on_release, adoption) != 0)
         free(adoption);
 }
