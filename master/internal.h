@@ -148,6 +148,7 @@ struct pf__master {
     unsigned slot_count;
     struct pf__lane *lanes;
     unsigned threads, lane_count;
+    bool begun; /* each slot has been forked for the first time; that must not fail */
     bool ever_ready;
     bool is_reaper; /* of what workers leave behind; not if it was before */
     int64_t started_ns;
@@ -211,7 +212,8 @@ static inline struct pf__worker *pf__slot_other(struct pf__slot *slot)
     return &slot->seats[!slot->current];
 }
 
-/* Do what policy wants with each slot now. Returns 0, or why a fork failed. */
+/* Do what policy wants with each slot now. Returns 0, or why a first fork failed: then the
+ * slots behind it have none. */
 int pf__slots_review(struct pf__master *master);
 
 /* Tell all workers to leave, as urgently as master->stop says. */

@@ -266,6 +266,7 @@ static void serve(struct pf__master *master)
         master->status = pf__start_failed(master, "worker", err);
         begin_stop(master, PF__STOP_FAST);
     }
+    master->begun = true;
     err = pf_loop_start(master->loop);
     if (err)
         master->status = pf__start_failed(master, "loop", err);

@@ -23,6 +23,8 @@ enum pf__end pf__policy_classify(enum pf__fate fate, bool was_ready, enum pf__ho
 {
     if (fate == PF__FATE_LEAVE || fate == PF__FATE_EVICT)
         return PF__END_COMMANDED;
+    if (fate == PF__FATE_ASKED && how == PF__HOW_ZERO)
+        return PF__END_COMMANDED; /* however young it was, and ready or not */
     if (fate == PF__FATE_HANG)
         return PF__END_HUNG;
     if (!was_ready)

@@ -34,7 +34,7 @@
 
 /* Why a worker ended. */
 enum pf__end {
-    PF__END_COMMANDED, /* told to: by the master */
+    PF__END_COMMANDED, /* told to: by the master, or by a signal */
     PF__END_RECYCLED,  /* replaced: it had served its time */
     PF__END_CLEAN,     /* status 0, of its own accord */
     PF__END_CRASH,     /* a signal, or another status, after it was ready */
@@ -61,6 +61,7 @@ enum pf__fate {
     PF__FATE_RECYCLE,
     PF__FATE_HANG,  /* it is hung */
     PF__FATE_EVICT, /* it leaves too slowly */
+    PF__FATE_ASKED, /* nothing: a signal of somebody else's told it to leave */
 };
 
 enum pf__end pf__policy_classify(enum pf__fate fate, bool was_ready, enum pf__how how,

@@ -113,6 +113,21 @@ static enum pf__slot_action wanted(struct pf__slot *slot, const char **worn)
     return pf__policy_slot(&view);
 }
 
+static void fork_failed(struct pf__slot *slot, int err)
+{
+    if (!slot->master->begun) {
+        pf_log(PF_LOG_ERROR, "fork-failed", "worker=%u error=%s next=none the-server-stops",
+               slot->number, strerror(-err));
+        return;
+    }
+    slot->failures++;
+    int64_t delay =
+        pf__policy_delay(slot->failures, false, pf__slots_accepting(slot->master) > 0, 1);
+    pf_log(PF_LOG_WARN, "fork-failed", "worker=%u error=%s next-in=%.1fs", slot->number,
+           strerror(-err), (double)delay / 1e9);
+    pf__slot_refill(slot, delay);
+}
+
 /* Fork, unless too much has been forked; if that fails, later. */
 static int start(struct pf__worker *worker)
 {
@@ -126,14 +141,8 @@ static int start(struct pf__worker *worker)
     }
     slot->master->forks++;
     int err = pf__worker_start(worker);
-    if (!err)
-        return 0;
-    slot->failures++;
-    int64_t delay =
-        pf__policy_delay(slot->failures, false, pf__slots_accepting(slot->master) > 0, 1);
-    pf_log(PF_LOG_WARN, "fork-failed", "worker=%u error=%s next-in=%.1fs", slot->number,
-           strerror(-err), (double)delay / 1e9);
-    pf__slot_refill(slot, delay);
+    if (err)
+        fork_failed(slot, err);
     return err;
 }
 
@@ -202,11 +211,9 @@ static int act(struct pf__slot *slot)
 int pf__slots_review(struct pf__master *master)
 {
     int err = 0;
-    for (unsigned i = 0; i < master->slot_count; i++) {
-        int failed = act(&master->slots[i]);
-        err = err ? err : failed;
-    }
-    return err;
+    for (unsigned i = 0; i < master->slot_count && (!err || master->begun); i++)
+        err = act(&master->slots[i]);
+    return master->begun ? 0 : err;
 }
 
 /* ---- stopping -------------------------------------------------------------------- */

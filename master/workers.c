@@ -148,10 +148,12 @@ static void on_not_adopted(struct pf__worker *worker, const struct pf_message *m
 static void on_leaving(struct pf__worker *worker)
 {
     if (worker->fate != PF__FATE_LIVE)
-        return;                           /* its end has begun already */
+        return; /* its end has begun already */
+    worker->fate = PF__FATE_ASKED;
     if (worker->state == PF_WORKER_READY) /* it was told GO, and has not said so yet */
         worker->state = PF_WORKER_ACCEPTING;
-    if (set_state(worker, PF_WORKER_DRAINING))
+    if (set_state(worker,
+                  worker->state == PF_WORKER_BOOT ? PF_WORKER_EXITING : PF_WORKER_DRAINING))
         pf__worker_limit_leaving(worker);
 }
 

@@ -100,6 +100,10 @@ int pf__seat_make_loop(pf_loop **loop);
  * worker_on_lane_left(). */
 void pf__seats_start(struct pf__self *worker);
 
+/* Our loop has ended. Can all threads be told to leave, if they have not? One whose lane
+ * was not heard to be ready cannot. */
+bool pf__seats_can_join(const struct pf__self *worker);
+
 /* Wait until the threads have left, lane 0's apart. */
 void pf__seats_join(struct pf__self *worker);
 

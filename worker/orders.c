@@ -114,13 +114,19 @@ static int death_on_hangup(pf_loop *loop, int fd, unsigned events, void *arg)
 
 /* ---- signals --------------------------------------------------------------------- */
 
-/* The master holds our listeners, and fills the slot while we finish. */
+/* The master holds our listeners, and fills the slot while we finish. It is told that this
+ * end was asked for, or it would count as a failure of one so young. */
+static void tell_of_leaving(struct pf__self *worker)
+{
+    if (worker->state < PF_WORKER_DRAINING)
+        pf__self_tell(worker, PF_IPC_DRAIN, NULL, 0);
+}
+
 static int on_signal_grace_over(pf_loop *loop, void *arg)
 {
     (void)loop;
     struct pf__self *worker = arg;
-    if (worker->state == PF_WORKER_ACCEPTING)
-        pf__self_tell(worker, PF_IPC_DRAIN, NULL, 0);
+    tell_of_leaving(worker);
     pf__self_drain(worker, false, "signal");
     return 0;
 }
@@ -138,6 +144,7 @@ static int on_drain_signal(pf_loop *loop, int signo, void *arg)
 static int on_stop_signal(pf_loop *loop, int signo, void *arg)
 {
     (void)loop, (void)signo;
+    tell_of_leaving(arg);
     pf__self_stop(arg);
     return 0;
 }

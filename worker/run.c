@@ -70,6 +70,10 @@ static int serve(struct pf__self *worker)
         pf_log(PF_LOG_ERROR, "loop-failed", "error=%s exiting", strerror(-err));
         worker->status = PF_EXIT_SOFTWARE;
     }
+    if (!pf__seats_can_join(worker)) {
+        pf_log(PF_LOG_ERROR, "loop-ended", "before-all-lanes-were-ready exiting");
+        _exit(PF_EXIT_SOFTWARE);
+    }
     pf__seats_join(worker);
     pf__lane_end(&worker->seats[0].lane);
     return worker->status;

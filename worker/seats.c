@@ -133,6 +133,14 @@ void pf__seats_start(struct pf__self *worker)
         pf__log_boot_failure("lane_init", err);
 }
 
+bool pf__seats_can_join(const struct pf__self *worker)
+{
+    bool can = true;
+    for (unsigned i = 1; i < worker->setup->threads; i++)
+        can = can && (worker->seats[i].loop || !worker->seats[i].running);
+    return can || worker->left == worker->setup->threads;
+}
+
 void pf__seats_join(struct pf__self *worker)
 {
     for (unsigned i = 1; i < worker->setup->threads; i++) {

@@ -13,7 +13,9 @@
  * workers fail at boot: "error" (worker_init returns one), "crash", "exit" or "block". With
  * PF_FAULTY_SLOT only the worker of that slot, in lane_init. With PF_FAULTY_IF only while
  * that file exists. PF_FAULTY_BOOT "stall": the second lane of each worker
- * gets ready and then blocks for ever.
+ * gets ready and then blocks for ever. "stop": the first lane's loop is stopped before it
+ * runs, while the second lane is not ready yet. "wait": the second lane's lane_init waits
+ * while the file exists that PF_FAULTY_WHILE names.
  */
 #include <prefork.h>
 
@@ -132,7 +134,8 @@ static const char *fault(void)
 static int fail_at_boot(void)
 {
     const char *how = fault();
-    if (!how || strcmp(how, "stall") == 0)
+    if (!how || strcmp(how, "stall") == 0 || strcmp(how, "stop") == 0 ||
+        strcmp(how, "wait") == 0)
         return 0;
     fprintf(stderr, "faulty: there is no database here\n");
     if (strcmp(how, "crash") == 0)
@@ -162,6 +165,12 @@ static int lane_init(pf_lane *lane, void *arg)
     const char *how = fault();
     if (how && strcmp(how, "stall") == 0 && pf_lane_thread(lane) == 1)
         return pf_loop_call_later(pf_lane_loop(lane), 0, on_stall, NULL, NULL);
+    if (how && strcmp(how, "wait") == 0 && pf_lane_thread(lane) == 1) {
+        fprintf(stderr, "faulty: waits pid=%d\n", getpid());
+        (void)block_for_long(0);
+    }
+    if (how && strcmp(how, "stop") == 0 && pf_lane_thread(lane) == 0)
+        pf_loop_stop(pf_lane_loop(lane));
     const char *slot = getenv("PF_FAULTY_SLOT");
     return slot && (unsigned)strtol(slot, NULL, 10) == pf_lane_slot(lane) ? fail_at_boot()
                                                                           : 0;

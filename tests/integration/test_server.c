@@ -277,7 +277,7 @@ static void a_worker_told_to_leave_by_a_signal_finishes_and_is_replaced(void **s
     assert_non_null(strstr(answer, "Connection: close"));
     close(fd);
     wait_for_new_worker(&server, from);
-    pf_test_server_expect(&server, from, "cause=clean status=0");
+    pf_test_server_expect(&server, from, "cause=commanded status=0");
     assert_hello(get(server.port, GET_CLOSE));
     assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
 }

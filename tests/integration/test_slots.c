@@ -97,6 +97,101 @@ static void a_worker_that_is_ready_and_never_accepts_is_replaced(void **state)
     assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
 }
 
+static void a_loop_that_ends_before_all_lanes_are_ready_ends_its_worker(void **state)
+{
+    (void)state;
+    setenv("PF_FAULTY_BOOT", "stop", 1);
+    pf_test_program_spawn(
+        &server, NULL, FAULTY,
+        ARGS(ANY_PORT, "-w", "1", "--threads", "2", "--boot-timeout", "1h"));
+    unsetenv("PF_FAULTY_BOOT");
+    assert_int_equal(pf_test_server_wait(&server), 78); /* as all of them do */
+    assert_non_null(strstr(server.text, "cause=boot-failure status=70"));
+}
+
+/* ---- told to leave ---------------------------------------------------------------- */
+
+static pid_t only_worker(void)
+{
+    pid_t pids[8];
+    assert_int_equal(pf_test_children(server.pid, pids, 8), 1);
+    return pids[0];
+}
+
+static void young_workers_that_are_told_to_leave_are_no_failures(void **state)
+{
+    (void)state;
+    static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGTERM};
+    pf_test_program_start(&server, FAULTY, ARGS(ANY_PORT, "-w", "1"));
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        size_t said = server.text_len;
+        assert_int_equal(kill(only_worker(), signals[i]), 0);
+        pf_test_server_expect(&server, said, "cause=commanded");
+        pf_test_server_expect(&server, said, "worker-accepts");
+    }
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+    assert_null(strstr(server.text, "next-in="));
+}
+
+static void a_worker_that_is_told_to_leave_while_it_boots_is_no_failure(void **state)
+{
+    (void)state;
+    char file[] = "/tmp/prefork-slots-XXXXXX";
+    int fd = mkstemp(file);
+    assert_true(fd >= 0);
+    close(fd);
+    setenv("PF_FAULTY_BOOT", "wait", 1);
+    setenv("PF_FAULTY_WHILE", file, 1);
+    pf_test_program_spawn(&server, NULL, FAULTY,
+                          ARGS(ANY_PORT, "-w", "1", "--threads", "2"));
+    unsetenv("PF_FAULTY_BOOT");
+    unsetenv("PF_FAULTY_WHILE");
+    pf_test_server_expect(&server, 0, "faulty: waits");
+    size_t said = server.text_len;
+    assert_int_equal(kill(only_worker(), SIGTERM), 0);
+    pf_test_server_expect(&server, said, "faulty: waits"); /* its successor, at once */
+    assert_int_equal(unlink(file), 0);
+    pf_test_server_expect(&server, said, "cause=commanded");
+    pf_test_server_read_banner(&server);
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+    assert_null(strstr(server.text, "cause=boot-failure"));
+}
+
+/* ---- no processes ------------------------------------------------------------------ */
+
+/* Descriptors run out at every step of the start, one after the other. */
+static void a_first_fork_that_fails_says_that_the_server_stops(void **state)
+{
+    (void)state;
+    pf_test_skip_without("prlimit");
+    pf_test_skip_under_valgrind();
+    int failed = 0;
+    for (int max = 6, status = 70; status != 0 && max < 100; max++) {
+        char limit[32];
+        snprintf(limit, sizeof limit, "--nofile=%d:%d", max, max);
+        pf_test_program_spawn(&server, ARGS("prlimit", limit), SERVER,
+                              ARGS(ANY_PORT, "-w", "2"));
+        time_t end = time(NULL) + PF_TEST_DEADLINE_S;
+        struct pollfd wait = {.fd = server.output, .events = POLLIN};
+        do {
+            (void)poll(&wait, 1, 1000);
+            pf_test_server_listen(&server);
+        } while (!(wait.revents & POLLHUP) && !strstr(server.text, "worker-accepts") &&
+                 time(NULL) < end);
+        kill(server.pid, SIGTERM);
+        status = pf_test_server_wait(&server);
+        const char *said = strstr(server.text, "fork-failed");
+        if (!said)
+            continue;
+        failed++;
+        assert_int_equal(status, 70);
+        assert_non_null(strstr(said, "next=none"));
+        assert_null(strstr(server.text, "next-in="));
+        assert_null(strstr(said + 1, "fork-failed")); /* nor are others tried */
+    }
+    assert_true(failed > 0);
+}
+
 /* ---- recycling ------------------------------------------------------------------- */
 
 static unsigned count_of(const char *what)
@@ -201,6 +296,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         pf_test(a_worker_that_is_ready_and_never_accepts_is_replaced),
+        pf_test(a_loop_that_ends_before_all_lanes_are_ready_ends_its_worker),
+        pf_test(young_workers_that_are_told_to_leave_are_no_failures),
+        pf_test(a_worker_that_is_told_to_leave_while_it_boots_is_no_failure),
+        pf_test(a_first_fork_that_fails_says_that_the_server_stops),
         pf_test(datagrams_wear_a_worker_out_once),
         pf_test(a_worker_without_its_channel_is_told_to_stop_by_a_signal),
         pf_test(workers_that_crash_together_all_say_where),
