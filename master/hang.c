@@ -5,7 +5,7 @@
  * scoreboard; what that means is for pf__policy_pulse() to say. A stuck lane's listeners
  * are adopted (lanes.c). A hung worker loses its slot at once, and its life in steps:
  *
- *     asked for a backtrace -> SIGABRT -> SIGKILL -> given up (uninterruptible sleep)
+ *     asked for a backtrace -> SIGABRT -> SIGKILL -> given up (undead.c)
  *
  * What a worker's crash handler writes comes in here too; a process of its own puts names
  * to the addresses (names.c).
@@ -13,6 +13,7 @@
 #include "master/cpus.h"
 #include "master/internal.h"
 #include "master/names.h"
+#include "master/task.h"
 
 #include <prefork/log.h>
 
@@ -26,39 +27,13 @@
 /* A tick that comes so much too late was not the workers' fault: the machine was suspended,
  * or all of us held up. */
 #define LATE_NS PF_SECOND
-/* From the question for a backtrace to SIGABRT, and on to SIGKILL, and to giving up. */
+/* From the question for a backtrace to SIGABRT, and on to SIGKILL. */
 #define ABORT_AFTER_NS PF_SECOND
 #define KILL_AFTER_NS  (5 * PF_SECOND)
 /* A sleeper's queue is looked at in one tick of so many. */
 enum {
     QUEUE_TICKS = 4
 };
-
-/* ---- what /proc says ------------------------------------------------------------- */
-
-static const char *read_task(pid_t pid, uint64_t tid, const char *name, char *text,
-                             size_t len)
-{
-    char path[80];
-    snprintf(path, sizeof path, "/proc/%ld/task/%llu/%s", (long)pid,
-             (unsigned long long)tid, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd == -1 ? -1 : read(fd, text, len - 1);
-    if (fd != -1)
-        close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    text[strcspn(text, "\n")] = '\0';
-    return text;
-}
-
-/* R, S, D, T, t ... '?' if it cannot be told; see proc(5), where the name before it may
- * hold anything, parentheses included. */
-static char state_of(pid_t pid, uint64_t tid)
-{
-    char text[256];
-    const char *end = strrchr(read_task(pid, tid, "stat", text, sizeof text), ')');
-    return end && end[1] == ' ' ? end[2] : '?';
-}
 
 static void tell_of_stuck(const struct pf__worker *worker, unsigned thread, int64_t still)
 {
@@ -67,9 +42,9 @@ static void tell_of_stuck(const struct pf__worker *worker, unsigned thread, int6
     pf_log(PF_LOG_WARN, "lane-stuck",
            "worker=%u pid=%ld thread=%u for=%.1fs state=%c wchan=%s syscall=%s",
            worker->slot->number, (long)worker->pid, thread, (double)still / 1e9,
-           state_of(worker->pid, tid),
-           read_task(worker->pid, tid, "wchan", wchan, sizeof wchan),
-           read_task(worker->pid, tid, "syscall", call, sizeof call));
+           pf__task_state(worker->pid, tid),
+           pf__task_read(worker->pid, tid, "wchan", wchan, sizeof wchan),
+           pf__task_read(worker->pid, tid, "syscall", call, sizeof call));
 }
 
 /* ---- ending a hung worker -------------------------------------------------------- */
@@ -84,34 +59,18 @@ static void step_later(struct pf__worker *worker, int64_t after_ns)
     (void)pf_loop_call_later(loop, after_ns, worker_on_next_step, worker, &worker->timer);
 }
 
-/* Nothing ends it any more. Its seat is free; if it ever ends, it is a stranger. */
-static void give_up_on(struct pf__worker *worker)
-{
-    pf_log(PF_LOG_ERROR, "worker-undead", "worker=%u pid=%ld given-up",
-           worker->slot->number, (long)worker->pid);
-    worker->slot->master->tally.undead++;
-    pf__lanes_forget(worker);
-    pf__worker_clear(worker);
-    pf__master_review(worker->slot->master);
-}
-
 static int worker_on_next_step(pf_loop *loop, void *arg)
 {
     (void)loop;
     struct pf__worker *worker = arg;
     worker->timer = (pf_timer){0};
-    switch (worker->kills++) {
-    case 0:
-        pf__worker_kill(worker, SIGABRT, "hung");
-        step_later(worker, KILL_AFTER_NS);
-        break;
-    case 1:
+    if (worker->was_aborted) {
         pf__worker_kill(worker, SIGKILL, "hung");
-        step_later(worker, KILL_AFTER_NS);
-        break;
-    default:
-        give_up_on(worker);
+        return 0;
     }
+    worker->was_aborted = true;
+    pf__worker_kill(worker, SIGABRT, "hung");
+    step_later(worker, KILL_AFTER_NS);
     return 0;
 }
 
@@ -149,7 +108,8 @@ static void ping(struct pf__worker *worker, unsigned thread)
 /* By a debugger or SIGSTOP. */
 static bool is_stopped(const struct pf__worker *worker, unsigned thread)
 {
-    char state = state_of(worker->pid, pf__worker_get(worker, thread, PF__COLUMN_TID));
+    char state =
+        pf__task_state(worker->pid, pf__worker_get(worker, thread, PF__COLUMN_TID));
     return state == 'T' || state == 't';
 }
 

@@ -9,6 +9,7 @@
  *     reap.c      its end: why, and what it means for its slot
  *     lanes.c     who watches whose listeners: adoption and steering
  *     hang.c      the beats: lanes that are stuck, workers that are hung
+ *     undead.c    workers that SIGKILL does not end
  *     wear.c      what a worker has used up: when it is replaced
  *     spawn.c     the fork itself, and what a child does first
  *     oom.c       whom the kernel kills when memory runs out
@@ -66,6 +67,10 @@ enum pf__stop {
 /* Backtraces that are named at the same time. */
 #define PF__NAMERS_MAX 4
 
+/* From SIGKILL until a worker that has not ended is given up, and how many of them. */
+#define PF__DEATH_NS   (5 * PF_SECOND)
+#define PF__UNDEAD_MAX 16
+
 /* What the program had before: given back at the end, and the mask to the workers. */
 struct pf__signals {
     int fd; /* -1: not open */
@@ -88,7 +93,7 @@ struct pf__worker {
     pf_channel *channel;
     pf_timer
         timer; /* the boot limit, until it accepts; later, the next step of killing it */
-    unsigned kills; /* steps so far: see hang.c */
+    bool was_aborted; /* hung, and told so: see hang.c */
     struct pf__ear ear;
     struct pf__wear wear;     /* its limits */
     uint64_t requests_before; /* its rows' total at its birth */
@@ -166,6 +171,7 @@ struct pf__master {
     bool lanes_have_own;          /* listeners: some are not shared by all */
     bool steered;                 /* the groups have had a program for the first time */
     pid_t namers[PF__NAMERS_MAX]; /* processes that name backtraces; 0: none */
+    pid_t undead[PF__UNDEAD_MAX]; /* workers that were given up; 0: none */
     struct pf__tally tally;
     char last_words[PF__EAR_TAIL + 2]; /* of the worker that failed to boot last */
 };
@@ -244,6 +250,7 @@ void pf__worker_drain(struct pf__worker *worker, bool last);
 /* It is leaving, told by us or by a signal: if it has not by its limit, it is killed. */
 void pf__worker_limit_leaving(struct pf__worker *worker);
 
+/* SIGABRT, or SIGKILL: then it ends, or is given up PF__DEATH_NS later. */
 void pf__worker_kill(struct pf__worker *worker, int signal_number, const char *why);
 
 /* Its process is reaped: forget all about it. */
@@ -294,6 +301,14 @@ int pf__crash_on_record(pf_loop *loop, int fd, unsigned events, void *arg);
 
 /* The same, without waiting for the loop: all that stands in the pipe. */
 void pf__crash_read(struct pf__master *master);
+
+/* ---- undead.c -------------------------------------------------------------------- */
+
+/* SIGKILL has not ended the worker: go on without it. */
+void pf__undead_give_up(struct pf__worker *worker);
+
+/* Was it one of these that was reaped? */
+bool pf__undead_ended(struct pf__master *master, pid_t pid);
 
 /* ---- wear.c ---------------------------------------------------------------------- */
 

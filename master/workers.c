@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 bool pf__worker_accepts(const struct pf__worker *worker)
@@ -69,17 +70,40 @@ void pf__worker_drain(struct pf__worker *worker, bool last)
         kill(worker->pid, SIGTERM);
 }
 
+static void clear_timer(struct pf__worker *worker)
+{
+    (void)pf_loop_remove_timeout(worker->slot->master->loop, worker->timer);
+    worker->timer = (pf_timer){0};
+}
+
+/* It may have ended, and we have been held up and not reaped it yet. */
+static bool has_ended(const struct pf__worker *worker)
+{
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)worker->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == worker->pid;
+}
+
+static int worker_on_death_limit(pf_loop *loop, void *arg)
+{
+    (void)loop;
+    struct pf__worker *worker = arg;
+    worker->timer = (pf_timer){0};
+    if (!has_ended(worker))
+        pf__undead_give_up(worker);
+    return 0;
+}
+
 void pf__worker_kill(struct pf__worker *worker, int signal_number, const char *why)
 {
     pf_log(PF_LOG_WARN, "worker-killed", "worker=%u pid=%ld signal=%d why=%s",
            worker->slot->number, (long)worker->pid, signal_number, why);
     kill(worker->pid, signal_number); /* ours until reaped: it cannot be another process */
-}
-
-static void clear_timer(struct pf__worker *worker)
-{
-    (void)pf_loop_remove_timeout(worker->slot->master->loop, worker->timer);
-    worker->timer = (pf_timer){0};
+    if (signal_number != SIGKILL)
+        return;
+    clear_timer(worker);
+    (void)pf_loop_call_later(worker->slot->master->loop, PF__DEATH_NS,
+                             worker_on_death_limit, worker, &worker->timer);
 }
 
 static void on_ready(struct pf__worker *worker)
@@ -267,6 +291,8 @@ int pf__worker_start(struct pf__worker *worker)
     if (pid < 0)
         return pid;
     be_born(worker, pid);
+    (void)pf_loop_call_later(master->loop, master->options->boot_ns, worker_on_boot_limit,
+                             worker, &worker->timer);
     (void)pf__ear_open(&worker->ear, master->loop, lines.stderr_fd); /* else unheard */
     struct pf_channel_options options = {PF_CHANNEL_OPTIONS,
                                          .on_message = worker_on_message,
@@ -276,8 +302,6 @@ int pf__worker_start(struct pf__worker *worker)
         close(lines.channel_fd);
         pf__worker_kill(worker, SIGKILL, "no-channel");
     }
-    (void)pf_loop_call_later(master->loop, master->options->boot_ns, worker_on_boot_limit,
-                             worker, &worker->timer);
     return 0;
 }
 

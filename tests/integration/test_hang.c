@@ -15,7 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -150,6 +152,47 @@ static pid_t block_another(pid_t but)
     pid_t pid = expect_pid(from, "blocks");
     assert_int_not_equal(pid, but);
     return pid;
+}
+
+/* ---- undead ------------------------------------------------------------------------ */
+
+/* Its end is ours to reap first: until then it is there for its master, killed or not. */
+static bool hold(pid_t pid)
+{
+    return ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0;
+}
+
+static void let_end(pid_t pid)
+{
+    assert_int_equal(waitpid(pid, NULL, __WALL), pid);
+}
+
+static void a_worker_that_nothing_ends_is_done_without(void **state)
+{
+    (void)state;
+    pf_test_skip_under_valgrind();
+    pf_test_program_start(&server, FAULTY,
+                          ARGS("-b", "127.0.0.1:0", "-w", "1", "--recycle-requests", "1",
+                               "--drain-timeout", "1s"));
+    pid_t first = server.workers[0];
+    if (!hold(first)) {
+        (void)pf_test_server_stop(&server, SIGTERM);
+        skip(); /* tracing is not permitted here */
+    }
+    size_t from = server.text_len;
+    assert_int_equal(read_pid(ask("/pid")), first); /* and is to leave */
+    pf_test_server_expect(&server, from, "worker-accepts");
+    const char *line = expect_line(from, event_of("worker-undead", first));
+    assert_non_null(strstr(line, "seat=free"));
+    let_end(first);
+    pf_test_server_expect(&server, from, "undead-ended pid=");
+
+    pid_t second = 0; /* its successor, which is as good as any worker */
+    assert_int_equal(pf_test_children(server.pid, &second, 1), 1);
+    assert_true(hold(second));
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+    let_end(second);
+    assert_int_equal(count("worker-undead"), 2);
 }
 
 /* ---- blocked --------------------------------------------------------------------- */
@@ -376,6 +419,7 @@ static void the_queue_of_a_worker_stopped_in_its_sleep_is_served_by_others(void 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        pf_test(a_worker_that_nothing_ends_is_done_without),
         blocking_test(a_worker_that_stays_blocked_is_replaced_and_no_connection_is_lost),
         blocking_test(while_a_worker_is_blocked_others_serve_its_queue_until_it_comes_back),
         pf_test(a_handler_that_computes_for_long_is_named),
