@@ -1,12 +1,13 @@
 /* ear.c - see ear.h. */
 #include "master/ear.h"
 
-#include <poll.h>
+#include "loop/offer.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Passed on in pieces for which poll(2) promises room: PIPE_BUF is at least 512. */
+/* Passed on in pieces that a pipe takes whole: PIPE_BUF is at least 512. */
 enum {
     PIECE = 512,
     PIECES_MAX = 128 /* before others get their turn */
@@ -27,13 +28,6 @@ static void keep(struct pf__ear *ear, const char *text, size_t len)
     ear->tail[ear->len] = '\0';
 }
 
-static void pass_on(const char *text, size_t len)
-{
-    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
-    if (poll(&out, 1, 0) == 1 && (out.revents & POLLOUT))
-        (void)!write(STDERR_FILENO, text, len); /* there is nowhere to complain */
-}
-
 /* Returns false at the end of file. */
 static bool take(struct pf__ear *ear)
 {
@@ -43,7 +37,7 @@ static bool take(struct pf__ear *ear)
         if (n <= 0)
             return n != 0;
         keep(ear, piece, (size_t)n);
-        pass_on(piece, (size_t)n);
+        (void)pf__offer(STDERR_FILENO, piece, (size_t)n); /* nowhere to complain */
     }
     return true;
 }
