@@ -9,10 +9,9 @@
  * Every byte of the line passes put_escaped(), which is what keeps an event one line.
  */
 #include "loop/calendar.h"
+#include "loop/offer.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <prefork/log.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -220,78 +219,27 @@ static void compose(struct line *line, const struct event *event)
 /* Lines that nobody took, since the last one that somebody did. */
 static atomic_uint lost;
 
-/* A log that is not read must not hold up whoever writes it: poll(2) promises room for
- * PIPE_BUF bytes in a pipe, more than a line has. O_NONBLOCK is no way: it would be set for
- * everybody who has this standard error. */
-static bool has_room(void)
+/* A log that is not read must not hold up whoever writes it; one that cannot be written has
+ * nowhere to say so. Returns false if nobody took it. */
+static bool offer(struct line *line)
 {
-    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
-    return poll(&out, 1, 0) != 0;
-}
-
-/* Is standard error a terminal? Asked once, until a format or a sink is set. */
-enum {
-    UNKNOWN,
-    NO_TERMINAL,
-    TERMINAL
-};
-static atomic_int terminal = UNKNOWN;
-
-static bool is_terminal(void)
-{
-    int known = atomic_load_explicit(&terminal, memory_order_relaxed);
-    if (known == UNKNOWN) {
-        known = isatty(STDERR_FILENO) == 1 ? TERMINAL : NO_TERMINAL;
-        atomic_store_explicit(&terminal, known, memory_order_relaxed);
-    }
-    return known == TERMINAL;
-}
-
-/* A terminal promises room for a byte only. It is written through a description that does
- * not wait, and is nobody else's. O_APPEND is for a file that has taken its place since.
- * Returns STDERR_FILENO if there is none to be had. */
-static int open_out(void)
-{
-    int fd = -1;
-    if (is_terminal())
-        fd = open("/proc/self/fd/2",
-                  O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    return fd == -1 ? STDERR_FILENO : fd;
-}
-
-/* A log that cannot be written has nowhere to say so: all other errors are ignored. Returns
- * false if nobody took it. */
-static bool write_all(int fd, const char *text, size_t len)
-{
-    ssize_t n;
-    do
-        n = write(fd, text, len);
-    while (n == -1 && errno == EINTR);
-    return n != -1 || errno != EAGAIN;
+    line->text[line->len] = '\n';
+    return pf__offer(STDERR_FILENO, line->text, line->len + 1);
 }
 
 static void write_line(struct line *line)
 {
-    if (!has_room()) {
-        atomic_fetch_add(&lost, 1);
-        return;
-    }
-    int fd = open_out();
     unsigned before = atomic_exchange(&lost, 0);
     if (before) {
         struct line note;
         char count[sizeof "count=4294967295"];
         (void)snprintf(count, sizeof count, "count=%u", before); /* always fits */
         compose(&note, &(struct event){PF_LOG_WARN, "", "log-lines-lost", count});
-        note.text[note.len] = '\n';
-        if (!write_all(fd, note.text, note.len + 1))
+        if (!offer(&note))
             atomic_fetch_add(&lost, before);
     }
-    line->text[line->len] = '\n';
-    if (!write_all(fd, line->text, line->len + 1))
+    if (!offer(line))
         atomic_fetch_add(&lost, 1);
-    if (fd != STDERR_FILENO)
-        close(fd);
 }
 
 static void log_it(struct event *event, const char *format_of_values, va_list args)
@@ -339,11 +287,11 @@ void pf_log_set_format(enum pf_log_format wanted)
     const char *no_colour = getenv("NO_COLOR");
     time_t now = time(NULL);
     struct tm local;
-    atomic_store_explicit(&terminal, UNKNOWN, memory_order_relaxed);
+    bool is_terminal = isatty(STDERR_FILENO) == 1;
     if (wanted == PF_LOG_AUTO)
-        wanted = is_terminal() ? PF_LOG_PRETTY : PF_LOG_PLAIN;
+        wanted = is_terminal ? PF_LOG_PRETTY : PF_LOG_PLAIN;
     format = wanted;
-    coloured = is_terminal() && !(no_colour && *no_colour);
+    coloured = is_terminal && !(no_colour && *no_colour);
     offset_s = localtime_r(&now, &local) ? local.tm_gmtoff : 0;
 }
 
@@ -351,7 +299,6 @@ void pf_log_set_sink(pf_log_sink_fn *new_sink, void *arg)
 {
     sink = new_sink;
     sink_arg = arg;
-    atomic_store_explicit(&terminal, UNKNOWN, memory_order_relaxed);
 }
 
 void pf_log_set_role(const char *name)

@@ -63,7 +63,7 @@ typedef void pf_log_sink_fn(enum pf_log_level level, const char *line, size_t le
  * Keeps errno. Any thread; not from a signal handler; after a fork as before it.
  * A line that standard error has no room for is dropped, and the next one says how many
  * were: a log that nobody reads holds up nobody. Cost: nothing below the level; else one
- * vsnprintf, one poll(2) and one write(2).
+ * vsnprintf, one fstat(2) and one write(2); for a terminal, an open(2) and a close(2) more.
  */
 PF_API void pf_log(enum pf_log_level level, const char *event, const char *format, ...)
     PF_PRINTF(3, 4);
