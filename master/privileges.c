@@ -169,6 +169,11 @@ int pf__privileges_resolve(struct pf__privileges *privileges,
     return status;
 }
 
+bool pf__privileges_hide_workers(const struct pf__privileges *privileges)
+{
+    return privileges->change && !have(CAP_SYS_PTRACE);
+}
+
 /* ---- giving up ------------------------------------------------------------------- */
 
 static int give_up(const struct pf__privileges *privileges, const char **step)

@@ -34,6 +34,11 @@ struct pf__privileges {
 int pf__privileges_resolve(struct pf__privileges *privileges,
                            const struct pf_master_options *options);
 
+/* Will the workers' /proc files that ask for PTRACE_MODE_READ (smaps_rollup, wchan) be
+ * closed to the master? They are of another user, and CAP_SYS_PTRACE is lacking, which
+ * containers mostly take away. */
+bool pf__privileges_hide_workers(const struct pf__privileges *privileges);
+
 /*
  * In a worker, with one thread: chroot, groups, gid, uid, no new privileges, in this order.
  * Core dumps stay possible. Undoes PR_SET_PDEATHSIG: what arms that comes later.

@@ -260,6 +260,9 @@ int pf__start(struct pf__master *master)
     int status = pf__privileges_resolve(&master->privileges, options);
     if (status != PF_EXIT_OK)
         return status;
+    if (options->recycle_memory && pf__privileges_hide_workers(&master->privileges))
+        pf_log(PF_LOG_WARN, "memory-hidden",
+               "option=--recycle-memory lacks=CAP_SYS_PTRACE no-worker-is-replaced-for-it");
     status = pf__pid_file_open(&master->pid_file, options);
     if (status != PF_EXIT_OK)
         return status;

@@ -236,6 +236,43 @@ static void a_unix_sockets_file_is_the_masters_with_its_mode(void **state)
     assert_int_equal(rmdir(directory), 0);
 }
 
+static bool capable_of_tracing(void)
+{
+    enum {
+        CAP_SYS_PTRACE_BIT = 19
+    };
+    return strtoull(status_of(getpid(), "\nCapEff:"), NULL, 16) >> CAP_SYS_PTRACE_BIT & 1;
+}
+
+static bool says_that_memory_is_hidden(const char *capabilities, const char *const args[])
+{
+    static struct pf_test_server server;
+    pf_test_program_spawn(&server, ARGS("setpriv", capabilities), "bin/prefork-server",
+                          args);
+    pf_test_server_read_banner(&server);
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+    const char *said = strstr(server.text, "memory-hidden option=--recycle-memory");
+    assert_true(!said || !strstr(said + 1, "memory-hidden")); /* once */
+    return said != NULL;
+}
+
+static void a_limit_of_memory_that_cannot_be_seen_is_told_at_the_start(void **state)
+{
+    (void)state;
+    (void)user();
+    pf_test_skip_without("setpriv");
+    pf_test_skip_under_valgrind();
+#define LACKING        "--bounding-set=-sys_ptrace"
+#define SERVER_OF(...) ARGS("-b", "127.0.0.1:0", "-w", "1", __VA_ARGS__)
+    assert_true(says_that_memory_is_hidden(
+        LACKING, SERVER_OF("--user", USER, "--recycle-memory", "1g")));
+    assert_false(says_that_memory_is_hidden(LACKING, SERVER_OF("--user", USER)));
+    assert_false(says_that_memory_is_hidden(LACKING, SERVER_OF("--recycle-memory", "1g")));
+    if (capable_of_tracing())
+        assert_false(says_that_memory_is_hidden(
+            "--bounding-set=+all", SERVER_OF("--user", USER, "--recycle-memory", "1g")));
+}
+
 static void assert_refused(const char *const args[], const char *words)
 {
     static struct pf_test_server server;
@@ -295,6 +332,7 @@ int main(void)
         pf_test(a_blocked_worker_of_another_user_still_leaves_without_its_master),
         pf_test(a_worker_of_another_user_is_killed_and_its_crash_told),
         pf_test(a_unix_sockets_file_is_the_masters_with_its_mode),
+        pf_test(a_limit_of_memory_that_cannot_be_seen_is_told_at_the_start),
         pf_test(what_is_not_there_is_named),
         pf_test(one_who_may_not_is_refused),
     };
