@@ -10,6 +10,7 @@
  *     lanes.c     who watches whose listeners: adoption and steering
  *     hang.c      the beats: lanes that are stuck, workers that are hung
  *     undead.c    workers that SIGKILL does not end
+ *     helper.c    what is too slow for the master is done by a process of its own
  *     wear.c      what a worker has used up: when it is replaced
  *     spawn.c     the fork itself, and what a child does first
  *     oom.c       whom the kernel kills when memory runs out
@@ -127,6 +128,14 @@ struct pf__lane {
     struct pf__pulse pulse;
 };
 
+/* A process that reads how much memory a worker has: see wear.c. */
+struct pf__scale {
+    pid_t pid;                 /* 0: none */
+    struct pf__worker *worker; /* whose memory ... */
+    pid_t of;                  /* ... unless it is another one by now */
+    int fd;                    /* tells it; -1: not any more */
+};
+
 /* Counted since the start, for the status. */
 struct pf__tally {
     uint64_t crashes, adoptions, stuck, hung, recycled, undead;
@@ -172,6 +181,7 @@ struct pf__master {
     bool steered;                 /* the groups have had a program for the first time */
     pid_t namers[PF__NAMERS_MAX]; /* processes that name backtraces; 0: none */
     pid_t undead[PF__UNDEAD_MAX]; /* workers that were given up; 0: none */
+    struct pf__scale scale;
     struct pf__tally tally;
     char last_words[PF__EAR_TAIL + 2]; /* of the worker that failed to boot last */
 };
@@ -180,7 +190,8 @@ struct pf__master {
     {                                                                                      \
         .signals = {.fd = -1}, .death_pipe = {-1, -1}, .crash_pipe = {-1, -1},             \
         .control = PF__CONTROL_NONE, .notify = PF__NOTIFY_NONE,                            \
-        .pid_file = PF__PID_FILE_NONE, .oom_kills = -1, .throttled = -1                    \
+        .pid_file = PF__PID_FILE_NONE, .scale = {.fd = -1}, .oom_kills = -1,               \
+        .throttled = -1                                                                    \
     }
 
 /* ---- start.c --------------------------------------------------------------------- */
@@ -317,6 +328,12 @@ uint64_t pf__worker_requests(const struct pf__worker *worker);
 
 /* Why the worker is to be replaced; NULL: it is not. Looks at its memory now and then. */
 const char *pf__worker_worn(struct pf__worker *worker);
+
+/* Was it the process that weighs a worker that was reaped? */
+bool pf__scale_reaped(struct pf__master *master, pid_t pid);
+
+/* Hear it no more. */
+void pf__scale_close(struct pf__master *master);
 
 /* ---- spawn.c --------------------------------------------------------------------- */
 

@@ -6,6 +6,8 @@
  */
 #include "master/names.h"
 
+#include "master/helper.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -302,18 +304,6 @@ void pf__names_print(const struct pf_crash_record *record, int slot)
 
 /* ---- the helper ------------------------------------------------------------------ */
 
-/* The master may have blocked or handled it. */
-static void limit_time(void)
-{
-    struct sigaction standard = {.sa_handler = SIG_DFL};
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGALRM);
-    sigaction(SIGALRM, &standard, NULL);
-    sigprocmask(SIG_UNBLOCK, &set, NULL);
-    alarm(PF__NAMES_LIMIT_S);
-}
-
 int pf__names_start(const struct pf_crash_record *record, int slot,
                     void (*let_go)(void *arg), void *arg)
 {
@@ -323,7 +313,7 @@ int pf__names_start(const struct pf_crash_record *record, int slot,
         return -errno;
     if (pid > 0)
         return pid;
-    limit_time();
+    pf__helper_limit(PF__NAMES_LIMIT_S);
     if (let_go)
         let_go(arg);
     pf__names_print(record, slot);

@@ -142,7 +142,8 @@ void pf__reap(struct pf__master *master)
         struct pf__worker *worker = pf__slots_find(master, info.si_pid);
         if (worker)
             ended(worker, &info);
-        else if (!is_namer(master, info.si_pid) && !pf__undead_ended(master, info.si_pid))
+        else if (!is_namer(master, info.si_pid) && !pf__scale_reaped(master, info.si_pid) &&
+                 !pf__undead_ended(master, info.si_pid))
             pf_log(PF_LOG_DEBUG, "stranger-reaped", "child=%ld", (long)info.si_pid);
     }
     pf__master_review(master);

@@ -34,6 +34,7 @@ void pf__let_go(struct pf__master *master, unsigned kept_slot)
             worker->channel = NULL;
             pf__ear_close(&worker->ear);
         }
+    pf__scale_close(master);
     pf__control_close(&master->control);
     pf__notify_let_go(&master->notify);
     pf__pid_file_close(&master->pid_file);

@@ -6,6 +6,7 @@
  */
 #include "master/complain.h"
 #include "master/guard.h"
+#include "master/helper.h"
 #include "master/internal.h"
 #include "master/oom.h"
 #include "master/standard.h"
@@ -21,7 +22,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 int pf__start_failed(const struct pf__master *master, const char *what, int err)
@@ -317,16 +317,12 @@ static void end_workers(struct pf__master *master)
 }
 
 /* None is left to the program, which knows nothing of them. */
-static void end_namers(struct pf__master *master)
+static void end_helpers(struct pf__master *master)
 {
-    for (int i = 0; i < PF__NAMERS_MAX; i++) {
-        if (!master->namers[i])
-            continue;
-        kill(master->namers[i], SIGKILL);
-        while (waitpid(master->namers[i], NULL, 0) == -1 && errno == EINTR)
-            ;
-        master->namers[i] = 0;
-    }
+    for (int i = 0; i < PF__NAMERS_MAX; i++)
+        pf__helper_end(master->namers[i]);
+    pf__helper_end(master->scale.pid);
+    pf__scale_close(master);
 }
 
 void pf__end(struct pf__master *master)
@@ -334,7 +330,7 @@ void pf__end(struct pf__master *master)
     pf__control_close(&master->control);
     pf__notify_close(&master->notify);
     end_workers(master);
-    end_namers(master);
+    end_helpers(master);
     if (master->loop) {
         (void)pf_loop_close(master->loop, false);
         pf_loop_unref(master->loop);

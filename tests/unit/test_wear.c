@@ -5,7 +5,9 @@
 #include "master/internal.h"
 #include <prefork/testing.h>
 
+#include <sched.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -53,8 +55,24 @@ static void add(unsigned slot, unsigned seat, unsigned thread, enum pf__column c
     pf_count(pf_scoreboard_cell(master.board, row, column), n);
 }
 
+/* Until the helper has said what it found, and has ended. */
+static void await_helper(void)
+{
+    pid_t helper = master.scale.pid;
+    while (master.scale.fd != -1) {
+        assert_true(pf_loop_turn(master.loop, 0) >= 0);
+        sched_yield();
+    }
+    if (helper) {
+        assert_int_equal(waitpid(helper, NULL, 0), helper);
+        assert_true(pf__scale_reaped(&master, helper));
+    }
+}
+
 static void assert_worn(struct pf__worker *worker, const char *why)
 {
+    (void)pf__worker_worn(worker);
+    await_helper();
     const char *worn = pf__worker_worn(worker);
     if (!why)
         assert_null(worn);
@@ -123,7 +141,6 @@ static void a_worker_is_worn_by_memory_when_it_is_over_three_times_in_a_row(void
     (void)state;
     open_stage((struct pf__wear){.memory_bytes = 1});
     for (int look = 1; look <= 3; look++) {
-        assert_worn(&slots[0].seats[0], NULL);
         test_clock.now_ns += TURN_NS;
         for (int i = 0; i < 5; i++)
             assert_worn(&slots[0].seats[0], look == 3 ? "memory" : NULL);
@@ -145,6 +162,43 @@ static void one_look_below_the_limit_starts_the_count_anew(void **state)
         test_clock.now_ns += 2 * PF_SECOND;
         assert_worn(worker, i == 5 ? "memory" : NULL);
     }
+    close_stage();
+}
+
+/* What wears it out is not looked at in the master: nothing is known until the helper has
+ * answered, and what it says of one that has been replaced is nobody's. */
+static void the_master_does_not_wait_for_a_weight(void **state)
+{
+    (void)state;
+    open_stage((struct pf__wear){.memory_bytes = 1});
+    master.slot_count = 1;
+    struct pf__worker *worker = &slots[0].seats[0];
+    for (int i = 0; i < 4; i++) {
+        test_clock.now_ns += 2 * PF_SECOND;
+        (void)pf__worker_worn(worker);
+        assert_true(master.scale.pid > 0);
+        assert_int_equal(worker->over_memory, 0);
+        if (i < 3)
+            worker->pid = getppid(); /* as if it had ended meanwhile */
+        await_helper();
+        worker->pid = getpid();
+    }
+    assert_int_equal(worker->over_memory, 1);
+    close_stage();
+}
+
+static void one_helper_is_there_at_a_time(void **state)
+{
+    (void)state;
+    open_stage((struct pf__wear){.memory_bytes = 1});
+    (void)pf__worker_worn(&slots[0].seats[0]);
+    pid_t helper = master.scale.pid;
+    test_clock.now_ns += TURN_NS;
+    (void)pf__worker_worn(&slots[1].seats[0]);
+    assert_int_equal(master.scale.pid, helper);
+    await_helper();
+    assert_int_equal(slots[0].seats[0].over_memory, 1);
+    assert_int_equal(slots[1].seats[0].over_memory, 0);
     close_stage();
 }
 
@@ -170,6 +224,8 @@ int main(void)
         pf_test(a_worker_is_worn_by_its_lifetime),
         pf_test(a_worker_is_worn_by_memory_when_it_is_over_three_times_in_a_row),
         pf_test(one_look_below_the_limit_starts_the_count_anew),
+        pf_test(the_master_does_not_wait_for_a_weight),
+        pf_test(one_helper_is_there_at_a_time),
         pf_test(a_worker_that_is_gone_has_no_memory),
     };
     return cmocka_run_group_tests_name("wear", tests, NULL, NULL);
