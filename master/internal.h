@@ -166,9 +166,9 @@ struct pf__master {
     bool ever_ready;
     bool is_reaper; /* of what workers leave behind; not if it was before */
     int64_t started_ns;
-    int64_t healthy_at_ns;  /* when a worker was last known to be past PF__MIN_UPTIME_NS */
-    int64_t fork_window_ns; /* forks are counted from here */
-    unsigned forks;
+    int64_t healthy_at_ns; /* when a worker was last known to be past PF__MIN_UPTIME_NS */
+    int64_t forks_used_up_ns;     /* see pf__policy_fork() */
+    int64_t fork_limit_ns;        /* when it was told last that there were too many */
     int64_t oom_kills, throttled; /* as the cgroup counted them last; -1: not known */
     bool is_throttled;
     pf_timer stop_timer, tick_timer;

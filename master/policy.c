@@ -73,6 +73,17 @@ int64_t pf__policy_delay(unsigned failures, bool ready, bool siblings, double sp
     return delay < limit ? delay : limit;
 }
 
+int64_t pf__policy_fork(int64_t *used_up_ns, unsigned slots, int64_t now_ns)
+{
+    int64_t each = PF__FORKS_WINDOW_NS / (slots + PF__FORKS_SPARE);
+    int64_t from = *used_up_ns > now_ns ? *used_up_ns : now_ns;
+    int64_t over = from + each - (now_ns + PF__FORKS_WINDOW_NS);
+    if (over > 0)
+        return over;
+    *used_up_ns = from + each;
+    return 0;
+}
+
 int pf__policy_give_up(bool ever_ready, unsigned boot_failures, int64_t all_failing_ns,
                        bool stay)
 {

@@ -24,7 +24,8 @@
 #define PF__BOOT_FAILURES_MAX 5
 /* All workers failing for this long ends a server that did serve. */
 #define PF__ALL_FAILING_NS (60 * PF_SECOND)
-/* Forks in any ten seconds: one for each slot, and so many. */
+/* Forks in ten seconds: one for each slot, and so many. They may come all at once; then one
+ * by one, so that a server without workers is not without for long. */
 #define PF__FORKS_SPARE     8
 #define PF__FORKS_WINDOW_NS (10 * PF_SECOND)
 /* A lane nobody serves for so long is adopted; a boot is mostly shorter. */
@@ -83,6 +84,16 @@ double pf__policy_spread(int64_t now_ns);
 
 /* The slot's failures in a row after this end, given those before it. */
 unsigned pf__policy_failures(unsigned before, enum pf__end end, int64_t uptime_ns);
+
+/*
+ * May one more be forked now?
+ *
+ * used_up_ns  when what has been forked will have been made up for; is moved on if it may.
+ *             0 at first
+ *
+ * Returns 0, or how long to wait.
+ */
+int64_t pf__policy_fork(int64_t *used_up_ns, unsigned slots, int64_t now_ns);
 
 /* Should the server give up? Returns 0, PF_EXIT_CONFIG or PF_EXIT_TEMPFAIL. `stay`: not
  * once it has served. */

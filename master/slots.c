@@ -63,18 +63,6 @@ void pf__slot_refill(struct pf__slot *slot, int64_t delay_ns)
                strerror(-err));
 }
 
-/* One fork more in this window? If not, when. */
-static bool may_fork(struct pf__master *master, int64_t *wait_ns)
-{
-    int64_t now = pf__master_now(master);
-    if (now - master->fork_window_ns >= PF__FORKS_WINDOW_NS) {
-        master->fork_window_ns = now;
-        master->forks = 0;
-    }
-    *wait_ns = master->fork_window_ns + PF__FORKS_WINDOW_NS - now;
-    return master->forks < master->slot_count + PF__FORKS_SPARE;
-}
-
 /* ---- doing what policy wants ----------------------------------------------------- */
 
 static enum pf__seat_kind kind_of(const struct pf__worker *worker)
@@ -113,6 +101,7 @@ static enum pf__slot_action wanted(struct pf__slot *slot, const char **worn)
     return pf__policy_slot(&view);
 }
 
+/* It costs little to try, so it is tried again soon, with siblings or without. */
 static void fork_failed(struct pf__slot *slot, int err)
 {
     if (!slot->master->begun) {
@@ -121,25 +110,36 @@ static void fork_failed(struct pf__slot *slot, int err)
         return;
     }
     slot->failures++;
-    int64_t delay =
-        pf__policy_delay(slot->failures, false, pf__slots_accepting(slot->master) > 0, 1);
+    int64_t delay = pf__policy_delay(slot->failures, false, true, 1);
     pf_log(PF_LOG_WARN, "fork-failed", "worker=%u error=%s next-in=%.1fs", slot->number,
            strerror(-err), (double)delay / 1e9);
     pf__slot_refill(slot, delay);
+}
+
+/* Told once for all slots and a while: they may be many, and wait for each other. */
+static void fork_later(struct pf__slot *slot, int64_t wait_ns)
+{
+    struct pf__master *master = slot->master;
+    int64_t now = pf__master_now(master);
+    pf__slot_refill(slot, wait_ns > PF__TICK_NS ? wait_ns : PF__TICK_NS);
+    if (master->fork_limit_ns && now - master->fork_limit_ns < PF__FORKS_WINDOW_NS)
+        return;
+    master->fork_limit_ns = now;
+    pf_log(PF_LOG_WARN, "fork-limit", "worker=%u next-in=%.1fs", slot->number,
+           (double)wait_ns / 1e9);
 }
 
 /* Fork, unless too much has been forked; if that fails, later. */
 static int start(struct pf__worker *worker)
 {
     struct pf__slot *slot = worker->slot;
-    int64_t wait_ns;
-    if (!may_fork(slot->master, &wait_ns)) {
-        pf__slot_refill(slot, wait_ns);
-        pf_log(PF_LOG_WARN, "fork-limit", "worker=%u next-in=%.1fs", slot->number,
-               (double)wait_ns / 1e9);
+    struct pf__master *master = slot->master;
+    int64_t wait_ns = pf__policy_fork(&master->forks_used_up_ns, master->slot_count,
+                                      pf__master_now(master));
+    if (wait_ns) {
+        fork_later(slot, wait_ns);
         return 0;
     }
-    slot->master->forks++;
     int err = pf__worker_start(worker);
     if (err)
         fork_failed(slot, err);

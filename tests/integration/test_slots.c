@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -38,6 +39,14 @@ static int ask(int timeout_ms)
         return fd;
     close(fd);
     return -1;
+}
+
+static unsigned count_of(const char *what)
+{
+    unsigned n = 0;
+    for (const char *at = strstr(server.text, what); at; at = strstr(at + 1, what))
+        n++;
+    return n;
 }
 
 /* ---- limits ---------------------------------------------------------------------- */
@@ -192,15 +201,32 @@ static void a_first_fork_that_fails_says_that_the_server_stops(void **state)
     assert_true(failed > 0);
 }
 
-/* ---- recycling ------------------------------------------------------------------- */
-
-static unsigned count_of(const char *what)
+/* The master alone is short of them; nobody accepts meanwhile. */
+static void a_fork_that_fails_is_tried_again_soon(void **state)
 {
-    unsigned n = 0;
-    for (const char *at = strstr(server.text, what); at; at = strstr(at + 1, what))
-        n++;
-    return n;
+    (void)state;
+    pf_test_skip_under_valgrind(); /* it is another process then */
+    struct rlimit before, none;
+    pf_test_program_start(&server, SERVER, ARGS(ANY_PORT, "-w", "1"));
+    size_t said = server.text_len;
+    assert_int_equal(prlimit(server.pid, RLIMIT_NOFILE, NULL, &before), 0);
+    none = (struct rlimit){.rlim_cur = 3, .rlim_max = before.rlim_max};
+    assert_int_equal(prlimit(server.pid, RLIMIT_NOFILE, &none, NULL), 0);
+    assert_int_equal(kill(server.workers[0], SIGKILL), 0);
+    time_t end = time(NULL) + PF_TEST_DEADLINE_S;
+    while (count_of("fork-failed") < 7 && time(NULL) < end) {
+        (void)poll(&(struct pollfd){.fd = server.output, .events = POLLIN}, 1, 1000);
+        pf_test_server_listen(&server);
+    }
+    for (const char *at = server.text; (at = strstr(at, "next-in=")); at++)
+        assert_true(strtod(at + strlen("next-in="), NULL) <= 2.0);
+    assert_int_equal(prlimit(server.pid, RLIMIT_NOFILE, &before, NULL), 0);
+    pf_test_server_expect(&server, said, "worker-accepts");
+    assert_true(count_of("fork-failed") >= 7);
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
 }
+
+/* ---- recycling ------------------------------------------------------------------- */
 
 /* Send datagrams, each answered or lost, until so many workers have been replaced. */
 static void send_until_recycled(int fd, unsigned times)
@@ -300,6 +326,7 @@ int main(void)
         pf_test(young_workers_that_are_told_to_leave_are_no_failures),
         pf_test(a_worker_that_is_told_to_leave_while_it_boots_is_no_failure),
         pf_test(a_first_fork_that_fails_says_that_the_server_stops),
+        pf_test(a_fork_that_fails_is_tried_again_soon),
         pf_test(datagrams_wear_a_worker_out_once),
         pf_test(a_worker_without_its_channel_is_told_to_stop_by_a_signal),
         pf_test(workers_that_crash_together_all_say_where),

@@ -95,6 +95,34 @@ static void the_delay_doubles_up_to_its_limit(void **state)
     assert_int_equal(pf__policy_delay(2, true, false, 1.5), 150 * ms);
 }
 
+/* As many as there are slots and some may be forked at once; after that one by one, at the
+ * rate at which there are so many in ten seconds. */
+static void forks_are_limited_and_none_waits_for_long(void **state)
+{
+    (void)state;
+    static const unsigned slots[] = {1, 2, 8, 1024};
+    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
+        unsigned burst = slots[i] + PF__FORKS_SPARE, forks = 0;
+        int64_t each = PF__FORKS_WINDOW_NS / burst, now = 1000 * PF_SECOND, used_up = 0;
+        while (pf__policy_fork(&used_up, slots[i], now) == 0)
+            assert_true(++forks <= burst);
+        assert_int_equal(forks, burst);
+        int64_t wait = pf__policy_fork(&used_up, slots[i], now);
+        assert_in_range(wait, 1, each);
+        assert_true(pf__policy_fork(&used_up, slots[i], now + wait - 1) > 0);
+        assert_int_equal(pf__policy_fork(&used_up, slots[i], now + wait), 0);
+        assert_int_equal(pf__policy_fork(&used_up, slots[i], now + wait), each);
+        for (int64_t end = now + wait + 10 * PF__FORKS_WINDOW_NS; now < end;
+             now += each / 3)
+            forks += pf__policy_fork(&used_up, slots[i], now) == 0;
+        assert_in_range(forks, 10 * burst, 12 * burst);
+        now += 10 * PF__FORKS_WINDOW_NS; /* what was not forked then is not saved up */
+        for (forks = 0; pf__policy_fork(&used_up, slots[i], now) == 0; forks++)
+            continue;
+        assert_int_equal(forks, burst);
+    }
+}
+
 static void a_server_gives_up_only_if_nothing_works(void **state)
 {
     (void)state;
@@ -382,6 +410,7 @@ int main(void)
         pf_test(an_end_is_classified),
         pf_test(failures_in_a_row_are_counted_and_a_healthy_life_forgives),
         pf_test(the_delay_doubles_up_to_its_limit),
+        pf_test(forks_are_limited_and_none_waits_for_long),
         pf_test(a_server_gives_up_only_if_nothing_works),
         pf_test(a_spread_is_between_a_half_and_one_and_a_half),
         pf_test(a_slot_wants_one_worker_that_accepts),
