@@ -5,6 +5,7 @@
  * was, and pf__end() gives back what has been made so far.
  */
 #include "master/complain.h"
+#include "master/cpus.h"
 #include "master/guard.h"
 #include "master/helper.h"
 #include "master/internal.h"
@@ -285,6 +286,7 @@ int pf__start(struct pf__master *master)
     if (err)
         return pf__start_failed(master, "signals", err);
     become_reaper(master);
+    master->oom_kills = pf__cpus_oom_kills("/proc/self", "/sys/fs/cgroup");
     status = preload(master);
     if (status != PF_EXIT_OK)
         return status;

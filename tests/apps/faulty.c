@@ -5,6 +5,7 @@
  *     /block?ms=N     blocks in a handler
  *     /block          the same, while the file exists that PF_FAULTY_WHILE names
  *     /spin?ms=N      computes in a handler, until it has used so much CPU time
+ *     /eat            takes memory until it is killed
  *     /crash          abort(3)
  *     /exit?status=N  leaves
  *     /deaf           closes what its master talks to it through
@@ -25,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -97,6 +99,23 @@ static int on_spin(pf_http_request *request, void *arg)
     fprintf(stderr, "faulty: spins pid=%d\n", getpid());
     if (spin_for_long(parameter(request, "ms")) == 1)
         return -EIO;
+    return respond(request);
+}
+
+static int on_eat(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    enum {
+        PIECE = 1 << 20,
+        PIECES_MAX = 4096 /* nobody kills it: no machine is to suffer */
+    };
+    for (int i = 0; i < PIECES_MAX; i++) {
+        char *piece =
+            mmap(NULL, PIECE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (piece == MAP_FAILED)
+            break;
+        memset(piece, 1, PIECE);
+    }
     return respond(request);
 }
 
@@ -180,6 +199,7 @@ static const struct pf_http_route routes[] = {
     {.method = "GET", .path = "/pid", .handler = on_pid},
     {.method = "GET", .path = "/block", .handler = on_block},
     {.method = "GET", .path = "/spin", .handler = on_spin},
+    {.method = "GET", .path = "/eat", .handler = on_eat},
     {.method = "GET", .path = "/crash", .handler = on_crash},
     {.method = "GET", .path = "/deaf", .handler = on_deaf},
     {.method = "GET", .path = "/exit", .handler = on_exit_request},
