@@ -176,7 +176,7 @@ static void a_first_fork_that_fails_says_that_the_server_stops(void **state)
     pf_test_skip_under_valgrind();
     int failed = 0;
     for (int max = 6, status = 70; status != 0 && max < 100; max++) {
-        char limit[32];
+        char limit[48];
         snprintf(limit, sizeof limit, "--nofile=%d:%d", max, max);
         pf_test_program_spawn(&server, ARGS("prlimit", limit), SERVER,
                               ARGS(ANY_PORT, "-w", "2"));
