@@ -186,6 +186,7 @@ static void start_anew(struct pf__master *master, int64_t now)
 {
     pf_log(PF_LOG_INFO, "clock-jumped", "for=%.1fs no-lane-is-judged",
            (double)(now - master->ticked_ns) / 1e9);
+    master->healthy_at_ns += now - master->ticked_ns;
     for (unsigned i = 0; i < master->lane_count; i++)
         pf__policy_pulse_reset(&master->lanes[i].pulse, now);
 }

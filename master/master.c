@@ -134,10 +134,13 @@ static void give_up(struct pf__master *master, int status)
     begin_stop(master, PF__STOP_FAST);
 }
 
-/* For how long has there been no worker that lived long enough to be called healthy? */
+/* For how long has there been no worker that lived long enough to be called healthy? Time
+ * in which the master was held up does not count: the tick puts that right. */
 static int64_t all_failing_for(struct pf__master *master)
 {
     int64_t now = pf__master_now(master);
+    if (pf__tick_is_late(master))
+        return 0;
     for (unsigned i = 0; i < master->slot_count; i++) {
         const struct pf__worker *worker = pf__slot_worker(&master->slots[i]);
         if (pf__worker_accepts(worker) && now - worker->born_ns >= PF__MIN_UPTIME_NS)
