@@ -134,8 +134,9 @@ static int start(struct pf__worker *worker)
 {
     struct pf__slot *slot = worker->slot;
     struct pf__master *master = slot->master;
-    int64_t wait_ns = pf__policy_fork(&master->forks_used_up_ns, master->slot_count,
-                                      pf__master_now(master));
+    int64_t used_up_ns = master->forks_used_up_ns;
+    int64_t wait_ns =
+        pf__policy_fork(&used_up_ns, master->slot_count, pf__master_now(master));
     if (wait_ns) {
         fork_later(slot, wait_ns);
         return 0;
@@ -143,6 +144,8 @@ static int start(struct pf__worker *worker)
     int err = pf__worker_start(worker);
     if (err)
         fork_failed(slot, err);
+    else
+        master->forks_used_up_ns = used_up_ns;
     return err;
 }
 

@@ -117,7 +117,7 @@ static void weigh(struct pf__worker *worker)
     struct pf__master *master = worker->slot->master;
     struct pf__scale *scale = &master->scale;
     int ends[2];
-    if (scale->pid || pipe2(ends, O_CLOEXEC) != 0)
+    if (scale->pid || scale->fd != -1 || pipe2(ends, O_CLOEXEC) != 0)
         return;
     fflush(NULL); /* as at each fork: see pf__spawn() */
     pid_t pid = fork();
