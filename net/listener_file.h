@@ -45,8 +45,8 @@ struct pf_listener_file {
  * ours to replace: a file, a directory, a socket that is not a stream's; -EINVAL for an
  * empty path; -ENAMETOOLONG; -ENOENT (no such directory), -EACCES and what else open(2),
  * bind(2), listen(2) or rename(2) fail with. After an error nothing is held, *file is
- * untouched, and only PATH.lock may have been made. Does not block. Source: unix(7),
- * flock(2), rename(2).
+ * untouched, and only PATH.lock may have been made. Blocks as pf_lock_file_take() does.
+ * Source: unix(7), flock(2), rename(2).
  */
 int pf_listener_file_open(struct pf_listener_file *file, const char *path,
                           const struct pf_listener_options *options, int *holder);

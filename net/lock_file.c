@@ -9,7 +9,11 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+/* How often a lock that another has is tried. */
+#define TRY_NS (5 * PF_MILLISECOND)
 
 /* Only what a lock of ours can hold: nothing, or a process id. */
 static int read_holder(int fd, int *holder)
@@ -52,9 +56,20 @@ static int lock(int fd, const char *path, int *holder)
     return !err && !is_at(fd, path) ? -ESTALE : err;
 }
 
+/* No event tells that a lock is free again. */
+static bool may_try_again(int64_t *waited_ns)
+{
+    struct timespec pause = {.tv_nsec = TRY_NS};
+    if (*waited_ns >= PF_LOCK_FILE_WAIT_NS)
+        return false;
+    *waited_ns += TRY_NS;
+    (void)nanosleep(&pause, NULL);
+    return true;
+}
+
 int pf_lock_file_take(const char *path, mode_t mode, int *holder)
 {
-    for (;;) {
+    for (int64_t waited_ns = 0;;) {
         int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, mode);
         if (fd == -1) /* a symbolic link, or a directory */
             return errno == ELOOP || errno == EISDIR || errno == ENXIO ? -EEXIST : -errno;
@@ -64,7 +79,7 @@ int pf_lock_file_take(const char *path, mode_t mode, int *holder)
             return fd;
         }
         close(fd);
-        if (err != -ESTALE)
+        if (err != -ESTALE && !(err == -EADDRINUSE && may_try_again(&waited_ns)))
             return err;
     }
 }

@@ -11,7 +11,10 @@
 #ifndef PREFORK_NET_LOCK_FILE_H
 #define PREFORK_NET_LOCK_FILE_H
 
+#include <prefork/base.h>
 #include <sys/types.h>
+
+#define PF_LOCK_FILE_WAIT_NS (500 * PF_MILLISECOND)
 
 /*
  * Make the file if it is not there (`mode`, less what umask(2) takes), lock it, and write
@@ -20,9 +23,10 @@
  * Returns the descriptor, close-on-exec: to close it is to unlock. Or -EADDRINUSE with
  * whoever has the lock in *holder, its process id or 0; -EEXIST if what stands there is no
  * such file: it holds something else, or is a link, a directory, a device; or what open(2)
- * or flock(2) fail with; then nothing is held. Does not block. A file that its holder
- * removes in this moment is made anew. A full disk leaves the file empty: it is held all
- * the same.
+ * or flock(2) fail with; then nothing is held. Blocks for PF_LOCK_FILE_WAIT_NS at the most,
+ * while another has the lock: one that was killed may not have ended yet, or have forked a
+ * child that is about to let go. A file that its holder removes in this moment is made
+ * anew. A full disk leaves the file empty: it is held all the same.
  */
 int pf_lock_file_take(const char *path, mode_t mode, int *holder);
 

@@ -7,12 +7,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -178,6 +183,63 @@ static void a_start_that_fails_leaves_no_file(void **state)
     place_down(&place);
 }
 
+/* ---- one that is about to let go --------------------------------------------------- */
+
+static struct {
+    int fd; /* has the lock */
+    pid_t taker;
+    atomic_bool over;
+} hold;
+
+static bool sleeps(pid_t tid)
+{
+    char path[64], text[64] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", (int)tid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    long call = n > 0 && text[0] != 'r' ? strtol(text, NULL, 10) : -1;
+    return call == SYS_nanosleep || call == SYS_clock_nanosleep;
+}
+
+static void *let_go(void *arg)
+{
+    while (!hold.over && !sleeps(hold.taker))
+        sched_yield();
+    close(hold.fd);
+    return arg;
+}
+
+/* Lets go when the other one has begun to wait: on a slow machine that may be too late, and
+ * is tried again. Who does not wait never gets it. */
+static void a_lock_is_waited_for_that_is_about_to_be_let_go(void **state)
+{
+    (void)state;
+    pf_test_skip_under_valgrind();
+    struct place place;
+    int fd = -EADDRINUSE, holder = 0;
+    place_up(&place);
+    hold.taker = gettid();
+    if (access("/proc/self/syscall", R_OK) != 0)
+        skip();
+    for (time_t end = time(NULL) + PF_TEST_DEADLINE_S; fd == -EADDRINUSE;) {
+        pthread_t thread;
+        assert_true(time(NULL) < end);
+        hold.over = false;
+        hold.fd = pf_lock_file_take(place.path, 0644, &holder);
+        assert_true(hold.fd >= 0);
+        assert_int_equal(pthread_create(&thread, NULL, let_go, NULL), 0);
+        fd = pf_lock_file_take(place.path, 0644, &holder);
+        hold.over = true;
+        pthread_join(thread, NULL);
+    }
+    assert_true(fd >= 0);
+    pf_lock_file_remove(fd, place.path);
+    close(fd);
+    place_down(&place);
+}
+
 enum {
     CHILDREN = 4,
     TURNS = 400
@@ -233,6 +295,7 @@ int main(void)
         pf_test(the_number_of_a_living_process_means_nothing),
         pf_test(what_is_not_ours_is_left_alone),
         pf_test(a_start_that_fails_leaves_no_file),
+        pf_test(a_lock_is_waited_for_that_is_about_to_be_let_go),
         pf_test(those_who_take_and_remove_it_never_hold_it_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
