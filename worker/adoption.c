@@ -62,13 +62,24 @@ static int worker_on_not_adopted(pf_loop *loop, void *arg)
     return 0;
 }
 
+/* How many listeners a lane has of its own. */
+static size_t count_own(const struct pf__worker_setup *setup)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < setup->listen_count; i++)
+        count += setup->listeners[i].mode == PF_ACCEPT_OWN;
+    return count;
+}
+
 /* What comes are the other lane's own listeners, in the order of the addresses. Returns
- * NULL if it is not so, or without memory. */
+ * NULL if it is not so, as without descriptors for them, or without memory. */
 static struct adoption *new_adoption(struct pf__seat *seat,
                                      const struct pf__ipc_lane *named,
                                      const struct pf_message *message)
 {
     const struct pf__worker_setup *setup = seat->worker->setup;
+    if (message->fd_count != count_own(setup))
+        return NULL;
     struct adoption *adoption =
         malloc(sizeof *adoption + message->fd_count * sizeof *adoption->listeners);
     if (!adoption)
@@ -76,16 +87,13 @@ static struct adoption *new_adoption(struct pf__seat *seat,
     *adoption = (struct adoption){.seat = seat, .named = *named};
     for (size_t i = 0; i < setup->listen_count; i++) {
         const struct pf__listener *ours = &setup->listeners[i];
-        if (ours->mode != PF_ACCEPT_OWN || adoption->count == message->fd_count)
+        if (ours->mode != PF_ACCEPT_OWN)
             continue;
         adoption->listeners[adoption->count] = *ours;
         adoption->listeners[adoption->count].fd = message->fds[adoption->count];
         adoption->count++;
     }
-    if (adoption->count == message->fd_count)
-        return adoption;
-    free(adoption);
-    return NULL;
+    return adoption;
 }
 
 void pf__self_adopt(struct pf__self *worker, const struct pf_message *message)
