@@ -43,6 +43,8 @@ struct pf__conn_buffer *pf__conn_grow(struct pf__conn_buffer *buffer, size_t cap
 
 static bool wants_input(const pf_conn *conn)
 {
+    if (conn->state == PF_CONN_LINGERING)
+        return conn->linger_left > 0;
     bool is_full =
         conn->held && conn->in && conn->in->len >= conn->conns->options.input_max;
     return conn->state == PF_CONN_OPEN && !conn->eof && !is_full;
@@ -53,7 +55,7 @@ void pf__conn_watch(pf_conn *conn)
     unsigned events = 0;
     if (pf__conn_is_blocked(conn))
         events = PF_WRITE;
-    else if (conn->state == PF_CONN_LINGERING || wants_input(conn))
+    else if (wants_input(conn))
         events = PF_READ;
     if (events == conn->watched)
         return;

@@ -33,7 +33,8 @@ typedef struct pf_conns pf_conns;
 /* Default limits; see pf_conns_options. */
 #define PF_CONN_INPUT_MAX  (64 * 1024)
 #define PF_CONN_OUTPUT_MAX (1024 * 1024)
-/* Lingering close: how long, and how many bytes are read and dropped at the most. */
+/* Lingering close: how long, and how many bytes are read and dropped at the most. A peer
+ * that sends more has to wait for its end, which gives it time to read. */
 #define PF_CONN_LINGER_NS    (2 * PF_SECOND)
 #define PF_CONN_LINGER_BYTES (1024 * 1024)
 /* Blocked output that makes no progress for this long ends the connection. */

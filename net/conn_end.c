@@ -61,18 +61,20 @@ void pf__conn_finish(pf_conn *conn)
 }
 
 /* Said all, heard enough: drop what still comes, so that the last answer is not lost to a
- * reset (RFC 9112, section 9.6). */
+ * reset (RFC 9112, section 9.6). One that is too talkative is heard no more; for the rest
+ * of its time it cannot send, and so finds the answer if it looks. */
 void pf__conn_linger(pf_conn *conn)
 {
     ssize_t n = recv(conn->fd, conn->conns->input, PF_CONN_READ_MAX, 0);
     if (n == -1 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (n > 0 && (size_t)n < conn->linger_left) {
-        conn->linger_left -= (uint32_t)n;
+    if (n > 0) {
+        conn->linger_left -=
+            (size_t)n < conn->linger_left ? (uint32_t)n : conn->linger_left;
         return;
     }
     conn->busy++;
-    pf__conn_end(conn, 0); /* the peer is through, or too talkative */
+    pf__conn_end(conn, 0); /* the peer is through */
     conn->busy--;
 }
 
