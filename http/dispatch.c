@@ -30,15 +30,25 @@ bool pf__http_last_leaves(pf_http_request *request)
     return true;
 }
 
+/* Whoever was to answer it at the end of its body will not be called any more. */
+static bool is_orphan(const pf_http_request *request)
+{
+    return !request->body_ended && !request->body_paused && !request->later;
+}
+
 void pf__http_tell_gone(pf_http_request *request, int reason)
 {
     const struct pf_http_route *route = request->route;
     if (!is_the_applications(request) || request->blocking)
         return;
+    bool tells_route =
+        reason && route && route->resource && route->resource->on_connection_close;
     pf__http_enter(request);
+    if (reason && !request->on_gone && !tells_route && is_orphan(request))
+        pf__http_finish(request, 400);
     if (request->on_gone)
         request->on_gone(request, reason, request->on_gone_arg);
-    if (reason && route && route->resource && route->resource->on_connection_close)
+    if (tells_route)
         route->resource->on_connection_close(request, reason, route->arg);
     (void)pf__http_leave(request);
 }

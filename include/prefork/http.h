@@ -207,6 +207,10 @@ typedef int pf_http_body_fn(pf_http_request *request, const void *data, size_t l
  * For a handler with PF_HTTP_STREAM, before it returns: call fn for each piece of the body,
  * and at its end, also of an empty one. Without it the body is dropped. Returns 0, -EINVAL
  * (the body was collected), or the guards' errors.
+ *
+ * If the client goes before that end, it is told by pf_http_on_gone(), or a resource's
+ * on_connection_close. Where neither is there, and nobody has said PF_HTTP_LATER or paused
+ * the body, the request is finished then and there: the log has a 400.
  */
 PF_API int pf_http_on_body(pf_http_request *request, pf_http_body_fn *fn, void *arg);
 

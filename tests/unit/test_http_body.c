@@ -696,6 +696,67 @@ static void a_client_that_leaves_in_the_midst_is_told(void **state)
     }
 }
 
+static int upload_blindly(pf_http_request *request)
+{
+    assert_int_equal(pf_http_on_gone(request, NULL, NULL), 0);
+    return pf_http_on_body(request, on_body, &app);
+}
+
+static int drop_blindly(pf_http_request *request)
+{
+    return pf_http_on_gone(request, NULL, NULL);
+}
+
+/* Nobody asks to be told, and whoever would answer at the end will not be called. */
+static void a_client_that_leaves_in_the_midst_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    int (*const begin[])(pf_http_request *) = {upload_blindly, drop_blindly};
+    for (int i = 0; i < 2; i++) {
+        open_upload();
+        app.begin = begin[i];
+        ask(UP(LENGTH(10), "abc"));
+        assert_int_equal(app.begun, 1);
+        stage_leave();
+        assert_null(stage.server->living);
+        assert_int_equal(app.gone + app.ends, 0);
+        assert_int_equal(stage.observed.responses, 1);
+        assert_int_equal(stage.observed.last_status, 400);
+        stage_close();
+    }
+}
+
+static int pause_blindly(pf_http_request *request)
+{
+    assert_int_equal(upload_blindly(request), 0);
+    return pf_http_pause_body(request);
+}
+
+static int later_blindly(pf_http_request *request)
+{
+    assert_int_equal(upload_blindly(request), 0);
+    return PF_HTTP_LATER;
+}
+
+/* Somebody else has the pointer. */
+static void what_is_paused_or_for_later_waits_for_its_end(void **state)
+{
+    (void)state;
+    int (*const begin[])(pf_http_request *) = {pause_blindly, later_blindly};
+    for (int i = 0; i < 2; i++) {
+        open_upload();
+        app.begin = begin[i];
+        stage_reconnect_tcp();
+        ask(UP(LENGTH(10), "abc"));
+        stage_reset();
+        stage_advance(2 * PF_SECOND); /* a pause hears no reset before it looks */
+        assert_ptr_equal(stage.server->living, app.request);
+        assert_int_equal(respond_body(app.request), -EPIPE);
+        assert_null(stage.server->living);
+        stage_close();
+    }
+}
+
 static void a_server_takes_a_body_with_it(void **state)
 {
     (void)state;
@@ -777,6 +838,8 @@ int main(void)
         pf_test(a_broken_body_is_refused_in_its_midst),
         pf_test(a_body_that_stops_or_is_too_slow_is_a_408),
         pf_test(a_client_that_leaves_in_the_midst_is_told),
+        pf_test(a_client_that_leaves_in_the_midst_leaves_nothing_behind),
+        pf_test(what_is_paused_or_for_later_waits_for_its_end),
         pf_test(a_server_takes_a_body_with_it),
         pf_test(a_drain_waits_for_a_body),
         pf_test(a_body_for_which_memory_is_short_is_refused),
