@@ -6,6 +6,7 @@
  *     pool.c        requests: taken, and given back
  *     dispatch.c    a request is there: which route, who is called, what came of it
  *     body.c        the bytes behind a head: collected, streamed or dropped
+ *     form.c        a streamed body that is a form with files
  *     response.c    a response at once, and what follows every response
  *     head.c        what stands in front of a body; status.c: status lines
  *     fields.c      what the application adds to that
@@ -128,6 +129,7 @@ struct pf_http_request {
     void *data;
     pf_http_body_fn *on_body;
     void *on_body_arg;
+    struct pf__http_form *form; /* NULL: the body is none, or nobody has asked */
     pf_http_writable_fn *on_writable;
     void *on_writable_arg;
     pf_http_gone_fn *on_gone;
@@ -285,6 +287,13 @@ int pf__http_body_piece(pf_http_request *request, const char *data, size_t len);
 
 /* It is complete. */
 void pf__http_body_end(pf_http_request *request);
+
+/* ---- form.c ---------------------------------------------------------------------- */
+
+/* The response to one that has a form is finished: a file that comes is not whole. */
+void pf__http_form_end(pf_http_request *request);
+
+void pf__http_form_free(struct pf__http_form *form);
 
 /* ---- response.c ------------------------------------------------------------------ */
 

@@ -76,7 +76,10 @@ void pf__http_request_free(pf_http_request *request)
     free(request->head_copy);
     free(request->body_copy);
     server->bodies -= request->body_held;
-    pf__http_deferred_drop(request->deferred);
+    if (request->deferred)
+        pf__http_deferred_drop(request->deferred);
+    if (request->form)
+        pf__http_form_free(request->form);
     if (server->free_count >= PF_HTTP_FREE_MAX) {
         destroy(request);
         return;

@@ -32,6 +32,8 @@ static void tell_application(pf_http_request *request)
 {
     const pf_http_server *server = request->server;
     const struct pf_http_route *route = request->route;
+    if (request->form)
+        pf__http_form_end(request);
     if (route && route->resource && route->resource->on_finish)
         route->resource->on_finish(request, route->arg);
     while (request->middleware > 0) {

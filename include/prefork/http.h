@@ -219,6 +219,69 @@ PF_API int pf_http_on_body(pf_http_request *request, pf_http_body_fn *fn, void *
 PF_API int pf_http_pause_body(pf_http_request *request);
 PF_API int pf_http_resume_body(pf_http_request *request);
 
+/* ---- forms with files ------------------------------------------------------------- */
+
+/* Limits of a form that does not say otherwise. */
+#define PF_HTTP_FORM_PARTS_MAX 100
+#define PF_HTTP_FORM_FIELD_MAX 65536
+
+/* A part of a form; the texts are as sent, where browsers write %22, %0D and %0A for a
+ * quote, CR and LF. */
+struct pf_http_part {
+    const char *name;
+    const char *filename;     /* NULL: no file. Never to be opened as it is */
+    const char *content_type; /* "": not said */
+    uint64_t size;            /* bytes of its data so far */
+    int fd;     /* -1. on_file may put an open file there, which its data is written to */
+    void *data; /* the application's, NULL at first */
+};
+
+/*
+ * What a form is handed over to as it comes. Each function but destroy returns what a
+ * handler does; a function that finishes the response gets no more. All but on_complete may
+ * be NULL: what it is for is passed over.
+ */
+struct pf_http_form {
+    size_t size;
+    /* A field: value[0..part->size), and a NUL behind that. */
+    int (*on_field)(pf_http_request *request, const struct pf_http_part *part,
+                    const char *value, void *arg);
+    /* A file begins. NULL: files are passed over. */
+    int (*on_file)(pf_http_request *request, struct pf_http_part *part, void *arg);
+    /* Some bytes of it, if there is no part->fd. */
+    int (*on_data)(pf_http_request *request, const struct pf_http_part *part,
+                   const void *data, size_t len, void *arg);
+    /* Its end, once for each that on_file has taken: 0, or why it is not whole: -ECANCELED
+     * (the response is finished: the client has gone, the form was malformed ...), or what
+     * write(2) answered. Closes part->fd; keeps the file or not. */
+    int (*on_file_end)(pf_http_request *request, const struct pf_http_part *part, int err,
+                       void *arg);
+    /* All has come: the response is due. */
+    pf_http_handler_fn *on_complete;
+    /* Nothing more is called, with the request about to go: once, however it ended. */
+    void (*destroy)(void *arg);
+    unsigned parts_max; /* beyond: 413. 0: PF_HTTP_FORM_PARTS_MAX */
+    size_t field_max;   /* bytes of one field; beyond: 413. 0: PF_HTTP_FORM_FIELD_MAX */
+};
+#define PF_HTTP_FORM .size = sizeof(struct pf_http_form)
+
+/*
+ * For a handler with PF_HTTP_STREAM, before it returns: read its body as
+ * multipart/form-data (RFC 7578). Instead of pf_http_on_body(). The form is copied, arg
+ * borrowed until destroy.
+ *
+ * A malformed form is answered 400. That an unwritable file is a 500, and a line in the
+ * log, is as with any handler that fails. Files are written on the lane's thread, as they
+ * come; a pause takes effect behind the bytes of one read. The route needs a body_max that
+ * is large enough.
+ *
+ * Returns 0, -ENOTSUP (the request has another Content-Type: 415), -EBADMSG (it names no
+ * boundary, or a bad one: 400), -EINVAL (the body is collected, on_complete is missing),
+ * -EALREADY, -ENOMEM, or the guards; then destroy is not called.
+ */
+PF_API int pf_http_on_form(pf_http_request *request, const struct pf_http_form *form,
+                           void *arg);
+
 /* ---- the response ---------------------------------------------------------------- */
 
 /* Limits. */
