@@ -119,6 +119,20 @@ int pf__http_admit_body(const pf_http_request *request)
 
 /* ---- calling --------------------------------------------------------------------- */
 
+/* A page as for other errors, with the field that a 405 must have: a line, as it is kept
+ * ready. */
+static int answer_not_allowed(pf_http_request *request, const char *allow)
+{
+    static const size_t at = sizeof "Allow: " - 1;
+    char methods[PF__HTTP_ALLOW_MAX];
+    size_t len = strcspn(allow, "\r") - at;
+    memcpy(methods, allow + at, len);
+    methods[len] = '\0';
+    if (pf_http_set_field(request, "Allow", methods) != 0)
+        return pf__http_answer_status(request, 405, allow);
+    return pf_http_respond_error(request, 405);
+}
+
 /* What is answered without the application: no such path, no such method. */
 static int answer_without_route(pf_http_request *request)
 {
@@ -130,11 +144,12 @@ static int answer_without_route(pf_http_request *request)
     if (is_about_the_server(&request->parser))
         return pf__http_answer_status(request, 204, all);
     if (method == PF_HTTP_CONNECT || method == PF_HTTP_TRACE)
-        return pf__http_answer_status(request, 405, path ? path->allow : all);
+        return answer_not_allowed(request, path ? path->allow : all);
     if (!path)
         return pf_http_respond_error(request, 404);
-    return pf__http_answer_status(request, method == PF_HTTP_OPTIONS ? 204 : 405,
-                                  path->allow);
+    if (method == PF_HTTP_OPTIONS)
+        return pf__http_answer_status(request, 204, path->allow);
+    return answer_not_allowed(request, path->allow);
 }
 
 static pf_http_handler_fn *function_of(const struct pf_http_resource *resource,

@@ -22,10 +22,19 @@ int pf__http_answer_status(pf_http_request *request, int status, const char *fie
     return pf__http_answer(request, &answer);
 }
 
+/* Of a method that nobody answers: of those that are answered there. */
+static const struct pf_http_route *page_route(const pf_http_request *request)
+{
+    const struct pf_http_route *route = request->route;
+    for (size_t i = 0; !route && request->path && i < PF__HTTP_ROUTED_METHODS; i++)
+        route = request->path->by_method[i];
+    return route;
+}
+
 /* The resource's or the application's page; neither is asked for the page of its page. */
 static void ask_for_page(pf_http_request *request, int status)
 {
-    const struct pf_http_route *route = request->route;
+    const struct pf_http_route *route = page_route(request);
     const struct pf_http_server_options *options = &request->server->options;
     if (request->asked_for_page)
         return;

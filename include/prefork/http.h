@@ -313,12 +313,13 @@ PF_API int pf_http_respond_json(pf_http_request *request, int status, const char
 PF_API int pf_http_redirect(pf_http_request *request, int status, const char *location);
 
 /*
- * An error page: the resource's write_error, or the application's, or the standard text; a
- * 503 of that kind has a Retry-After of a second, unless one of the others set it. Fields
- * that were set before are sent, such as WWW-Authenticate, but for those about the body
- * that was to come: Content-* (not Content-Security-Policy), Accept-Ranges, ETag,
- * Last-Modified, Cache-Control, Expires. The page may set them anew. The 500 of a handler
- * that fails has none of the fields that the handler set.
+ * An error page: the resource's write_error, or the application's, or the standard text.
+ * The 404 and 405 of a path or method without a route are such pages, too; what is refused
+ * before that has the standard text. A 503 with that has a Retry-After of a second, unless
+ * one of the others set it. Fields that were set before are sent, such as WWW-Authenticate,
+ * but for those about the body that was to come: Content-* (not Content-Security-Policy),
+ * Accept-Ranges, ETag, Last-Modified, Cache-Control, Expires. The page may set them anew.
+ * The 500 of a handler that fails has none of the fields that the handler set.
  */
 PF_API int pf_http_respond_error(pf_http_request *request, int status);
 

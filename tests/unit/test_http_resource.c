@@ -224,8 +224,9 @@ static void a_method_without_a_function_is_a_405_that_says_which_there_are(void 
     (void)state;
     open_resources();
     ask("DELETE /one HTTP/1.1\r\nHost: a\r\n\r\n");
-    next_answer(405);
+    assert_answer(405, "Method Not Allowed\r\n");
     assert_true(has("\r\nAllow: GET, HEAD, POST, PUT, OPTIONS\r\n"));
+    assert_story("error-405");
     ask("OPTIONS /one HTTP/1.1\r\nHost: a\r\n\r\n");
     next_head(204);
     assert_true(has("\r\nAllow: GET, HEAD, POST, PUT, OPTIONS\r\n"));
@@ -236,6 +237,33 @@ static void a_method_without_a_function_is_a_405_that_says_which_there_are(void 
     next_head(405);
     assert_story("");
     assert_open();
+    stage_close();
+}
+
+static void on_error(pf_http_request *request, int status, void *arg);
+
+/* Of the resource, though none of its functions is there; else of the application. */
+static void a_405_may_have_a_page_and_keeps_its_field(void **state)
+{
+    (void)state;
+    open_resources();
+    now.page = 405;
+    ask("DELETE /one HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_answer(405, "error-405");
+    assert_true(has("\r\nAllow: GET, HEAD, POST, PUT, OPTIONS\r\n"));
+    assert_story("error-405");
+    assert_open();
+    stage_close();
+    stage_open(&(struct pf_http_server_options){
+        .routes = resources, .on_error = on_error, .on_error_arg = two});
+    story[told = 0] = 0;
+    ask(GET("/bare"));
+    assert_answer(405, "page 405");
+    assert_true(has("\r\nAllow: POST, OPTIONS\r\n"));
+    ask("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_answer(405, "page 405");
+    assert_true(has("\r\nAllow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n"));
+    assert_story("page 405 page 405");
     stage_close();
 }
 
@@ -902,6 +930,7 @@ int main(void)
         pf_test(a_resource_is_prepared_called_and_finished),
         pf_test(every_method_has_its_function),
         pf_test(a_method_without_a_function_is_a_405_that_says_which_there_are),
+        pf_test(a_405_may_have_a_page_and_keeps_its_field),
         pf_test(prepare_may_answer_or_fail),
         pf_test(a_resource_writes_its_own_errors),
         pf_test(the_end_of_a_connection_is_told_before_the_requests),
