@@ -53,6 +53,17 @@ void pf__http_tell_gone(pf_http_request *request, int reason)
     (void)pf__http_leave(request);
 }
 
+void pf__http_tell_writable(pf_http_request *request)
+{
+    pf_http_writable_fn *fn = request->on_writable;
+    if (!fn || !request->conn || pf_conn_blocked(request->conn))
+        return;
+    request->on_writable = NULL;
+    pf__http_enter(request);
+    fn(request, request->on_writable_arg);
+    (void)pf__http_leave(request);
+}
+
 /* ---- finding the route ----------------------------------------------------------- */
 
 static struct pf__text span_of(const pf_http_request *request, struct pf_http_span span)

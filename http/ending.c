@@ -66,8 +66,21 @@ static int request_on_soon(pf_loop *loop, void *arg)
     (void)loop;
     pf_http_request *request = arg;
     request->is_soon = false;
-    pf__http_tell_gone(request, request->gone_due);
+    if (request->gone_due)
+        pf__http_tell_gone(request, request->gone_due);
+    else
+        pf__http_tell_writable(request);
     return 0;
+}
+
+int pf__http_tell_soon(pf_http_request *request)
+{
+    if (request->is_soon)
+        return 0;
+    int err = pf_loop_call_later(request->server->loop, 0, request_on_soon, request,
+                                 &request->soon);
+    request->is_soon = err == 0;
+    return err;
 }
 
 void pf__http_detach(pf_http_request *request, int reason)
@@ -76,10 +89,9 @@ void pf__http_detach(pf_http_request *request, int reason)
     request->conn = NULL;
     if (request->running == 0) {
         pf__http_tell_gone(request, reason);
-    } else if (request->stage == PF__HTTP_DISPATCHED && !request->is_soon) {
+    } else if (request->stage == PF__HTTP_DISPATCHED) {
         request->gone_due = reason;
-        request->is_soon = pf_loop_call_later(request->server->loop, 0, request_on_soon,
-                                              request, &request->soon) == 0;
+        (void)pf__http_tell_soon(request);
     }
 }
 

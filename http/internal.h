@@ -135,7 +135,7 @@ struct pf_http_request {
     pf_http_gone_fn *on_gone;
     void *on_gone_arg;
     int gone_due; /* why it lost its client, inside a call: told in the next turn */
-    bool is_soon; /* by `soon`, which is armed */
+    bool is_soon; /* by `soon`, which is armed; or else, that it can be written to */
     pf_timer soon;
     uint16_t remote_port;
     const char *scheme;
@@ -222,6 +222,10 @@ void pf__http_wait_for_next(pf_conn *conn);
  * call answers. */
 void pf__http_detach(pf_http_request *request, int reason);
 
+/* In the next turn: that the client has gone, if it has, else that it can be written to.
+ * Returns as pf_loop_call_later() does. */
+int pf__http_tell_soon(pf_http_request *request);
+
 /* Answer with an error and close, without losing the answer to a reset. What has been read
  * so far is nothing; a request that the application has loses its connection. */
 void pf__http_refuse_message(pf_conn *conn, int status);
@@ -276,6 +280,9 @@ struct pf__text pf__http_host(const pf_http_request *request);
 
 /* The client has gone, or has sent all it will (0). */
 void pf__http_tell_gone(pf_http_request *request, int reason);
+
+/* All that was written is out, if it is. */
+void pf__http_tell_writable(pf_http_request *request);
 
 /* ---- body.c ---------------------------------------------------------------------- */
 

@@ -267,13 +267,8 @@ static void on_eof(pf_conn *conn)
 static void on_drained(pf_conn *conn)
 {
     pf_http_request *request = pf__http_client_of(conn)->request;
-    if (!request || !request->on_writable)
-        return;
-    pf_http_writable_fn *fn = request->on_writable;
-    request->on_writable = NULL;
-    pf__http_enter(request);
-    fn(request, request->on_writable_arg);
-    (void)pf__http_leave(request);
+    if (request)
+        pf__http_tell_writable(request);
 }
 
 static void on_deadline(pf_conn *conn)

@@ -139,6 +139,8 @@ bool pf_http_blocked(pf_http_request *request)
 int pf_http_on_writable(pf_http_request *request, pf_http_writable_fn *fn, void *arg)
 {
     int err = check_stream(request);
+    if (!err && fn && !pf_conn_blocked(request->conn))
+        err = pf__http_tell_soon(request); /* nobody else will */
     if (err)
         return err;
     request->on_writable = fn;

@@ -423,13 +423,76 @@ static void a_stream_waits_for_its_reader(void **state)
     hear_all();
     assert_int_equal(app.writable, 1);
     assert_int_equal(pf_http_on_writable(app.request, on_writable, &app), 0);
+    assert_int_equal(app.writable,
+                     1); /* never inside the call, though nothing is blocked */
     stage_turn();
-    assert_int_equal(app.writable, 1); /* nothing was blocked */
+    assert_int_equal(app.writable, 2);
+    stage_turn();
+    assert_int_equal(app.writable, 2);
+    assert_int_equal(pf_http_on_writable(app.request, on_writable, &app), 0);
+    assert_int_equal(pf_http_on_writable(app.request, NULL, NULL), 0);
+    stage_turn();
+    assert_int_equal(app.writable, 2);
     assert_int_equal(pf_http_finish(app.request), 0);
     hear_all();
     next_answer(200);
     assert_int_equal(stage.answer.len, app.taken);
     assert_open();
+    stage_close();
+}
+
+static void pump(pf_http_request *request, void *arg)
+{
+    (void)arg;
+    if (app.taken == 100 * sizeof app.piece) {
+        assert_int_equal(pf_http_finish(request), 0);
+        return;
+    }
+    assert_int_equal(pf_http_write(request, app.piece, sizeof app.piece), 0);
+    app.taken += sizeof app.piece;
+    assert_int_equal(pf_http_on_writable(request, pump, NULL), 0);
+}
+
+static int pump_later(pf_http_request *request)
+{
+    pump(request, NULL);
+    return PF_HTTP_LATER;
+}
+
+/* Whether a piece is taken at once is nothing that its writer has to know. */
+static void a_stream_may_wait_after_each_piece(void **state)
+{
+    (void)state;
+    open_script(pump_later);
+    ask(GET("/"));
+    hear_all();
+    next_answer(200);
+    assert_int_equal(stage.answer.len, 100 * sizeof app.piece);
+    assert_open();
+    stage_close();
+}
+
+static int wait_and_fail(pf_http_request *request)
+{
+    assert_int_equal(pf_http_on_writable(request, on_writable, &app), 0);
+    assert_int_equal(shutdown(pf_conn_fd(request->conn), SHUT_RDWR), 0);
+    app.result = pf_http_write(request, app.piece, sizeof app.piece);
+    for (int i = 0; i < 100 && app.result == 0; i++)
+        app.result = pf_http_write(request, app.piece, sizeof app.piece);
+    return PF_HTTP_LATER;
+}
+
+/* It waits for the next turn, and so does the news that its client has gone. */
+static void a_stream_that_breaks_while_it_waits_is_not_writable(void **state)
+{
+    (void)state;
+    open_script(wait_and_fail);
+    ask(GET("/"));
+    assert_int_equal(app.result, -EPIPE);
+    stage_turn();
+    assert_int_equal(app.writable, 0);
+    assert_int_equal(pf_http_finish(app.request), -EPIPE);
+    assert_null(stage.server->living);
     stage_close();
 }
 
@@ -837,6 +900,8 @@ int main(void)
         pf_test(a_response_that_a_drain_finds_begun_does_not_hold_it_up),
         pf_test(a_client_that_half_closes_gets_the_rest_of_a_stream_and_its_end),
         pf_test(a_stream_waits_for_its_reader),
+        pf_test(a_stream_may_wait_after_each_piece),
+        pf_test(a_stream_that_breaks_while_it_waits_is_not_writable),
         pf_test(a_full_stream_can_be_finished),
         pf_test(on_writable_may_finish_and_the_next_is_read),
         pf_test(a_blocked_stream_may_be_finished_and_arrives_whole),
