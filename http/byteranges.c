@@ -13,19 +13,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
-#define BOUNDARY_BYTES 12
-#define PART_MAX       (256 + PF_HTTP_CONTENT_TYPE_MAX + PF__CONTENT_RANGE_MAX)
+#define PART_MAX (256 + PF_HTTP_CONTENT_TYPE_MAX + PF__CONTENT_RANGE_MAX)
 
 struct parts {
     int fd;
     uint64_t size;
     const char *content_type;
     struct pf__ranges ranges;
-    size_t next;                           /* the part that is sent next */
-    char boundary[2 * BOUNDARY_BYTES + 1]; /* not to be guessed: it must not be in a file */
+    size_t next;                       /* the part that is sent next */
+    char boundary[PF_HTTP_SECRET_MIN]; /* it must not be in a file */
 };
 
 static pf_http_writable_fn parts_on_writable;
@@ -35,16 +33,6 @@ static void free_parts(struct parts *parts)
 {
     close(parts->fd);
     free(parts);
-}
-
-static int make_boundary(char *boundary)
-{
-    unsigned char bytes[BOUNDARY_BYTES];
-    if (getrandom(bytes, sizeof bytes, GRND_NONBLOCK) != sizeof bytes)
-        return -errno;
-    for (size_t i = 0; i < sizeof bytes; i++)
-        snprintf(boundary + 2 * i, 3, "%02x", (unsigned)bytes[i]);
-    return 0;
 }
 
 /* The lines in front of a part, or behind the last. Returns their length. */
@@ -119,11 +107,11 @@ static void parts_on_gone(pf_http_request *request, int reason, void *arg)
 
 static int begin(pf_http_request *request, struct parts *parts)
 {
-    char type[64];
+    char type[sizeof "multipart/byteranges; boundary=" + PF_HTTP_SECRET_MIN];
     /* What fails behind PF_HTTP_LATER ends a request without a word to us. */
     int err = pf__http_request_keep(request);
     if (!err)
-        err = make_boundary(parts->boundary);
+        err = pf_http_new_secret(parts->boundary, sizeof parts->boundary);
     if (err)
         return err;
     snprintf(type, sizeof type, "multipart/byteranges; boundary=%s", parts->boundary);

@@ -15,6 +15,7 @@
  *     ending.c      what becomes of request and connection when one of them ends
  *     blocking.c    handlers on threads of the executor
  *     request.c     what a handler may ask
+ *     secret.c      what must not be guessed
  *     files.c       a handler: the files below a directory
  *     route.c, pattern.c, regex.c, parser.c ...   without a connection in sight
  *

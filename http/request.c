@@ -84,11 +84,26 @@ int pf_http_get_capture(pf_http_request *request, const char *name, char *text, 
     return -ENOENT;
 }
 
+/* The n-th pair of that name. */
+static int find_pair(struct pf__text pairs, const char *name, size_t n, char *text,
+                     size_t size)
+{
+    for (; n > 0; n--)
+        if (pf__form_find(&pairs, name, text, 0) == -ENOENT)
+            return -ENOENT;
+    return pf__form_find(&pairs, name, text, size);
+}
+
+int pf_http_get_argument_at(pf_http_request *request, const char *name, size_t n,
+                            char *text, size_t size)
+{
+    return find_pair(text_of(request, request->parser.query), name, n, text, size);
+}
+
 int pf_http_get_argument(pf_http_request *request, const char *name, char *text,
                          size_t size)
 {
-    struct pf__text query = text_of(request, request->parser.query);
-    return pf__form_find(&query, name, text, size);
+    return pf_http_get_argument_at(request, name, 0, text, size);
 }
 
 /* With parameters or without: "application/x-www-form-urlencoded; charset=utf-8". */
@@ -103,12 +118,18 @@ static bool is_form(pf_http_request *request)
     return pf__text_is_word(pf__text_trim(text), "application/x-www-form-urlencoded");
 }
 
-int pf_http_get_form(pf_http_request *request, const char *name, char *text, size_t size)
+int pf_http_get_form_at(pf_http_request *request, const char *name, size_t n, char *text,
+                        size_t size)
 {
     if (!is_form(request) || !request->body)
         return -ENOENT;
     struct pf__text body = {request->body, (size_t)request->body_len};
-    return pf__form_find(&body, name, text, size);
+    return find_pair(body, name, n, text, size);
+}
+
+int pf_http_get_form(pf_http_request *request, const char *name, char *text, size_t size)
+{
+    return pf_http_get_form_at(request, name, 0, text, size);
 }
 
 int pf_http_get_cookie(pf_http_request *request, const char *name, char *text, size_t size)

@@ -171,6 +171,12 @@ PF_API int pf_http_get_form(pf_http_request *request, const char *name, char *te
 PF_API int pf_http_get_cookie(pf_http_request *request, const char *name, char *text,
                               size_t size);
 
+/* The same of the n-th of that name, from 0: -ENOENT beyond the last. */
+PF_API int pf_http_get_argument_at(pf_http_request *request, const char *name, size_t n,
+                                   char *text, size_t size);
+PF_API int pf_http_get_form_at(pf_http_request *request, const char *name, size_t n,
+                               char *text, size_t size);
+
 /* The collected body; *len 0 if there is none, or it is streamed. */
 PF_API const void *pf_http_get_body(pf_http_request *request, size_t *len);
 
@@ -469,6 +475,24 @@ PF_API int pf_http_serve_file(pf_http_request *request, pf_http_files *files,
  * capture, decoded once; an encoded slash, a backslash, a NUL, `..` or what is not UTF-8
  * is 404. */
 PF_API int pf_http_files_handler(pf_http_request *request, void *arg);
+
+/* ---- secrets --------------------------------------------------------------------- */
+
+/* With room for 128 bits. */
+#define PF_HTTP_SECRET_MIN 33
+
+/*
+ * Fill text[size] with random hexadecimal digits and a NUL: for the identifiers of sessions
+ * and tokens against forged requests. size is odd, PF_HTTP_SECRET_MIN to 513.
+ *
+ * Returns 0, -EINVAL, or what getrandom(2) answered: -EAGAIN (the system has just started),
+ * -ENOSYS. Any thread.
+ */
+PF_API int pf_http_new_secret(char *text, size_t size);
+
+/* Are they the same? Takes as long wherever they differ, and so tells a client nothing of
+ * how much of a guess was right; it does tell the length. Any thread. */
+PF_API bool pf_http_same_secret(const void *a, size_t a_len, const void *b, size_t b_len);
 
 /* ---- a client that goes ---------------------------------------------------------- */
 

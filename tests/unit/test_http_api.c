@@ -73,6 +73,15 @@ static int ask_arguments(pf_http_request *request)
     assert_int_equal(pf_http_get_argument(request, "c", text, 1), 0);
     assert_int_equal(pf_http_get_argument(request, "a", text, 1), -ENOBUFS);
     assert_int_equal(pf_http_get_argument(request, "a", text, 0), -ENOBUFS);
+    char nth[8];
+    assert_int_equal(pf_http_get_argument_at(request, "a", 0, nth, sizeof nth), 1);
+    assert_string_equal(nth, "1");
+    assert_int_equal(pf_http_get_argument_at(request, "a", 1, nth, sizeof nth), 1);
+    assert_string_equal(nth, "2");
+    assert_int_equal(pf_http_get_argument_at(request, "a", 2, nth, sizeof nth), -ENOENT);
+    assert_int_equal(pf_http_get_argument_at(request, "a", SIZE_MAX, nth, sizeof nth),
+                     -ENOENT);
+    assert_int_equal(pf_http_get_argument_at(request, "bad", 1, nth, sizeof nth), 2);
     assert_int_equal(pf_http_get_form(request, "a", text, 1), -ENOENT);
     return ok(request);
 }
@@ -82,7 +91,7 @@ static void arguments_are_decoded(void **state)
     (void)state;
     run_script(ask_arguments,
                GET("/?a=1&b=x+y%2Bz&a=2&c=&d&e%20e=E&bad=%zz&nul=a%00b&full=1234567&"
-                   "long=12345678"));
+                   "long=12345678&bad=ok"));
     stage_close();
 }
 
@@ -92,6 +101,9 @@ static int ask_form(pf_http_request *request)
         {"a", "1", 1},          {"b", "x y", 3},         {"long", NULL, -ENOBUFS},
         {"bad", NULL, -EINVAL}, {"none", NULL, -ENOENT}, {0}};
     check_lookups(request, pf_http_get_form, rows);
+    char text[8];
+    assert_int_equal(pf_http_get_form_at(request, "b", 0, text, sizeof text), 3);
+    assert_int_equal(pf_http_get_form_at(request, "b", 1, text, sizeof text), -ENOENT);
     return ok(request);
 }
 
@@ -124,6 +136,31 @@ static void forms_are_decoded(void **state)
     assert_answer(200, "");
     assert_open();
     stage_close();
+}
+
+static void secrets_are_random_and_compared_as_a_whole(void **state)
+{
+    (void)state;
+    char one[PF_HTTP_SECRET_MIN], two[PF_HTTP_SECRET_MIN], longest[513], small[31];
+    assert_int_equal(pf_http_new_secret(one, sizeof one), 0);
+    assert_int_equal(pf_http_new_secret(two, sizeof two), 0);
+    assert_int_equal(strspn(one, "0123456789abcdef"), PF_HTTP_SECRET_MIN - 1);
+    assert_int_equal(strlen(one), PF_HTTP_SECRET_MIN - 1);
+    assert_string_not_equal(one, two);
+    assert_int_equal(pf_http_new_secret(longest, sizeof longest), 0);
+    assert_int_equal(strlen(longest), sizeof longest - 1);
+    assert_int_equal(pf_http_new_secret(small, sizeof small), -EINVAL);
+    assert_int_equal(pf_http_new_secret(longest, 512), -EINVAL);
+    assert_int_equal(pf_http_new_secret(longest, 515), -EINVAL);
+    assert_int_equal(pf_http_new_secret(NULL, 33), -EINVAL);
+    assert_true(pf_http_same_secret(one, 32, one, 32));
+    assert_false(pf_http_same_secret(one, 32, one, 31));
+    for (size_t i = 0; i < 32; i++) {
+        memcpy(two, one, sizeof two);
+        two[i] ^= 1;
+        assert_false(pf_http_same_secret(one, 32, two, 32));
+    }
+    assert_true(pf_http_same_secret(NULL, 0, "", 0));
 }
 
 static int ask_cookies(pf_http_request *request)
@@ -554,6 +591,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         pf_test(arguments_are_decoded),
         pf_test(forms_are_decoded),
+        pf_test(secrets_are_random_and_compared_as_a_whole),
         pf_test(cookies_are_found_as_they_were_sent),
         pf_test(fields_are_found_by_name_and_by_number),
         pf_test(a_handler_sees_who_asks),

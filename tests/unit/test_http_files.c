@@ -910,21 +910,21 @@ static void one_range_is_sent_alone(void **state)
     stop();
 }
 
-/* The last 24 bytes of the type of several ranges. */
-static void take_boundary(char boundary[25])
+/* What ends the type of several ranges. */
+static void take_boundary(char boundary[PF_HTTP_SECRET_MIN])
 {
     static const char type[] = "multipart/byteranges; boundary=";
     char value[256];
     value_of("Content-Type", value);
-    assert_int_equal(strlen(value), sizeof type - 1 + 24);
+    assert_int_equal(strlen(value), sizeof type - 1 + PF_HTTP_SECRET_MIN - 1);
     assert_memory_equal(value, type, sizeof type - 1);
-    memcpy(boundary, value + sizeof type - 1, 25);
+    memcpy(boundary, value + sizeof type - 1, PF_HTTP_SECRET_MIN);
 }
 
 static void several_ranges_are_parts_in_the_order_asked(void **state)
 {
     (void)state;
-    char expected[1024], boundary[25], other[25];
+    char expected[1024], boundary[PF_HTTP_SECRET_MIN], other[PF_HTTP_SECRET_MIN];
     start();
     assert_int_equal(get_with("/a.txt", "Range: bytes=8-, 0-1,-11\r\n"), 200);
     assert_int_equal(get_with("/a.txt", "Range: bytes=8-, 0-1, 4-4\r\n"), 206);
