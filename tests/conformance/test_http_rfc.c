@@ -276,6 +276,24 @@ static void a_body_may_be_empty_wherever_it_goes(void **state)
         {POST("/mirror") "\r\n" GOOD, "200 200[hello] open"});
 }
 
+/* RFC 7578. */
+static void a_form_is_its_parts_however_they_come(void **state)
+{
+    (void)state;
+#define FORM_TYPE "Content-Type: multipart/form-data; boundary=b\r\n"
+#define PART(n)   "--b\r\nContent-Disposition: form-data; name=" n "\r\n\r\n"
+    ASSERT_ROWS({POST("/form") FORM_TYPE "Content-Length: 122\r\n\r\n" PART(
+                     "a") "1\r\n" PART("f; filename=x") "\r\n--\r\n--b--\r\n" GOOD,
+                 "200[a=1;f=4;] 200[hello] open"},
+                {CHUNKED("/form") "1\r\nx\r\n0\r\n\r\n" GOOD, "415 closed"},
+                {POST("/form") FORM_TYPE "Content-Length: 5\r\n\r\n--b--" GOOD,
+                 "200 200[hello] open"},
+                {POST("/form") FORM_TYPE "Content-Length: 3\r\n\r\n--b" GOOD,
+                 "400 200[hello] open"});
+#undef FORM_TYPE
+#undef PART
+}
+
 static void a_body_left_unread_ends_the_connection(void **state)
 {
     (void)state;
@@ -572,6 +590,7 @@ int main(void)
         pf_test(a_body_nobody_asked_for_is_read_and_dropped),
         pf_test(a_request_without_length_or_coding_has_no_body),
         pf_test(a_body_may_be_empty_wherever_it_goes),
+        pf_test(a_form_is_its_parts_however_they_come),
         pf_test(a_body_left_unread_ends_the_connection),
         pf_test(chunks_have_their_freedoms),
         pf_test(a_connection_is_kept_by_what_its_fields_say),

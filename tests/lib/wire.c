@@ -138,6 +138,69 @@ static int refuse(pf_http_request *request, void *arg)
     return pf_http_respond_error(request, 401);
 }
 
+/* What a form was made of. */
+struct form_told {
+    char text[256];
+    size_t len;
+};
+
+static void tell_part(struct form_told *told, const struct pf_http_part *part)
+{
+    size_t room = sizeof told->text - told->len;
+    int n = snprintf(told->text + told->len, room, "%.8s=%d;", part->name, (int)part->size);
+    told->len += n < (int)room ? (size_t)n : 0;
+}
+
+static int form_on_field(pf_http_request *request, const struct pf_http_part *part,
+                         const char *value, void *arg)
+{
+    (void)request;
+    must(strnlen(value, (size_t)part->size + 1) <= part->size);
+    tell_part(arg, part);
+    return 0;
+}
+
+static int form_on_file(pf_http_request *request, struct pf_http_part *part, void *arg)
+{
+    (void)request;
+    part->data = arg;
+    return 0;
+}
+
+static int form_on_file_end(pf_http_request *request, const struct pf_http_part *part,
+                            int err, void *arg)
+{
+    (void)request;
+    must(part->data == arg && err <= 0);
+    tell_part(arg, part);
+    return 0;
+}
+
+static int form_on_complete(pf_http_request *request, void *arg)
+{
+    const struct form_told *told = arg;
+    return pf_http_respond(request, 200, "text/plain", told->text, told->len);
+}
+
+static int take_form(pf_http_request *request, void *arg)
+{
+    static const struct pf_http_form form = {PF_HTTP_FORM,
+                                             .on_field = form_on_field,
+                                             .on_file = form_on_file,
+                                             .on_file_end = form_on_file_end,
+                                             .on_complete = form_on_complete,
+                                             .destroy = free,
+                                             .parts_max = 8,
+                                             .field_max = 64};
+    (void)arg;
+    struct form_told *told = calloc(1, sizeof *told);
+    must(told != NULL);
+    int err = pf_http_on_form(request, &form, told);
+    if (err)
+        free(told);
+    return err ? pf_http_respond_error(request, 415) : 0;
+}
+
 static char id[] = "id", path[] = "path";
 
 static const struct pf_http_resource table = {
@@ -152,6 +215,7 @@ const struct pf_http_route pf_wire_routes[] = {
     {.method = "POST", .path = "/upload", .handler = upload, .flags = PF_HTTP_STREAM},
     {.method = "POST", .path = "/mirror", .handler = mirror, .flags = PF_HTTP_STREAM},
     {.method = "POST", .path = "/refuse", .handler = refuse, .flags = PF_HTTP_STREAM},
+    {.method = "POST", .path = "/form", .handler = take_form, .flags = PF_HTTP_STREAM},
     {.path = "/later", .handler = later},
     {.path = "/any", .handler = tell_method},
     {.path = "/table", .resource = &table},
