@@ -117,6 +117,20 @@ static void remove_if(pf_http_request *request, line_test_fn *fn, const char *na
     }
 }
 
+char *pf__http_put_fields(char *to, const pf_http_request *request, bool has_type)
+{
+    if (!has_type)
+        return pf__http_put(to, request->fields, request->fields_len);
+    size_t len;
+    for (size_t at = 0; at < request->fields_len; at += len) {
+        const char *line = request->fields + at;
+        len = len_of_line_at(request, at);
+        if (!is_called(line, len, "Content-Type"))
+            to = pf__http_put(to, line, len);
+    }
+    return to;
+}
+
 /* Of a line, one field: is it about the body that was meant to come, which is not that of
  * an error? */
 static bool describes_body(const char *line, size_t len, const char *unused)

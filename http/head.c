@@ -81,7 +81,7 @@ char *pf__http_put_head(char *to, const pf_http_request *request,
     if (answer->field)
         to = pf__http_put(to, answer->field, strlen(answer->field));
     if (request->fields_len)
-        to = pf__http_put(to, request->fields, request->fields_len);
+        to = pf__http_put_fields(to, request, answer->content_type.at != NULL);
     return put_connection(to, request);
 }
 

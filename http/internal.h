@@ -398,6 +398,10 @@ ptrdiff_t pf__http_value_len(const char *value);
 /* How many bytes the fields of that name take. */
 size_t pf__http_len_of_fields(const pf_http_request *request, const char *name);
 
+/* All of them; without a Content-Type if one stands in front of them. Returns where they
+ * end. */
+char *pf__http_put_fields(char *to, const pf_http_request *request, bool has_type);
+
 /* Take away those that are about another body. */
 void pf__http_remove_fields_of_body(pf_http_request *request);
 

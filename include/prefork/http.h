@@ -299,8 +299,8 @@ PF_API int pf_http_on_form(pf_http_request *request, const struct pf_http_form *
 /*
  * The whole response: status line, Server, Date, Content-Type, the fields set before,
  * Content-Length, body. For HEAD the body is left out, as it is with the statuses that may
- * have none: 204, 205, 304. `body` is copied; content_type may be NULL if len is 0. The
- * response is finished.
+ * have none: 204, 205, 304. `body` is copied; content_type may be NULL if len is 0, and
+ * goes before a Content-Type that was set as a field. The response is finished.
  *
  * Returns 0, -EALREADY (answered before), -EINVAL (status not 200..599, or a control
  * character in content_type), -ENOBUFS (more than a connection may have waiting: nothing

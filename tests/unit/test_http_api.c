@@ -9,6 +9,7 @@
 
 #include "http/cookie.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 
 static int (*script)(pf_http_request *request);
@@ -258,6 +259,43 @@ static int set_and_add(pf_http_request *request)
     assert_int_equal(pf_http_set_field(request, "X-New", ""), 0);
     assert_int_equal(pf_http_set_field(request, "X-Tab", "a\tb \xc3\xa4"), 0);
     return ok(request);
+}
+
+static int set_two_types(pf_http_request *request)
+{
+    assert_int_equal(pf_http_set_field(request, "content-type", "text/x"), 0);
+    assert_int_equal(pf_http_set_field(request, "X-A", "b"), 0);
+    return pf_http_respond(request, 200, "text/y", "", 0);
+}
+
+static int set_a_type(pf_http_request *request)
+{
+    assert_int_equal(pf_http_set_field(request, "Content-Type", "text/x"), 0);
+    return pf_http_respond(request, 200, NULL, NULL, 0);
+}
+
+static int set_the_type_of_a_file(pf_http_request *request)
+{
+    assert_int_equal(pf_http_set_field(request, "Content-Type", "text/x"), 0);
+    return pf_http_respond_file(request, "text/y", open("/dev/null", O_RDONLY | O_CLOEXEC),
+                                0, 0);
+}
+
+static void there_is_one_content_type(void **state)
+{
+    (void)state;
+    run_script(set_two_types, GET("/"));
+    assert_true(has("\r\nContent-Type: text/y\r\n"));
+    assert_true(has("\r\nX-A: b\r\n"));
+    assert_false(has("text/x"));
+    stage_close();
+    run_script(set_a_type, GET("/"));
+    assert_true(has("\r\nContent-Type: text/x\r\n"));
+    stage_close();
+    run_script(set_the_type_of_a_file, GET("/"));
+    assert_true(has("\r\nContent-Type: text/y\r\n"));
+    assert_false(has("text/x"));
+    stage_close();
 }
 
 static void fields_are_replaced_and_added(void **state)
@@ -596,6 +634,7 @@ int main(void)
         pf_test(fields_are_found_by_name_and_by_number),
         pf_test(a_handler_sees_who_asks),
         pf_test(fields_are_replaced_and_added),
+        pf_test(there_is_one_content_type),
         pf_test(what_would_break_the_head_is_refused),
         pf_test(fields_have_a_limit_and_stay_if_they_cannot_be_replaced),
         pf_test(cookies_are_written_and_checked),
