@@ -14,7 +14,7 @@ enum {
     FIRST_ROOM = 4096
 };
 
-static size_t body_max_of(const pf_http_request *request)
+size_t pf__http_body_max(const pf_http_request *request)
 {
     size_t own = request->route ? request->route->body_max : 0;
     return own ? own : request->server->options.body_max;
@@ -79,7 +79,7 @@ static void hand_over(pf_http_request *request, const char *data, size_t len)
 
 int pf__http_body_piece(pf_http_request *request, const char *data, size_t len)
 {
-    if (request->body_len + len > body_max_of(request))
+    if (request->body_len + len > pf__http_body_max(request))
         return -413;
     int status = 0;
     if (request->stage != PF__HTTP_READING)

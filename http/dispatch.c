@@ -107,18 +107,12 @@ void pf__http_route_request(pf_http_request *request)
         request->captures.count = 0; /* of a text that is not in the head */
 }
 
-static size_t body_max_of(const pf_http_request *request)
-{
-    size_t own = request->route ? request->route->body_max : 0;
-    return own ? own : request->server->options.body_max;
-}
-
 int pf__http_admit_body(const pf_http_request *request)
 {
     const struct pf_http_parser *parser = &request->parser;
     if (!parser->has_body || parser->chunked)
         return 0;
-    if (parser->content_length > body_max_of(request))
+    if (parser->content_length > pf__http_body_max(request))
         return -413;
     bool is_collected = request->route && !(request->route->flags & PF_HTTP_STREAM);
     const pf_http_server *server = request->server;

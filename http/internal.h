@@ -287,6 +287,9 @@ void pf__http_tell_writable(pf_http_request *request);
 
 /* ---- body.c ---------------------------------------------------------------------- */
 
+/* The route's limit, or the server's. */
+size_t pf__http_body_max(const pf_http_request *request);
+
 /* Room for a body of `len` bytes in body_copy, if those of all requests leave it. */
 bool pf__http_body_hold(pf_http_request *request, size_t len);
 

@@ -274,15 +274,14 @@ static void on_drained(pf_conn *conn)
 static void on_deadline(pf_conn *conn)
 {
     pf_http_server *server = pf_conn_arg(conn);
-    if (!pf__http_client_of(conn)->request) {
+    pf_http_request *request = pf__http_client_of(conn)->request;
+    if (!request) {
         (void)pf_conn_close(conn, false);
         return;
     }
     look_at_clocks(server);
-    if (!pf__http_client_of(conn)
-             ->request->head_done) /* its bytes may be anywhere by now */
-        pf__http_parser_start(&pf__http_client_of(conn)->request->parser, PF_HTTP_REQUEST,
-                              false);
+    if (!request->head_done) /* its bytes may be anywhere by now */
+        pf__http_parser_start(&request->parser, PF_HTTP_REQUEST, false);
     pf__http_refuse_message(conn, 408);
 }
 

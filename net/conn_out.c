@@ -130,9 +130,9 @@ int pf_conn_write(pf_conn *conn, const void *data, size_t len)
     } else if (conn->state == PF_CONN_OPEN) {
         (void)send_or_keep(conn, data, len, 0);
     }
+    /* It may fail and end it: before pf__conn_settle() lets go of it. */
     if (conn->busy == 1 && conn->out && conn->state == PF_CONN_OPEN)
-        pf__conn_watch(
-            conn); /* may fail and end it: before pf__conn_settle() lets go of it */
+        pf__conn_watch(conn);
     conn->busy--;
     err = conn->state == PF_CONN_CLOSED ? -EPIPE : 0;
     pf__conn_settle(conn);

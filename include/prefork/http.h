@@ -364,11 +364,10 @@ PF_API int pf_http_set_cookie(pf_http_request *request,
  *
  * write returns 0 (queued), -ENOBUFS (too much waits: nothing was taken, wait for
  * on_writable), -EMSGSIZE (more than was announced, or than PF_HTTP_RESPONSE_BODY_MAX at
- * once), -EPIPE (the client is gone), -EALREADY
- * (finished), -ENOMEM, or the guards. pf_http_blocked(): the client does not take what
- * stands; fn is called once when all of it is out, in the next turn of the loop if it is
- * already, but not if the client goes before: see pf_http_on_gone(). The Content-Type is a
- * field, to be set before like the others.
+ * once), -EPIPE (the client is gone), -EALREADY (finished), -ENOMEM, or the guards.
+ * pf_http_blocked(): the client does not take what stands; fn is called once when all of it
+ * is out, in the next turn of the loop if it is already, but not if the client goes before:
+ * see pf_http_on_gone(). The Content-Type is a field, to be set before like the others.
  */
 PF_API int pf_http_set_length(pf_http_request *request, uint64_t len);
 PF_API int pf_http_flush(pf_http_request *request);

@@ -5,8 +5,8 @@
  *     pf_stream_set_close_callback(stream, on_close, NULL);       frees the stream
  *     pf_stream_read_until(stream, "\n", 1, on_line, NULL);
  *
- *     static int on_line(pf_stream *stream, const char *data, size_t len, int err, void
- * *arg)
+ *     static int on_line(pf_stream *stream, const char *data, size_t len, int err,
+ *                        void *arg)
  *     {
  *         if (err)
  *             return 0;                                           on_close will hear of it
