@@ -8,6 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    SPARE_TRIES = 8, /* connections that are looked at for one that can be spared */
+};
+
 _Static_assert(sizeof(struct pf__http_client) <= 48,
                "an idle connection is to cost little");
 
@@ -151,6 +155,25 @@ int pf_http_server_adopt(pf_http_server *server, int fd, const struct sockaddr *
 size_t pf_http_server_connections(const pf_http_server *server)
 {
     return pf_conns_count(server->conns);
+}
+
+/* One whose next request is on its way is served, and is not the one. */
+bool pf_http_server_spare(pf_http_server *server)
+{
+    size_t count = pf_conns_count(server->conns);
+    const pf_conn *last = NULL;
+    for (int i = 0; i < SPARE_TRIES && pf_conns_count(server->conns) == count; i++) {
+        pf_conn *conn = pf_conns_first(server->conns, PF__HTTP_IDLE);
+        if (!conn || conn == last)
+            break;
+        last = conn;
+        int got = pf_conn_poll(conn);
+        if (got == 0)
+            (void)pf_conn_close(conn, false);
+        if (got == -EBUSY)
+            break;
+    }
+    return pf_conns_count(server->conns) < count;
 }
 
 /* ---- the end --------------------------------------------------------------------- */

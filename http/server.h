@@ -87,6 +87,10 @@ int pf_http_server_adopt(pf_http_server *server, int fd, const struct sockaddr *
 #define PF_HTTP_REFUSING_MAX 64
 void pf_http_server_refuse(pf_http_server *server, int fd, bool scarce);
 
+/* Close the connection that has waited longest for its next request, so that another may
+ * come. Returns whether there was one. Not inside a handler. */
+bool pf_http_server_spare(pf_http_server *server);
+
 /*
  * Say good-bye: each connection answers the requests that have come, the last of them with
  * `Connection: close`, and ends; a request that was begun is waited for. An idle connection

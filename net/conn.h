@@ -110,6 +110,9 @@ void pf_conns_free(pf_conns *conns);
 /* How many connections there are, lingering ones included. */
 size_t pf_conns_count(const pf_conns *conns);
 
+/* The one that has waited longest for its deadline of class `which`; NULL: none waits. */
+pf_conn *pf_conns_first(const pf_conns *conns, unsigned which);
+
 /* Call fn(conn, arg) for each connection; fn may close or abort the one it is given. */
 void pf_conns_each(pf_conns *conns, void (*fn)(pf_conn *conn, void *arg), void *arg);
 

@@ -73,6 +73,11 @@ size_t pf_conns_count(const pf_conns *conns)
     return conns->count;
 }
 
+pf_conn *pf_conns_first(const pf_conns *conns, unsigned which)
+{
+    return conns->lists[which].first;
+}
+
 /* fn may move connections between lists, end them, and so on: the cursor is kept right by
  * pf__conn_unlist(), and a mark tells the ones that moved behind it. */
 void pf_conns_each(pf_conns *conns, void (*fn)(pf_conn *conn, void *arg), void *arg)

@@ -250,6 +250,12 @@ static void http_lane_exit(pf_lane *lane, void *arg)
     pf_http_server_free(lane->host_data);
 }
 
+static bool http_on_full(pf_lane *lane, void *arg)
+{
+    (void)arg;
+    return pf_http_server_spare(lane->host_data);
+}
+
 static void http_on_refused(pf_lane *lane, int fd, bool scarce, void *arg)
 {
     const struct pf__hosted *hosted = arg;
@@ -268,6 +274,7 @@ static void host_http(struct pf_service *service)
     service->on_drain = http_on_drain;
     service->lane_exit = http_lane_exit;
     service->on_refused = http_on_refused;
+    service->on_full = http_on_full;
 }
 
 static void host_raw(const struct pf__facts *facts, struct pf_service *service)

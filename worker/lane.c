@@ -23,6 +23,11 @@ enum {
     SAMPLE_EVERY = 64
 };
 
+/* Without descriptors so many connections make room at one time. */
+enum {
+    SPARED_MAX = 16
+};
+
 /* ---- state ----------------------------------------------------------------------- */
 
 static void set_state(struct pf_lane *lane, enum pf_worker_state to)
@@ -103,12 +108,29 @@ static void refuse(struct pf_lane *lane, int fd, bool scarce)
         close(fd);
 }
 
+static bool can_spare(struct pf_lane *lane)
+{
+    return lane->service->on_full && lane->service->on_full(lane, lane->service->arg);
+}
+
+/* For one more, which may take the place of another. */
+static bool has_room(struct pf_lane *lane)
+{
+    size_t hard = lane->limits.hard;
+    return !hard || lane->connections < hard ||
+           (can_spare(lane) && lane->connections < hard);
+}
+
 static bool may_enter(struct pf_lane *lane, int fd, const struct pf_address *peer)
 {
-    if (lane->limits.hard && lane->connections >= lane->limits.hard)
-        return false;
-    return !lane->clients ||
-           pf__clients_enter(lane->clients, fd, (const struct sockaddr *)&peer->storage);
+    const struct sockaddr *client = (const struct sockaddr *)&peer->storage;
+    if (lane->clients && !pf__clients_enter(lane->clients, fd, client))
+        return false; /* before anybody makes room for it */
+    if (has_room(lane))
+        return true;
+    if (lane->clients)
+        pf__clients_leave(lane->clients, fd);
+    return false;
 }
 
 /* ---- what comes in --------------------------------------------------------------- */
@@ -149,7 +171,10 @@ void pf__lane_on_shortage(pf_acceptor *acceptor, int fd, const struct pf_address
                           void *arg)
 {
     (void)acceptor, (void)peer;
-    refuse(arg, fd, true);
+    struct pf_lane *lane = arg;
+    for (int i = 0; i < SPARED_MAX && can_spare(lane); i++)
+        ; /* those who come next are accepted */
+    refuse(lane, fd, true);
 }
 
 void pf__lane_on_datagram(pf_receiver *receiver, int fd, const void *data, size_t len,

@@ -116,6 +116,11 @@ struct pf_service {
      * that the framework's do not have; borrowed. See pf_lane_count(). */
     const struct pf_column *columns;
     size_t column_count; /* at most PF_SERVICE_COLUMNS_MAX */
+
+    /* The lane has as many connections as it may, or descriptors have run out, and another
+     * comes: end one that can be spared, if there is any, before returning. Returns whether
+     * one was. NULL: none can. */
+    bool (*on_full)(pf_lane *lane, void *arg);
 };
 #define PF_SERVICE_COLUMNS_MAX 192
 

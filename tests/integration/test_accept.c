@@ -402,15 +402,24 @@ static void one_too_many_is_told_so(void **state)
         LIMIT = 50
     };
     int fds[LIMIT];
-    pf_test_program_start(&server, SERVER,
-                          ARGS(ANY_PORT, "-w", "1", "--max-connections", "50"));
+    pf_test_program_start(
+        &server, SERVER,
+        ARGS(ANY_PORT, "-w", "1", "--max-connections", "50", "--head-timeout", "10m"));
     for (int i = 0; i < LIMIT; i++) {
         fds[i] = open_idle("127.0.0.1", GET);
         assert_ok();
     }
+    /* One more takes the place of the one that has been idle longest. */
+    int more = open_idle("127.0.0.1", GET);
+    assert_ok();
+    assert_int_equal(recv(fds[0], answer, sizeof answer, 0), 0);
+    close(fds[0]);
+    fds[0] = more;
+    for (int i = 0; i < LIMIT; i++) /* now none is idle */
+        assert_int_equal(pf_test_send_text(fds[i], "GET / HTTP/1.1\r\n"), 0);
     assert_turned_away(open_idle("127.0.0.1", GET));
     /* Those that are in are none the worse. */
-    assert_int_equal(pf_test_send_text(fds[7], GET), 0);
+    assert_int_equal(pf_test_send_text(fds[7], "Host: a\r\n\r\n"), 0);
     assert_true(pf_test_read_response(fds[7], answer, sizeof answer) > 0);
     assert_ok();
     close(fds[0]);

@@ -592,6 +592,73 @@ static void over_the_hard_limit_each_is_refused_and_counts_nowhere(void **state)
     close_stage();
 }
 
+/* Ends the first connection that is still there, up to `spares` times. */
+static int spares, asked;
+static bool on_full(pf_lane *full, void *arg)
+{
+    assert_ptr_equal(full, &lane);
+    assert_ptr_equal(arg, &service_saw);
+    asked++;
+    for (int i = 0; spares > 0 && i < service_saw.count; i++) {
+        if (service_saw.fds[i] == -1)
+            continue;
+        spares--;
+        close(service_saw.fds[i]);
+        assert_int_equal(pf_lane_closed(full, service_saw.fds[i]), 0);
+        service_saw.fds[i] = -1;
+        return true;
+    }
+    return false;
+}
+
+static void over_the_hard_limit_one_that_can_be_spared_makes_room(void **state)
+{
+    (void)state;
+    open_accepting((struct pf__lane_limits){.hard = 2, .per_client = 2});
+    service.on_full = on_full;
+    asked = 0;
+    spares = 1;
+    connect_from(&address, 1, 2);
+    settle();
+    assert_int_equal(asked, 0);
+    connect_from(&address, 2, 1);
+    settle();
+    assert_int_equal(asked, 1);
+    assert_int_equal(service_saw.count, 3);
+    assert_int_equal(service_saw.refused, 0);
+    assert_int_equal(cell(PF__COLUMN_CONNECTIONS), 2);
+    connect_from(&address, 3, 1); /* nothing can be spared any more */
+    settle();
+    assert_int_equal(asked, 2);
+    assert_int_equal(service_saw.refused, 1);
+    spares = 1;
+    connect_from(&address, 1, 1); /* of its two one has gone */
+    settle();
+    assert_int_equal(asked, 3);
+    assert_int_equal(service_saw.count, 4);
+    close_stage();
+}
+
+/* Or it could have those of others closed one after the other. */
+static void nobody_makes_room_for_a_client_that_has_too_many(void **state)
+{
+    (void)state;
+    open_accepting((struct pf__lane_limits){.hard = 2, .per_client = 1});
+    service.on_full = on_full;
+    asked = 0;
+    spares = 1;
+    connect_from(&address, 1, 1);
+    connect_from(&address, 2, 2);
+    settle();
+    assert_int_equal(service_saw.refused, 1);
+    assert_int_equal(asked, 0);
+    connect_from(&address, 2, 1);
+    settle();
+    assert_int_equal(service_saw.refused, 2);
+    assert_int_equal(asked, 0);
+    close_stage();
+}
+
 static void a_service_without_on_refused_has_them_closed(void **state)
 {
     (void)state;
@@ -1033,6 +1100,8 @@ int main(void)
         pf_test(overflow_ends_when_there_is_room_again),
         pf_test(overflow_before_the_limit_is_not_remembered),
         pf_test(over_the_hard_limit_each_is_refused_and_counts_nowhere),
+        pf_test(over_the_hard_limit_one_that_can_be_spared_makes_room),
+        pf_test(nobody_makes_room_for_a_client_that_has_too_many),
         pf_test(a_service_without_on_refused_has_them_closed),
         pf_test(a_client_that_has_too_many_is_refused_and_others_are_not),
         pf_test(whom_the_hard_limit_refuses_does_not_count_for_its_client),

@@ -62,7 +62,8 @@ static void open_stage(void)
     assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
 }
 
-static void close_stage(void)
+/* With so many connections that are served. */
+static void close_stage_of(int served)
 {
     pf_http_server_free(server);
     for (int i = 0; i < client_count; i++)
@@ -71,7 +72,12 @@ static void close_stage(void)
     close(listener);
     assert_int_equal(pf_loop_close(loop, false), 0);
     pf_loop_unref(loop);
-    assert_int_equal(told, 0);
+    assert_int_equal(told, served);
+}
+
+static void close_stage(void)
+{
+    close_stage_of(0);
 }
 
 /* One more client, which has said this by then; returns the server's end. */
@@ -121,6 +127,60 @@ static void assert_answered(int i)
     assert_non_null(strstr(text, "\r\nRetry-After: "));
     assert_string_equal(text + len - 4, "\r\n\r\n");
 }
+
+/* ---- who makes room -------------------------------------------------------------- */
+
+static void serve(const char *said)
+{
+    assert_int_equal(pf_http_server_adopt(server, come(said), NULL), 0);
+    settle();
+}
+
+/* Has the i-th client got so many answers, and is it still connected? */
+static void assert_heard(int i, int answers, bool connected)
+{
+    char text[2048];
+    ssize_t n = recv(clients[i], text, sizeof text - 1, MSG_DONTWAIT);
+    text[n > 0 ? n : 0] = '\0';
+    for (const char *p = text; (p = strstr(p, "HTTP/1.1 404 ")); p++)
+        answers--;
+    assert_int_equal(answers, 0);
+    n = recv(clients[i], text, sizeof text, MSG_DONTWAIT);
+    assert_int_equal(n, connected ? -1 : 0);
+}
+
+static void the_one_that_has_been_idle_longest_makes_room(void **state)
+{
+    (void)state;
+    open_stage();
+    assert_false(pf_http_server_spare(server));
+    serve("");
+    serve("GET / HTTP/1.1\r\n");
+    assert_false(pf_http_server_spare(server)); /* these are about to ask */
+    for (int i = 0; i < 3; i++) {
+        serve(GET);
+        assert_true(pf_test_advance(loop, &test_clock, PF_MILLISECOND) >= 0);
+    }
+    assert_true(pf_http_server_spare(server));
+    assert_heard(2, 1, false);
+    assert_heard(3, 1, true);
+    assert_int_equal(send(clients[3], GET, strlen(GET), MSG_NOSIGNAL), strlen(GET));
+    assert_true(pf_http_server_spare(server)); /* not the one that has just asked again */
+    assert_heard(4, 1, false);
+    assert_heard(3, 1, true);
+    assert_int_equal(send(clients[3], GET, strlen(GET), MSG_NOSIGNAL), strlen(GET));
+    assert_false(pf_http_server_spare(server));
+    assert_heard(3, 1, true);
+    assert_heard(0, 0, true);
+    assert_heard(1, 0, true);
+    assert_int_equal(pf_http_server_connections(server), 3);
+    leave(3);
+    assert_int_equal(pf_http_server_connections(server), 2);
+    told = 0;
+    close_stage_of(2);
+}
+
+/* ---- who is refused -------------------------------------------------------------- */
 
 static void who_has_sent_a_request_gets_the_answer_and_no_reset(void **state)
 {
@@ -251,6 +311,7 @@ static void without_memory_the_connection_is_answered_or_closed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        pf_test(the_one_that_has_been_idle_longest_makes_room),
         pf_test(who_has_sent_a_request_gets_the_answer_and_no_reset),
         pf_test(who_has_sent_nothing_yet_gets_it_too),
         pf_test(who_goes_on_sending_still_gets_the_answer),
