@@ -11,7 +11,8 @@
  *
  * LIMITS. At the soft one it stops watching its listeners (paused) until a tenth of its
  * connections have gone; told that nobody else can take them, it goes on up to the hard
- * one, and there refuses each. So it does with a client that has too many.
+ * one, and there refuses each, unless the service can spare another one for it. So it does
+ * with a client that has too many, for which none is spared.
  */
 #ifndef PREFORK_WORKER_LANE_H
 #define PREFORK_WORKER_LANE_H
