@@ -50,7 +50,8 @@ static enum pf_http_method method_of(const llhttp_t *ll)
     }
 }
 
-/* "HTTP/1.1", or another number: 505, or something else: 400. */
+/* "HTTP/1.1"; a later 1.x is understood as that (RFC 9110 section 2.5), another number is
+ * answered with 505, anything else with 400. */
 static int take_version(struct pf_http_parser *parser, const char *p)
 {
     if (memcmp(p, "HTTP/1.1", VERSION_LEN) == 0) {
@@ -59,9 +60,9 @@ static int take_version(struct pf_http_parser *parser, const char *p)
     }
     if (memcmp(p, "HTTP/", 5) != 0 || !pf__parser_is_version(p + 5, 3))
         return -400;
-    if (p[5] != '1' || p[7] > '1')
+    if (p[5] != '1')
         return -505;
-    parser->minor = (unsigned)(p[7] - '0');
+    parser->minor = p[7] == '0' ? 0 : 1;
     return 0;
 }
 

@@ -70,8 +70,10 @@ int pf__parser_run_plain(struct pf_http_parser *parser, size_t len, size_t *used
 
 void pf__parser_start_llhttp(struct pf_http_parser *parser)
 {
-    llhttp_init(pf__parser_llhttp(parser),
-                parser->side == PF_HTTP_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
+    llhttp_t *ll = pf__parser_llhttp(parser);
+    llhttp_init(ll, parser->side == PF_HTTP_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE,
+                &settings);
+    ll->lenient_flags = LENIENT_VERSION; /* take_version() knows more of them */
 }
 
 void pf__http_parser_init(struct pf_http_parser *parser, enum pf_http_side side,

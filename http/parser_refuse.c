@@ -40,8 +40,8 @@ int pf__parser_refuse_method(const struct pf_http_parser *parser, const char *ba
     return n > 0 && p[n] == ' ' && (p[n + 1] == '/' || p[n + 1] == '*') ? -501 : -400;
 }
 
-/* llhttp stopped at base[seen], in a version or right behind it: 505 if it is a number,
- * such as 2.0, 1.2 or 1.10. */
+/* llhttp stopped at base[seen], in a version or right behind it: 505 if it is a number of
+ * more digits, such as 1.10, or of another protocol. */
 static int refuse_version(const struct pf_http_parser *parser, const char *base,
                           size_t seen)
 {
@@ -50,10 +50,8 @@ static int refuse_version(const struct pf_http_parser *parser, const char *base,
     const char *version = slash ? slash + 1 : end;
     if (!pf__parser_is_version(version, (size_t)(end - version)))
         return -400;
-    bool is_ours = version[0] == '1' && (version[2] == '0' || version[2] == '1');
-    return is_ours && !pf__char_is(version[3], PF__DIGIT)
-               ? -400
-               : -505; /* [3] made llhttp stop, or [4] */
+    /* [3] made llhttp stop. */
+    return version[0] == '1' && !pf__char_is(version[3], PF__DIGIT) ? -400 : -505;
 }
 
 int pf__parser_refuse_head(struct pf_http_parser *parser, llhttp_errno_t error,

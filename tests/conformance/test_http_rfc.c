@@ -110,6 +110,7 @@ static void versions_are_answered_by_their_numbers(void **state)
     (void)state;
     ASSERT_ROWS({"GET / HTTP/1.1\r\n" HOST "\r\n", "200[hello] open"},
                 {"GET / HTTP/1.0\r\n\r\n", "200[hello] closed"},
+                {"GET / HTTP/1.2\r\n" HOST "\r\n", "200[hello] open"},
                 {"GET / HTTP/2.0\r\n" HOST "\r\n", "505 closed"},
                 {"GET / HTTP/0.9\r\n" HOST "\r\n", "505 closed"},
                 {"GET / HTTP/3.1\r\n" HOST "\r\n", "505 closed"},

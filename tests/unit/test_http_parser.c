@@ -316,10 +316,26 @@ static void other_versions_are_505(void **state)
 {
     (void)state;
     static const struct message cases[] = {
-        {"GET / HTTP/2.0\r\n" H "\r\n", "505"},  {"GET / HTTP/0.9\r\n" H "\r\n", "505"},
-        {"GET / HTTP/1.2\r\n" H "\r\n", "505"},  {"GET / HTTP/1.9\r\n" H "\r\n", "505"},
-        {"GET / HTTP/1.10\r\n" H "\r\n", "505"}, {"GET / HTTP/3.0\r\n" H "\r\n", "505"},
-        {"GET / HTTP/2.0\r\n", "505"},           {"GET / HTTP/1.2", "505"},
+        {"GET / HTTP/2.0\r\n" H "\r\n", "505"},
+        {"GET / HTTP/0.9\r\n" H "\r\n", "505"},
+        {"GET / HTTP/1.10\r\n" H "\r\n", "505"},
+        {"GET / HTTP/3.0\r\n" H "\r\n", "505"},
+        {"GET / HTTP/2.0\r\n", "505"},
+        {"GET / HTTP/1.25", "505"},
+        {"GET / HTTP/2.0x", "505"},
+        {"GET / HTTP/1.2x", "400"},
+        {"GET / HTTP/1.x", "400"},
+    };
+    check_requests(cases, COUNT(cases));
+}
+
+static void later_minor_versions_are_understood_as_1_1(void **state)
+{
+    (void)state;
+    static const struct message cases[] = {
+        {"GET / HTTP/1.2\r\n" H "\r\n" GET "\r\n",
+         "GET / @h 1.1 keep [Host=h] <> GET / @h 1.1 keep [Host=h] <> "},
+        {"GET / HTTP/1.9\r\n\r\n", "400"}, /* without a host */
     };
     check_requests(cases, COUNT(cases));
 }
@@ -818,6 +834,7 @@ int main(void)
         pf_test(a_copied_parser_goes_on_by_itself),
         pf_test(malformed_start_lines_are_refused),
         pf_test(other_versions_are_505),
+        pf_test(later_minor_versions_are_understood_as_1_1),
         pf_test(unknown_methods_are_501),
         pf_test(garbage_is_refused_as_soon_as_it_is_visible),
         pf_test(malformed_fields_are_refused),
