@@ -57,15 +57,15 @@ struct unit {
 struct notation {
     const char *what;
     const struct unit *units;
-    int64_t bare; /* the factor when there is no suffix */
-    bool fractions;
-    int64_t min;   /* when the option has no limits of its own */
-    bool any_case; /* of the suffix */
+    int64_t bare;         /* the factor when there is no suffix */
+    bool fractions, sums; /* 1.5s; 1m30s */
+    int64_t min;          /* when the option has no limits of its own */
+    bool any_case;        /* of the suffix */
 };
 
 static const struct unit no_units[] = {{"", 1}, {0}};
 static const struct notation whole = {
-    "a whole number of 64 bits", no_units, 1, false, INT64_MIN, false};
+    "a whole number of 64 bits", no_units, 1, false, false, INT64_MIN, false};
 
 static const struct unit size_units[] = {{"g", INT64_C(1) << 30},
                                          {"m", INT64_C(1) << 20},
@@ -73,7 +73,7 @@ static const struct unit size_units[] = {{"g", INT64_C(1) << 30},
                                          {"", 1},
                                          {0}};
 static const struct notation size = {
-    "a size such as 4096, 64k or 1g", size_units, 1, false, 0, true};
+    "a size such as 4096, 64k or 1g", size_units, 1, false, false, 0, true};
 
 static const struct unit time_units[] = {{"h", 3600 * PF_SECOND},
                                          {"m", 60 * PF_SECOND},
@@ -83,7 +83,7 @@ static const struct unit time_units[] = {{"h", 3600 * PF_SECOND},
                                          {"ns", 1},
                                          {0}};
 static const struct notation duration = {
-    "a time such as 500ms, 1.5s or 5m", time_units, PF_SECOND, true, 0, false};
+    "a time such as 500ms, 1.5s or 1m30s", time_units, PF_SECOND, true, true, 0, false};
 
 static bool is_digit(char c)
 {
@@ -98,47 +98,68 @@ static const char *skip_digits(const char *at)
 }
 
 /* The factor of a suffix, 0 if there is no such suffix. */
-static int64_t factor_of(const struct notation *notation, const char *suffix)
+static int64_t factor_of(const struct notation *notation, const char *suffix, size_t len)
 {
-    if (!*suffix)
+    if (len == 0)
         return notation->bare;
     for (const struct unit *unit = notation->units; unit->suffix; unit++)
-        if ((notation->any_case ? strcasecmp : strcmp)(unit->suffix, suffix) == 0)
+        if (strlen(unit->suffix) == len &&
+            (notation->any_case ? strncasecmp : strncmp)(unit->suffix, suffix, len) == 0)
             return unit->factor;
     return 0;
 }
 
 /*
- * Read [-]digits[.digits][suffix], all of `text`. Not strtoll(3), which skips spaces and
- * takes "+", nor strtod(3), which asks the locale. The sum is kept negative until the end,
- * because INT64_MIN has no positive twin.
+ * Read digits[.digits][suffix] from *text on, which is moved behind it. The value is kept
+ * negative, because INT64_MIN has no positive twin. Returns the factor, 0 if that is none.
  */
-static int read_number(const struct notation *notation, const char *text, int64_t *out)
+static int64_t read_term(const struct notation *notation, const char **text, int64_t *out)
 {
-    bool negative = *text == '-';
-    const char *at = negative ? text + 1 : text;
-    const char *end = skip_digits(at);
+    const char *at = *text, *end = skip_digits(at);
     if (end == at)
-        return -EINVAL;
+        return 0;
     const char *fraction = end; /* empty */
     if (*end == '.' && notation->fractions && is_digit(end[1])) {
         fraction = end + 1;
         end = skip_digits(fraction);
     }
-    int64_t factor = factor_of(notation, end);
-    if (factor == 0)
-        return -EINVAL;
-
+    size_t suffix_len = strcspn(end, "0123456789");
+    int64_t factor = factor_of(notation, end, suffix_len), unit = factor;
     int64_t value = 0;
+    *text = end + suffix_len;
     for (; is_digit(*at); at++)
         if (__builtin_mul_overflow(value, 10, &value) ||
             __builtin_sub_overflow(value, *at - '0', &value))
-            return -EINVAL;
+            return 0;
     if (__builtin_mul_overflow(value, factor, &value))
-        return -EINVAL;
+        return 0;
     for (; fraction < end; fraction++) {
         factor /= 10;
         if (__builtin_sub_overflow(value, (*fraction - '0') * factor, &value))
+            return 0;
+    }
+    *out = value;
+    return unit;
+}
+
+/*
+ * Read [-]term, all of `text`; or several terms, from the largest unit to the smallest,
+ * each with its suffix. Not strtoll(3), which skips spaces and takes "+", nor strtod(3),
+ * which asks the locale.
+ */
+static int read_number(const struct notation *notation, const char *text, int64_t *out)
+{
+    bool negative = *text == '-';
+    const char *at = negative ? text + 1 : text;
+    int64_t value;
+    int64_t unit = read_term(notation, &at, &value);
+    if (unit == 0)
+        return -EINVAL;
+    while (*at) {
+        int64_t more, before = unit;
+        unit = notation->sums ? read_term(notation, &at, &more) : 0;
+        if (unit == 0 || unit >= before || is_digit(at[-1]) ||
+            __builtin_add_overflow(value, more, &value))
             return -EINVAL;
     }
     if (!negative && __builtin_sub_overflow(0, value, &value))
@@ -197,7 +218,7 @@ static int parse_flag(const char *value, bool *field, char *why)
             return 0;
         }
     }
-    (void)snprintf(why, WHY_MAX, "must be true or false");
+    (void)snprintf(why, WHY_MAX, "must be yes or no (true, false, on, off, 1, 0)");
     return -EINVAL;
 }
 

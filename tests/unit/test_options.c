@@ -304,17 +304,29 @@ static void durations_are_read(void **state)
         {"0.5m", 30 * PF_SECOND},
         {"1.25h", 4500 * PF_SECOND},
         {"7ns", 7},
+        {"1m30s", 90 * PF_SECOND},
+        {"1h30m5s", 5405 * PF_SECOND},
+        {"1s500ms", 1500 * PF_MILLISECOND},
+        {"1h0.5s", 3600 * PF_SECOND + 500 * PF_MILLISECOND},
         {"0.000000001", 1},
         {"1.00000000000000000000000000000000001s", PF_SECOND},
         {"9223372036.854775807", INT64_MAX},
         {0}};
     assert_accepted("never", &config.never, rows);
-    static const char *const wrong[] = {
-        "",           "s",        ".5",    "1.",
-        "1.s",        "1..5",     "1.5.5", "-1s",
-        "5 s",        "5S",       "5sec",  "1e3s",
-        "1,5s",       "inf",      "nan",   "9223372036.854775808",
-        "9223372037", "2562048h", NULL};
+    static const char *const wrong[] = {"",           "s",
+                                        ".5",         "1.",
+                                        "1.s",        "1..5",
+                                        "1.5.5",      "-1s",
+                                        "5 s",        "5S",
+                                        "5sec",       "1e3s",
+                                        "1,5s",       "inf",
+                                        "nan",        "9223372036.854775808",
+                                        "9223372037", "2562048h",
+                                        "1m30",       "30s1m",
+                                        "1s1s",       "1m 30s",
+                                        "1ms.",       "1m-30s",
+                                        "1h1x",       "2562047h2000000s",
+                                        NULL};
     assert_refused("never", &config.never, wrong);
     static const char *const outside[] = {"99ms", "0", "3600.1s", "2h", NULL};
     assert_refused("drain-timeout", &config.drain, outside);
@@ -339,7 +351,8 @@ static void flags_take_a_word_or_none(void **state)
     assert_int_equal(parse("--verbose", "no"), 2); /* takes no next argument */
     assert_true(config.verbose);
     assert_int_equal(parse("--verbose="), -EINVAL);
-    assert_string_equal(error, "--verbose '': must be true or false");
+    assert_string_equal(error,
+                        "--verbose '': must be yes or no (true, false, on, off, 1, 0)");
     assert_int_equal(parse("--verbose=TRUE"), -EINVAL);
 }
 
@@ -399,7 +412,7 @@ static void an_error_names_the_option_the_value_and_the_remedy(void **state)
         {"--drain-timeout=1us", "--drain-timeout 1us: must be 100ms to 1h"},
         {"--tick=0", "--tick 0: must be 1ns to 1500us"},
         {"--never=soon",
-         "--never soon: must be a time such as 500ms, 1.5s or 5m, at least 0"},
+         "--never soon: must be a time such as 500ms, 1.5s or 1m30s, at least 0"},
         {"--workers", "--workers: needs a value (N)"},
         {"-w", "--workers: needs a value (N)"},
         {"-vw", "--workers: needs a value (N)"},
