@@ -77,6 +77,31 @@ static int check_header(const char *header)
     return 0;
 }
 
+static int check_headers(const struct pf_option_list *headers)
+{
+    const char *host = NULL;
+    for (size_t i = 0; i < headers->count; i++) {
+        const char *header = headers->values[i];
+        int err = check_header(header);
+        if (err)
+            return err;
+        if (!request_field_is(header, "Host"))
+            continue;
+        if (host)
+            return cli_fail("-H '%s': a second Host, after '%s'; give one", header, host);
+        host = header;
+    }
+    return 0;
+}
+
+static int check_method(const char *method)
+{
+    size_t len = method ? request_token_len(method) : 0;
+    if (!method || (len > 0 && method[len] == '\0'))
+        return 0;
+    return cli_fail("-m '%s': must be one word, such as GET", method);
+}
+
 /* Options that need an open loop. */
 static int check_open(const struct cli_config *config)
 {
@@ -126,9 +151,9 @@ static int check_config(const struct cli_config *config)
         return cli_fail(
             "--vs: needs --repeat, at least 3, to tell a difference from chance");
     int err = check_open(config);
-    for (size_t i = 0; i < config->headers.count && !err; i++)
-        err = check_header(config->headers.values[i]);
-    return err;
+    if (!err)
+        err = check_method(config->method);
+    return err ? err : check_headers(&config->headers);
 }
 
 /* ---- when it is asked ------------------------------------------------------------ */

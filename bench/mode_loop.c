@@ -121,23 +121,30 @@ static FILE *table_of(const struct config *config)
     return config->json && strcmp(config->json, "-") == 0 ? stderr : stdout;
 }
 
-/* A library that was asked for by name, and is not there, is left out with a line. */
-static void name_missing(const struct config *config, const struct contest *contest)
+/* A library that was asked for by name, and is not there: nobody wants the others alone.
+ * Returns 0 or an exit status. */
+static int check_libs(const struct config *config, const struct contest *contest)
 {
     if (!config->libs || strcmp(config->libs, NAMES_AT_ALL) == 0)
-        return;
+        return 0;
     for (const char *at = config->libs; at; at = strchr(at, ',')) {
         at += *at == ',';
-        int len = (int)strcspn(at, ",");
-        bool there = is_same("ours", at, (size_t)len);
-        for (size_t i = 0; i < contest->subject_count; i++)
-            there |= is_same(contest->subjects[i].name, at, (size_t)len);
+        size_t len = strcspn(at, ",");
+        bool there = is_same("ours", at, len);
+        char known[CONTEST_SUBJECTS_MAX * (CONTEST_NAME_MAX + 2)] = "ours";
+        size_t used = strlen(known);
+        for (size_t i = 0; i < contest->subject_count; i++) {
+            there |= is_same(contest->subjects[i].name, at, len);
+            if (i > 0) /* the first is ours */
+                used += (size_t)snprintf(known + used, sizeof known - used, ", %s",
+                                         contest->subjects[i].name);
+        }
         if (!there)
-            fprintf(table_of(config),
-                    "  %.*s: no program loop_%.*s, left out; see make bench-deps and make "
-                    "bench-loop\n",
-                    len, at, len, at);
+            return cli_fail("--lib %.*s: no program loop_%.*s; there are %s; make "
+                            "bench-deps and make bench-loop build others",
+                            (int)len, at, (int)len, at, known);
     }
+    return 0;
 }
 
 /* Ours is always among them: it is what the others are compared with. */
@@ -190,7 +197,9 @@ static int gather(const struct config *config, struct contest *contest)
     contest->job_count = (size_t)count;
     for (size_t i = 0; i < contest->subject_count; i++)
         fprintf(table_of(config), "  %s\n", contest->subjects[i].title);
-    name_missing(config, contest);
+    int status = check_libs(config, contest);
+    if (status)
+        return status;
     choose(config, contest);
     if (contest->job_count == 0)
         return cli_fail("--work %s: no job begins so; see --list", config->work);

@@ -12,13 +12,33 @@ static const char *const placeholders[PLACEHOLDER_KINDS] = {[PLACEHOLDER_SEQ] = 
                                                             [PLACEHOLDER_RAND] = "{rand}",
                                                             [PLACEHOLDER_CONN] = "{conn}"};
 
-/* "{word}": its length, or 0. */
+/* The kind of a placeholder that begins so, with or without its last brace; else TEXT. */
+static enum placeholder kind_of(const char *bytes, size_t len)
+{
+    for (unsigned kind = 0; kind < PLACEHOLDER_KINDS; kind++) {
+        const char *known = placeholders[kind];
+        size_t known_len = known ? strlen(known) : 0;
+        if (known && (len == known_len || len == known_len - 1) &&
+            memcmp(known, bytes, len) == 0)
+            return (enum placeholder)kind;
+    }
+    return PLACEHOLDER_TEXT;
+}
+
+/* "{word}": its length. "{seq" that no brace closes: its length. Else 0. */
 static size_t word_in_braces(const char *at, const char *end)
 {
     const char *p = at + 1;
     while (p < end && ((*p >= 'a' && *p <= 'z') || *p == '_'))
         p++;
-    return p > at + 1 && p < end && *p == '}' ? (size_t)(p - at) + 1 : 0;
+    if (p < end && *p == '}' && p > at + 1)
+        return (size_t)(p - at) + 1;
+    return kind_of(at, (size_t)(p - at)) ? (size_t)(p - at) : 0;
+}
+
+static bool is_closed(const struct placeholder_token *token)
+{
+    return token->bytes[token->len - 1] == '}';
 }
 
 int placeholder_next(const char **at, const char *end, struct placeholder_token *out)
@@ -43,14 +63,8 @@ int placeholder_next(const char **at, const char *end, struct placeholder_token 
     }
     out->len = len;
     *at += len;
-    for (unsigned kind = 0; kind < PLACEHOLDER_KINDS; kind++) {
-        const char *known = placeholders[kind];
-        if (known && strlen(known) == len && memcmp(known, out->bytes, len) == 0) {
-            out->kind = (enum placeholder)kind;
-            return 1;
-        }
-    }
-    return -EINVAL;
+    out->kind = kind_of(out->bytes, len);
+    return out->kind && is_closed(out) ? 1 : -EINVAL;
 }
 
 int placeholder_measure(const char *text, size_t len, bool verbatim,
@@ -71,9 +85,14 @@ int placeholder_measure(const char *text, size_t len, bool verbatim,
     }
     if (got == 0)
         return 0;
-    snprintf(why, why_len,
-             "there is no %.*s; write {seq}, {rand} or {conn}, and {{ for a brace",
-             (int)(token.len < SHOWN_MAX ? token.len : SHOWN_MAX), token.bytes);
+    int shown = (int)(token.len < SHOWN_MAX ? token.len : SHOWN_MAX);
+    if (is_closed(&token))
+        snprintf(why, why_len,
+                 "there is no %.*s; write {seq}, {rand} or {conn}, and {{ for a brace",
+                 shown, token.bytes);
+    else
+        snprintf(why, why_len, "%.*s is not closed; write %.*s}, or {%.*s for the text",
+                 shown, token.bytes, shown, token.bytes, shown, token.bytes);
     return -EINVAL;
 }
 

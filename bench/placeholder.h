@@ -25,7 +25,7 @@ struct placeholder_token {
 };
 
 /* Take one token from *at, which is moved behind it. Returns 1, 0 at the end, or -EINVAL:
- * the token is a {word} that is no placeholder. */
+ * the token is a {word} that is no placeholder, or one that no brace closes. */
 int placeholder_next(const char **at, const char *end, struct placeholder_token *out);
 
 /* What a text comes to when the numbers are known. */

@@ -67,11 +67,23 @@ static int refuse(char *why, size_t why_len, const char *what)
     return -EINVAL;
 }
 
+/* Only what is harmless in a message is shown in it. */
+static const char *shown(const char *text)
+{
+    for (const char *c = text; c && *c; c++)
+        if (*c < ' ' || *c > '~')
+            return "...";
+    return text ? text : "";
+}
+
 static int check_method(const char *method, char *why, size_t why_len)
 {
     size_t len = method ? request_token_len(method) : 0;
-    if (len == 0 || method[len] || len > SHOWN_MAX)
-        return refuse(why, why_len, "the method must be a name, such as GET");
+    if (len == 0 || method[len] || len > SHOWN_MAX) {
+        snprintf(why, why_len, "the method '%.*s' must be one word, such as GET", SHOWN_MAX,
+                 shown(method));
+        return -EINVAL;
+    }
     if (strcmp(method, "CONNECT") == 0)
         return refuse(why, why_len, "the method CONNECT makes a tunnel; use another");
     return 0;

@@ -23,8 +23,9 @@
  *
  * {seq} is the number of the request in its unit's stride, unique over all units; {rand} a
  * random number of 64 bits; {conn} the number of the connection: decimal, in targets,
- * values of fields and bodies. Another {word} is an error; {{ is a brace, and so is {
- * before anything but a word and a }: JSON goes as it is.
+ * values of fields and bodies. Another {word} is an error, and so is {seq without its
+ * brace; {{ is a brace, and so is { before anything but a word and a }: JSON goes as it
+ * is.
  *
  * Host is added, and Content-Length if there is a body or the method is one that wants it,
  * right for each request. A request without a placeholder is written once and only copied.

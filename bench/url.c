@@ -51,6 +51,12 @@ static const char *find_port(const char *authority, size_t len)
     return colon ? colon + 1 : NULL;
 }
 
+/* RFC 3986 section 3.2.3: a colon with nothing behind it is the scheme's own port. */
+static bool ends_in_colon(const char *authority, size_t len)
+{
+    return len > 0 && authority[len - 1] == ':';
+}
+
 static bool is_port(const char *text, size_t len)
 {
     unsigned port = 0;
@@ -125,6 +131,8 @@ static int parse_http(const char *text, struct url *out, char *why, size_t why_l
     size_t len = strcspn(text, "/?#");
     const char *path = text + len;
     size_t path_len = strcspn(path, "#");
+    if (ends_in_colon(text, len))
+        len--;
     const char *fault = fault_of_authority(text, len, false);
     if (!fault)
         fault = fault_of_path(path, path_len);
@@ -139,7 +147,8 @@ static int parse_http(const char *text, struct url *out, char *why, size_t why_l
 static int parse_tcp(const char *text, struct url *out, char *why, size_t why_len)
 {
     size_t len = strcspn(text, "/?#");
-    const char *fault = fault_of_authority(text, len, true);
+    const char *fault =
+        fault_of_authority(text, ends_in_colon(text, len) ? len - 1 : len, true);
     if (!fault && text[len] && strcmp(text + len, "/") != 0)
         fault = "has a path, of which raw bytes know nothing; write tcp://HOST:PORT";
     if (fault)

@@ -198,14 +198,25 @@ static void rounds_go_forwards_and_backwards_in_turn(void **state)
                               "prefork pipes-1\nliba pipes-1\nlibb pipes-1\n");
 }
 
-static void a_library_that_is_not_there_is_left_out_with_a_line(void **state)
+static void only_the_libraries_that_are_named_compete(void **state)
 {
     (void)state;
-    assert_int_equal(loop("--work pipes --rounds 1 --lib ours,libq,libb"), EXIT_RUN_OK);
-    says("libq: no program loop_libq, left out; see make bench-deps");
+    assert_int_equal(loop("--work pipes --rounds 1 --lib ours,libb"), EXIT_RUN_OK);
     says("0.50 ( 0.50 -  0.50)");
     pf_bench_silent_about(bench.out, "2.50");
-    pf_bench_silent_about(bench.out, "ours:");
+}
+
+static void a_library_that_is_not_there_is_refused_and_the_known_are_named(void **state)
+{
+    (void)state;
+    static const char *const lists[] = {"--rounds 1 --lib libq", "--lib ours,libq,libb",
+                                        "--lib libb,libq --list"};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        assert_int_equal(loop(lists[i]), EXIT_USAGE);
+        pf_bench_says(bench.err, "prefork-bench: --lib libq: no program loop_libq; there "
+                                 "are ours, liba, libb; make bench-deps");
+        pf_bench_silent_about(bench.out, "ratio");
+    }
 }
 
 static void a_run_that_fails_is_a_gap_and_no_success(void **state)
@@ -280,7 +291,8 @@ int main(void)
         folder_test(what_is_no_time_is_refused),
         folder_test(a_job_is_a_row_with_ratios_to_ours),
         folder_test(rounds_go_forwards_and_backwards_in_turn),
-        folder_test(a_library_that_is_not_there_is_left_out_with_a_line),
+        folder_test(only_the_libraries_that_are_named_compete),
+        folder_test(a_library_that_is_not_there_is_refused_and_the_known_are_named),
         folder_test(a_run_that_fails_is_a_gap_and_no_success),
         folder_test(its_document_has_all_of_it),
         folder_test(what_cannot_be_is_said_in_a_line),
