@@ -232,17 +232,39 @@ static double in_flight(const struct result *result)
            (double)hdr->count;
 }
 
+/* Room for all of them, and one more, so that it is never NULL. */
+static double *grow(double **list, unsigned count)
+{
+    double *more = realloc(*list, (count + 1) * sizeof **list);
+    if (more)
+        *list = more;
+    return more;
+}
+
+/* Of one who does not tell how long its loops waited, that is not known. */
+static int merge_loops(struct result_validity *mine, const struct result_validity *other)
+{
+    unsigned count = mine->loops + other->loops;
+    bool told = mine->loop_waited != NULL;
+    if (!grow(&mine->loop_busy, count) || !grow(&mine->loop_waited, count))
+        return -ENOMEM;
+    for (unsigned i = 0; !told && i < mine->loops; i++)
+        mine->loop_waited[i] = NAN;
+    for (unsigned i = 0; i < other->loops; i++) {
+        mine->loop_busy[mine->loops] = other->loop_busy[i];
+        mine->loop_waited[mine->loops++] =
+            other->loop_waited ? other->loop_waited[i] : (double)NAN;
+    }
+    return 0;
+}
+
 static int merge_validity(struct result *into, const struct result *from)
 {
     struct result_validity *mine = &into->validity;
     const struct result_validity *other = &from->validity;
-    double *busy =
-        realloc(mine->loop_busy, (mine->loops + other->loops + 1) * sizeof *busy);
-    if (!busy)
-        return -ENOMEM;
-    mine->loop_busy = busy;
-    for (unsigned i = 0; i < other->loops; i++)
-        busy[mine->loops++] = other->loop_busy[i];
+    int err = merge_loops(mine, other);
+    if (err)
+        return err;
     if (other->verdict > mine->verdict)
         mine->verdict = other->verdict;
     for (unsigned i = 0; i < other->reason_count; i++) {

@@ -132,15 +132,17 @@ static void put_verdict(const struct page *page)
     const struct result_validity *validity = &result->validity;
     char figure[FIGURE_MAX];
     FILE *to = page->to;
-    double busy = NAN;
-    for (unsigned i = 0; i < validity->loops; i++)
-        if (!(busy >= validity->loop_busy[i]))
-            busy = validity->loop_busy[i];
+    struct result_load load;
     fprintf(to, "<div class=\"banner %s\"><b>%s</b>", classes[validity->verdict],
             verdict_name(validity->verdict));
-    if (!isnan(busy))
-        fprintf(to, "generator %.0f%% of %u loop%s, ", busy * 100, validity->loops,
+    if (result_busiest(result, &load)) {
+        fprintf(to, "generator %.0f%% of %u loop%s", load.busy * 100, validity->loops,
                 validity->loops == 1 ? "" : "s");
+        if (!isnan(load.waited))
+            fprintf(to, " (%.0f%% CPU, %.0f%% waiting for one)", load.had * 100,
+                    load.waited * 100);
+        fputs(", ", to);
+    }
     if (page_has(result, RESULT_LAG))
         fprintf(
             to, "lag p99 %s, ",

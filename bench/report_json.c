@@ -94,6 +94,10 @@ static void write_validity(struct json_writer *json, const struct result *result
     for (unsigned i = 0; i < validity->loops; i++)
         json_put_real(json, NULL, validity->loop_busy[i]);
     json_close(json);
+    json_open_flat(json, "loop_waited", '[');
+    for (unsigned i = 0; validity->loop_waited && i < validity->loops; i++)
+        json_put_real(json, NULL, validity->loop_waited[i]);
+    json_close(json);
     write_lag(json, result->latency[RESULT_LAG].hdr);
     document_write(json, document_validity, validity);
     json_put_int(json, "dropped", (int64_t)result->totals.dropped);

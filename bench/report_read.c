@@ -107,8 +107,15 @@ static int read_validity(const struct document_reader *reader, const json_t *roo
     err = document_read(reader, object, "validity", document_validity, validity);
     if (err)
         return err;
-    return document_read_reals(reader, object, "loop_busy", &validity->loop_busy,
-                               &validity->loops);
+    unsigned waited = 0; /* none in a document of a version that did not tell */
+    err = document_read_reals(reader, object, "loop_busy", &validity->loop_busy,
+                              &validity->loops);
+    if (!err)
+        err = document_read_reals(reader, object, "loop_waited", &validity->loop_waited,
+                                  &waited);
+    if (!err && waited && waited != validity->loops)
+        return document_refuse(reader, "validity.loop_waited must be as long as loop_busy");
+    return err;
 }
 
 static int read_totals(const struct document_reader *reader, const json_t *root,

@@ -177,17 +177,19 @@ static void print_verdict(struct text *text)
     const struct result *result = text->result;
     const struct result_validity *validity = &result->validity;
     char figure[FIGURE_MAX];
-    double busy = NAN;
-    for (unsigned i = 0; i < validity->loops; i++)
-        if (!(busy >= validity->loop_busy[i]))
-            busy = validity->loop_busy[i];
+    struct result_load load;
     text->column = fprintf(
         text->to, "  %s%-*s%s", text_colour(text, verdict_colour(validity->verdict)),
         TEXT_INDENT - 2, verdict_name(validity->verdict), text_plain(text));
     text->column = TEXT_INDENT;
-    if (!isnan(busy))
-        text_item(text, 1, "generator %.0f%% of %u loop%s,", busy * 100, validity->loops,
-                  validity->loops == 1 ? "" : "s");
+    if (result_busiest(result, &load)) {
+        bool told = !isnan(load.waited);
+        text_item(text, 1, "generator %.0f%% of %u loop%s%s", load.busy * 100,
+                  validity->loops, validity->loops == 1 ? "" : "s", told ? "" : ",");
+        if (told)
+            text_item(text, 1, "(%.0f%% CPU, %.0f%% waiting for one),", load.had * 100,
+                      load.waited * 100);
+    }
     const struct hdr *lag = result->latency[RESULT_LAG].hdr;
     int percent = verdict_lag_percent(lag);
     if (percent)

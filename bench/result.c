@@ -82,6 +82,7 @@ void result_free(struct result *result)
     free_environment(&result->environment);
     free_plan(&result->plan);
     free(result->validity.loop_busy);
+    free(result->validity.loop_waited);
     for (int kind = 0; kind < RESULT_KINDS; kind++)
         free(result->latency[kind].hdr);
     free(result->rows);
@@ -279,6 +280,22 @@ static double ok_in_time(const struct result_totals *totals)
 {
     bool known = totals->ok_in_time >= 0 && (uint64_t)totals->ok_in_time <= totals->ok;
     return known ? (double)totals->ok_in_time : (double)totals->ok;
+}
+
+bool result_busiest(const struct result *result, struct result_load *out)
+{
+    const struct result_validity *validity = &result->validity;
+    double busy = -1;
+    for (unsigned i = 0; validity->loop_busy && i < validity->loops; i++) {
+        if (!(validity->loop_busy[i] > busy))
+            continue;
+        double waited = validity->loop_waited ? validity->loop_waited[i] : (double)NAN;
+        busy = validity->loop_busy[i];
+        *out = (struct result_load){i, busy, fmax(busy - waited, 0), waited};
+        if (isnan(waited))
+            out->had = NAN; /* fmax(3) would drop it */
+    }
+    return busy >= 0;
 }
 
 double result_rate(const struct result *result)

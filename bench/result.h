@@ -58,7 +58,9 @@ struct result_validity {
     enum result_verdict verdict;
     unsigned reason_count;
     char reasons[RESULT_REASONS_MAX][RESULT_REASON_MAX]; /* each with what to do */
-    double *loop_busy;                                   /* of each unit, 0..1; owned */
+    double *loop_busy;   /* of each unit, the share of time in which it had a CPU or waited
+                            for one, 0..1; owned */
+    double *loop_waited; /* of that the part it waited; NAN: unknown; owned */
     unsigned loops;
     uint64_t backlog_max;
     int64_t stall_ns; /* the longest time that one of them stood still; or unknown */
@@ -232,6 +234,14 @@ void result_set_exit(struct result *result, int code, const char *format, ...)
 
 /* The latency that a mode is judged by: response in an open loop, else service. */
 const struct result_latency *result_main_latency(const struct result *result);
+
+/* The busiest of the generator's loops: its number, how busy it was, and what of that it
+ * had a CPU and waited for one, NAN if that is not known. False: there is none. */
+struct result_load {
+    unsigned loop;
+    double busy, had, waited;
+};
+bool result_busiest(const struct result *result, struct result_load *out);
 
 /* Ok answers per second, of those that came within the measurement's time: what is answered
  * in the drain is no feat of that. 0 if nothing was measured. */

@@ -172,13 +172,17 @@ static double littles_law(const struct tally *sum)
 static int fill_validity(const struct run *run, struct result_validity *out)
 {
     unsigned loops = run->plan->threads;
-    double *busy = malloc(loops * sizeof *busy);
-    if (!busy)
-        return -ENOMEM;
-    for (unsigned i = 0; i < loops; i++)
-        busy[i] = run->shared->tallies[i].busy;
     free(out->loop_busy);
-    out->loop_busy = busy;
+    free(out->loop_waited);
+    out->loops = 0;
+    out->loop_busy = malloc(loops * sizeof *out->loop_busy);
+    out->loop_waited = malloc(loops * sizeof *out->loop_waited);
+    if (!out->loop_busy || !out->loop_waited)
+        return -ENOMEM;
+    for (unsigned i = 0; i < loops; i++) {
+        out->loop_busy[i] = run->shared->tallies[i].busy;
+        out->loop_waited[i] = run->shared->tallies[i].waited;
+    }
     out->loops = loops;
     out->backlog_max = run->sum->backlog_max;
     out->stall_ns = run->sum->stall_ns;

@@ -103,7 +103,7 @@ tree() {
 
 # of_run NAME: the first number of that name in the document of the last run.
 of_run() {
-    sed -n "s/^ *\"$1\": *\\[*\\([0-9.e+]*\\).*/\\1/p" "$tmp/run.json" | head -n 1
+    sed -n "s/^ *\"$1\": *\\[*\\([-0-9.e+]*\\).*/\\1/p" "$tmp/run.json" | head -n 1
 }
 
 # measure PID URL N OPTIONS...: print "ns-per-request server-busy generator-busy", in percent.
@@ -113,8 +113,8 @@ measure() {
     load -n "$n" --server "pid:$root" -o "$tmp/run.json" "$@" "$url" ||
         die "a run failed: $(cat "$tmp/err" "$tmp/out")"
     [ "$(of_run ok)" = "$n" ] || die "only $(of_run ok) of $n requests were answered well"
-    echo "$n $(of_run cpu_ns) $(of_run elapsed_ns) $(of_run loop_busy)" |
-        awk '{ printf "%.0f %.0f %.0f\n", $2 / $1, 100 * $2 / $3, 100 * $4 }'
+    echo "$n $(of_run cpu_ns) $(of_run elapsed_ns) $(of_run loop_busy) $(of_run loop_waited)" |
+        awk '{ printf "%.0f %.0f %.0f\n", $2 / $1, 100 * $2 / $3, 100 * ($4 - $5) }'
 }
 
 # calls PID URL N OPTIONS...: print the system calls per request, in a run of N requests that is

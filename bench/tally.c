@@ -152,8 +152,10 @@ static void merge_end(struct tally *tally, const struct tally *from)
         tally->began_ns = from->began_ns;
     if (from->stall_ns > tally->stall_ns)
         tally->stall_ns = from->stall_ns;
-    if (from->busy > tally->busy)
+    if (from->busy > tally->busy) {
         tally->busy = from->busy;
+        tally->waited = from->waited;
+    }
 }
 
 void tally_merge_live(struct tally *tally, const struct tally *from)

@@ -136,6 +136,7 @@ struct tally {
     int64_t unrecorded_ns; /* ages of failed and censored ones that are in no histogram */
     struct gaps gaps;      /* times without an ok answer; merged: without any */
     double busy;           /* CPU had and waited for meanwhile, as a share of time: 0..1 */
+    double waited;         /* of that the part waited for; NAN: unknown */
 };
 
 void tally_init(struct tally *tally);
@@ -160,7 +161,7 @@ static inline uint64_t tally_read(const uint64_t *counter)
 /* `error->count` requests (connects, idle connections) ended like that. */
 void tally_error(struct tally *tally, const struct tally_error *error);
 
-/* Add all of `from`; busy is the busiest one's. */
+/* Add all of `from`; busy and waited are the busiest one's. */
 void tally_merge(struct tally *tally, const struct tally *from);
 
 /* The same while the unit of `from` still runs: only what is live, histograms and counters.

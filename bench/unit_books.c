@@ -10,6 +10,7 @@
 #include "bench/unit_internal.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,9 +29,8 @@ int64_t unit_now(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
-/* What this thread has had of a CPU and what it has waited for one: either is time in which
- * it could not take in an answer. Source: Documentation/scheduler/sched-stats.rst. */
-static int64_t used_ns(void)
+/* Source: Documentation/scheduler/sched-stats.rst. */
+static struct unit_used read_used(void)
 {
     char text[96] = "";
     long long ran, waited;
@@ -39,8 +39,8 @@ static int64_t used_ns(void)
     if (fd >= 0)
         close(fd);
     if (n > 0 && sscanf(text, "%lld %lld", &ran, &waited) == 2)
-        return ran + waited;
-    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+        return (struct unit_used){ran, waited};
+    return (struct unit_used){read_clock(CLOCK_THREAD_CPUTIME_ID), -1};
 }
 
 /* ---- what is under way ----------------------------------------------------------- */
@@ -254,19 +254,29 @@ void unit_books_begin(struct unit *unit, int64_t from_ns, int64_t now)
     unit->counted_at_ns = now;
     unit->bytes_in = unit->shared.bytes_in;
     unit->bytes_out = unit->shared.bytes_out;
-    unit->used_ns = used_ns();
+    unit->used = read_used();
     unit->spun_ns = 0;
     gaps_begin(&unit->tally->gaps, from_ns);
     /* The coordinator reads nothing of it before: what was cleared is cleared. */
     __atomic_store_n(&unit->tally->began_ns, from_ns, __ATOMIC_RELEASE);
 }
 
+static double share(int64_t part_ns, double wall_ns)
+{
+    double share = (double)part_ns / wall_ns;
+    return share < 0 ? 0 : share < 1 ? share : 1;
+}
+
 void unit_books_close(struct unit *unit, int64_t now)
 {
     struct tally *tally = unit->tally;
-    int64_t wall = now - tally->began_ns + 1;
-    double busy = (double)(used_ns() - unit->used_ns - unit->spun_ns) / (double)wall;
-    tally->busy = busy < 0 ? 0 : busy < 1 ? busy : 1;
+    double wall = (double)(now - tally->began_ns + 1);
+    struct unit_used used = read_used();
+    bool told = used.waited_ns >= 0 && unit->used.waited_ns >= 0;
+    int64_t waited_ns = told ? used.waited_ns - unit->used.waited_ns : 0;
+    int64_t had_ns = used.had_ns - unit->used.had_ns - unit->spun_ns;
+    tally->busy = share(had_ns + waited_ns, wall);
+    tally->waited = told ? share(waited_ns, wall) : (double)NAN;
     tally->ended_ns = now;
     tally->ok_in_time = tally->ok;
 }

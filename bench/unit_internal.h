@@ -80,6 +80,12 @@ enum unit_state {
     UNIT_DONE,
 };
 
+/* What a unit's thread has had of a CPU, and how long it has waited for one while it had
+ * something to do: either is time in which it could not take in an answer. */
+struct unit_used {
+    int64_t had_ns, waited_ns; /* -1: unknown */
+};
+
 struct unit {
     struct unit_share share;
     const struct plan *plan;
@@ -106,7 +112,7 @@ struct unit {
     uint64_t under_way;           /* now, on all connections */
     uint64_t counted;             /* of those the measurement's */
     int64_t counted_at_ns;        /* the integral of it is right up to here */
-    int64_t used_ns;              /* CPU time, when the measurement began */
+    struct unit_used used;        /* when the measurement began */
     uint64_t bytes_in, bytes_out; /* of the connections then */
     struct hdr *setup_connect;    /* with a warm-up: connects before it */
     uint64_t setup_opened;

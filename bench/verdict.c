@@ -208,37 +208,43 @@ static bool lag_is_too_large(const struct evidence *evidence)
 
 /* ---- what makes it suspect --------------------------------------------------------- */
 
-static bool find_busiest(const struct result *result, unsigned *loop, double *busy)
+/* It would not have been busy with a CPU of its own: others are in the way. */
+static bool say_waited(const struct evidence *evidence, const struct result_load *load)
 {
-    const struct result_validity *validity = &result->validity;
-    *busy = -1;
-    for (unsigned i = 0; validity->loop_busy && i < validity->loops; i++)
-        if (validity->loop_busy[i] > *busy) {
-            *busy = validity->loop_busy[i];
-            *loop = i;
-        }
-    return *busy >= VERDICT_BUSY_MOST;
+    return say(
+        evidence,
+        "loop %u of %u was busy for %.0f%% of the time, but had a CPU for %.0f%% and "
+        "waited for one for %.0f%%: others had it; free this machine, or pin with "
+        "--cpus",
+        load->loop + 1, evidence->result->validity.loops, load->busy * 100, load->had * 100,
+        load->waited * 100);
+}
+
+static bool say_worked(const struct evidence *evidence, const struct result_load *load)
+{
+    unsigned loops = evidence->result->validity.loops;
+    int64_t cores = evidence->result->environment.cores;
+    const char *what = isnan(load->waited) ? "" : " with its own work";
+    if (cores > 0 && loops >= cores)
+        return say(evidence,
+                   "loop %u of %u was busy for %.0f%% of the time%s: the generator may be "
+                   "the limit; run it on a machine with more than %" PRId64 " CPUs",
+                   load->loop + 1, loops, load->busy * 100, what, cores);
+    return say(evidence,
+               "loop %u of %u was busy for %.0f%% of the time%s: the generator may be the "
+               "limit; add threads: -t %u",
+               load->loop + 1, loops, load->busy * 100, what, loops + 1);
 }
 
 static bool loop_was_busy(const struct evidence *evidence)
 {
-    unsigned loop = 0, loops = evidence->result->validity.loops;
-    double busy;
+    struct result_load load;
     int64_t elapsed = evidence->result->totals.elapsed_ns;
-    if (!find_busiest(evidence->result, &loop, &busy) ||
+    if (!result_busiest(evidence->result, &load) || load.busy < VERDICT_BUSY_MOST ||
         (elapsed >= 0 && elapsed < VERDICT_BUSY_LEAST))
         return false;
-    int64_t cores = evidence->result->environment.cores;
-    if (cores > 0 && loops >= cores)
-        return say(
-            evidence,
-            "loop %u of %u was busy for %.0f%% of the time: the generator may be the "
-            "limit; run it on a machine with more than %" PRId64 " CPUs",
-            loop + 1, loops, busy * 100, cores);
-    return say(evidence,
-               "loop %u of %u was busy for %.0f%% of the time: the generator may be the "
-               "limit; add threads: -t %u",
-               loop + 1, loops, busy * 100, loops + 1);
+    return load.had < VERDICT_BUSY_MOST ? say_waited(evidence, &load)
+                                        : say_worked(evidence, &load);
 }
 
 static bool loop_stood_still(const struct evidence *evidence)

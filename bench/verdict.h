@@ -10,7 +10,8 @@
  *              requests were dropped
  *              lag is most of the response time, and beyond VERDICT_LAG_INVALID_LEAST
  *              the counters contradict one another
- *     SUSPECT  a loop was busy for VERDICT_BUSY_MOST of the time, or more
+ *     SUSPECT  a loop was busy for VERDICT_BUSY_MOST of the time, or more: with its own
+ *              work, or because it waited for a CPU that others had
  *              lag beyond VERDICT_LAG_SHARE of the response time and VERDICT_LAG_LEAST
  *              a loop stood still for longer than VERDICT_STALL_MOST
  *              Little's law is off by more than VERDICT_LITTLES_MOST

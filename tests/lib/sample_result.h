@@ -169,8 +169,12 @@ static struct result *sample_open(void)
     result->validity.loops = 4;
     result->validity.loop_busy = calloc(4, sizeof(double));
     assert_non_null(result->validity.loop_busy);
-    for (int i = 0; i < 4; i++)
+    result->validity.loop_waited = calloc(4, sizeof(double));
+    assert_non_null(result->validity.loop_waited);
+    for (int i = 0; i < 4; i++) {
         result->validity.loop_busy[i] = 0.58 + 0.01 * i;
+        result->validity.loop_waited[i] = 0.05 * i;
+    }
     result->validity.littles_law = 0.99;
     result->totals = (struct result_totals){.planned = 500000,
                                             .sent = 499998,

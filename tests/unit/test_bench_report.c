@@ -156,7 +156,7 @@ static void the_summary_has_its_rows_in_order(void **state)
         "c=256 t=4",
         "10s (+2s warm-up)\n",
         "  VALID ",
-        "generator 61% of 4 loops",
+        "generator 61% of 4 loops (46% CPU, 15% waiting for one),",
         "lag p99 18.9us",
         "backlog 0",
         "0 dropped",
@@ -695,6 +695,7 @@ static void the_page_has_its_parts_in_order(void **state)
     (void)state;
     static const char *const rows[] = {"<title>http://127.0.0.1:8080/",
                                        "class=\"banner valid\"",
+                                       "(46% CPU, 15% waiting for one)",
                                        "class=\"tiles\"",
                                        "49,998/s",
                                        "88.0us",

@@ -66,6 +66,7 @@ static void sum_of_units_is_the_sum_of_all_they_counted(void **state)
     b.began_ns = 100;
     b.ended_ns = 900;
     b.busy = 0.5;
+    b.waited = 0.125;
     b.stall_ns = 3;
     b.censored_ns = 40;
     b.in_flight_ns = 10;
@@ -73,6 +74,7 @@ static void sum_of_units_is_the_sum_of_all_they_counted(void **state)
     b.began_ns = 50;
     b.ended_ns = 800;
     b.busy = 0.25;
+    b.waited = 0.25;
     b.censored_ns = 70;
     tally_merge(&a, &b);
     assert_int_equal(a.planned, 2);
@@ -93,6 +95,7 @@ static void sum_of_units_is_the_sum_of_all_they_counted(void **state)
     assert_int_equal(a.began_ns, 50);
     assert_int_equal(a.ended_ns, 900);
     assert_true(a.busy == 0.5);
+    assert_true(a.waited == 0.125); /* of the same one */
     assert_int_equal(a.stall_ns, 3);
     assert_int_equal(a.censored_ns, 40);
     assert_true(a.in_flight_ns == 20);

@@ -14,6 +14,7 @@
 struct row {
     const char *what;
     double busy, busy_too; /* of two loops */
+    double waited;         /* of busy; 0: not told */
     int64_t cores;
     int64_t lag_ns, response_ns;
     uint64_t samples;   /* of both */
@@ -56,6 +57,11 @@ static struct result *make(const struct row *row)
     assert_non_null(result->validity.loop_busy);
     result->validity.loop_busy[0] = row->busy_too;
     result->validity.loop_busy[1] = row->busy;
+    if (row->waited > 0) {
+        result->validity.loop_waited = calloc(2, sizeof(double));
+        assert_non_null(result->validity.loop_waited);
+        result->validity.loop_waited[1] = row->waited;
+    }
     result->validity.incomplete = row->incomplete;
     result->validity.littles_law = 1 + row->littles_off;
     if (row->samples) {
@@ -106,6 +112,20 @@ static const struct row rows[] = {
      .cores = 2,
      .verdict = RESULT_SUSPECT,
      .phrase = "with more than 2 CPUs"},
+
+    {.what = "busy with work",
+     .busy = 0.95,
+     .waited = 0.1,
+     .verdict = RESULT_SUSPECT,
+     .phrase = "was busy for 95% of the time with its own work: the generator may be the "
+               "limit; add threads: -t 3"},
+    {.what = "busy with waiting",
+     .busy = 0.95,
+     .waited = 0.11,
+     .verdict = RESULT_SUSPECT,
+     .phrase = "was busy for 95% of the time, but had a CPU for 84% and waited for one for "
+               "11%: others had it; free this machine, or pin with --cpus"},
+    {.what = "waiting, and not busy", .busy = 0.84, .waited = 0.84},
 
     {.what = "busy for a moment", .busy = 1, .elapsed_ns = 49999999},
     {.what = "busy for longer",
