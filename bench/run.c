@@ -17,11 +17,14 @@
 #define LONG_DRAIN_NS PF_SECOND
 /* So much behind its end a process of the load has ended, if it runs at all. */
 #define OVERDUE_NS (10 * PF_SECOND)
+/* One that was found stopped (SIGSTOP) so often in a row is given up. */
+#define LOOK_NS      PF_SECOND
+#define STOPPED_MOST 5
 /* Between two frames of the screen. */
 #define FRAME_NS (250 * PF_MILLISECOND)
 
 static pf_callback_fn run_on_begun, run_on_second, run_on_over, run_on_frame,
-    run_on_overdue;
+    run_on_overdue, run_on_look;
 static pf_signal_fn run_on_interrupt;
 static pf_io_fn run_on_word;
 
@@ -32,6 +35,20 @@ static int run_on_overdue(pf_loop *loop, void *arg)
     (void)loop;
     run_crew_kill(arg);
     return 0;
+}
+
+/* A run by number has no end by which to tell, and one that sets up none yet. Looks are
+ * counted, not seconds: who was stopped together with the processes has not looked. */
+static int run_on_look(pf_loop *loop, void *arg)
+{
+    struct run *run = arg;
+    for (unsigned i = 0; i < run->plan->procs; i++) {
+        struct run_process *process = &run->processes[i];
+        process->stopped = run_crew_is_stopped(process) ? process->stopped + 1 : 0;
+        if (process->stopped == STOPPED_MOST)
+            run_crew_give_up(process);
+    }
+    return pf_loop_call_later(loop, LOOK_NS, run_on_look, run, NULL);
 }
 
 static int give_up_at(struct run *run, int64_t end_ns)
@@ -308,6 +325,8 @@ static int make_loop(struct run *run)
     for (unsigned i = 0; i < run->plan->procs && !err; i++)
         err = pf_loop_add_handler(run->loop, run->processes[i].says[0], PF_READ,
                                   run_on_word, &run->processes[i]);
+    if (!err && run->plan->procs > 1)
+        err = pf_loop_call_later(run->loop, LOOK_NS, run_on_look, run, NULL);
     return err ? err : take_interrupts(run);
 }
 

@@ -52,9 +52,10 @@ enum run_progress {
  * program.
  *
  * Returns 0, also if nothing could be reached (totals.opened is 0 then), -EINTR after
- * SIGINT (the result holds what there was), -ECHILD if a process of the load was killed
- * (the same; it is said on standard error), or -ENOMEM, -EMFILE, -EAGAIN (threads,
- * processes), or what a unit's loop or the watcher's begin failed with, and no result.
+ * SIGINT (the result holds what there was), -ECHILD if a process of the load was killed,
+ * by others or because it was stopped for seconds (the same; it is said on standard error),
+ * or -ENOMEM, -EMFILE, -EAGAIN (threads, processes), or what a unit's loop or the watcher's
+ * begin failed with, and no result.
  */
 int run_plan(const struct plan *plan, const struct run_watcher *watcher,
              enum run_progress progress, struct result *result);

@@ -267,9 +267,14 @@ static void tell_death(struct run *run, const struct run_process *process, int s
     const char *name = WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : NULL;
     if (run->how_died[0])
         return;
-    snprintf(run->how_died, sizeof run->how_died, "process %ld of the load %s%s",
-             (long)process->pid, name ? "was killed by SIG" : "has ended too early",
-             name ? name : "");
+    if (process->given_up)
+        snprintf(run->how_died, sizeof run->how_died,
+                 "process %ld of the load stood still and was given up",
+                 (long)process->pid);
+    else
+        snprintf(run->how_died, sizeof run->how_died, "process %ld of the load %s%s",
+                 (long)process->pid, name ? "was killed by SIG" : "has ended too early",
+                 name ? name : "");
 }
 
 /* What it had under way has no answer, and what it was to ask yet is not sent. Changes
@@ -308,11 +313,28 @@ void run_crew_bury(struct run *run, struct run_process *process, int64_t now)
         close_books(run, process->first + i, now);
 }
 
+bool run_crew_is_stopped(const struct run_process *process)
+{
+    siginfo_t info = {.si_pid = 0};
+    if (process->pid <= 0 || process->gone)
+        return false;
+    /* Its state is looked at, not taken: the same is answered until it goes on. */
+    return waitid(P_PID, (id_t)process->pid, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid != 0;
+}
+
+void run_crew_give_up(struct run_process *process)
+{
+    if (process->pid <= 0 || process->gone)
+        return;
+    process->given_up = true;
+    (void)kill(process->pid, SIGKILL);
+}
+
 void run_crew_kill(struct run *run)
 {
     for (unsigned i = 0; run->plan->procs > 1 && i < run->plan->procs; i++)
-        if (run->processes[i].pid > 0 && !run->processes[i].gone)
-            (void)kill(run->processes[i].pid, SIGKILL);
+        run_crew_give_up(&run->processes[i]);
 }
 
 /* One that was stopped on its last steps has told all that it had to. */

@@ -573,7 +573,35 @@ static void stopped_process_of_the_load_is_given_up(void **state)
     pf_bench_wait(&bench);
     pf_peer_stop(&peer);
     pf_bench_exits(&bench, 3);
-    pf_bench_says(bench.out, "of the load was killed by SIGKILL");
+    pf_bench_says(bench.out, "of the load stood still and was given up");
+}
+
+/* Nor where only a number says when that is, or in front of the run: what the server has
+ * answered is reported, and the rest is missing. */
+static void stopped_process_does_not_hold_up_a_number_of_requests(void **state)
+{
+    (void)state;
+    struct pf_peer peer = {.serve = pf_peer_serve_always};
+    pid_t children[8];
+    char line[256];
+    pf_peer_start(&peer);
+    snprintf(line, sizeof line, "-c 4 -t 2 --procs 2 -n 100M --server none -o - %s",
+             peer.url);
+    memset(&bench, 0, sizeof bench);
+    pf_bench_start(&bench, line);
+    pf_peer_wait_until(&peer.requests, 100);
+    assert_int_equal(pf_test_children(bench.pid, children, 8), 2);
+    stop_process(children[0]);
+    pf_bench_wait(&bench);
+    pf_peer_stop(&peer);
+    pf_bench_exits(&bench, 3);
+    pf_bench_says(bench.err, "of the load stood still and was given up: what it had under "
+                             "way is lost");
+    snprintf(bench.json, sizeof bench.json, "%s", bench.out);
+    assert_balanced();
+    assert_true(total("planned") == 100e6);
+    assert_true(total("unsent") > 0);
+    assert_true(total("ok") > 0);
 }
 
 static void processes_end_with_the_program(void **state)
@@ -694,6 +722,7 @@ int main(void)
         pf_test(killed_process_of_the_load_ends_the_run_with_its_report),
         pf_test(killed_process_of_the_load_leaves_the_books_balanced),
         pf_test(stopped_process_of_the_load_is_given_up),
+        pf_test(stopped_process_does_not_hold_up_a_number_of_requests),
         pf_test(processes_end_with_the_program),
         pf_test(goals_that_are_missed_are_exit_99),
         pf_test(several_runs_take_turns),
