@@ -31,8 +31,14 @@ static bool is_fruitless(struct result *result)
     if (totals->opened == 0 && any_shortage(result))
         return false;
     /* Wrong answers are worth saying more of. */
-    if (totals->ok > 0 || totals->wrong > 0 || result->hold)
+    if (totals->ok > 0 || totals->wrong > 0)
         return false;
+    /* That they are held is worth something, if nobody was asked. */
+    if (result->hold)
+        return totals->sent > 0 && set(result, EXIT_NO_SUCCESS,
+                                       "%" PRIu64 " of %" PRIu64 " are held, but no probe "
+                                       "succeeded",
+                                       result->hold->held, result->hold->asked);
     if (totals->opened == 0)
         return set(result, EXIT_NO_SUCCESS, "cannot connect");
     if (totals->planned == 0 && totals->sent == 0)
@@ -188,7 +194,8 @@ int cli_finish(struct cli *cli, struct result *result)
     int err = write_files(cli, &files, result);
     if (err && result->exit_code == EXIT_RUN_OK)
         result_set_exit(result, err, "a file could not be written");
-    if (result->totals.opened == 0 && result->exit_code == EXIT_NO_SUCCESS)
+    if (result->totals.opened == 0 && result->exit_code == EXIT_NO_SUCCESS &&
+        result->run_count == 0)
         say_unreachable(cli, result);
     else
         err |= print_summary(cli, &files, result);

@@ -4,8 +4,9 @@
  * Two servers take turns, A B B A A B ..., so that what drifts meanwhile, a clock rate or
  * a neighbour, falls on both.
  *
- * What is reported is A's last run, but it ends as badly as the worst of A's, and a goal
- * that one of them missed is missed.
+ * What is reported is A's last run that reached the server, but it ends as badly as the
+ * worst of all, and a goal that one of A's missed is missed. A run that cannot be made ends
+ * the series; what was measured before is reported.
  */
 #include "bench/cli_internal.h"
 
@@ -39,21 +40,27 @@ static char side_of(const struct cli *cli, unsigned n)
     return cli->url_b && (n + 1) / 2 % 2 == 1 ? 'B' : 'A';
 }
 
-/* What A's runs have come to. */
+/* What the runs have come to. */
 struct outcome {
     int exit_code;
-    char why[sizeof((struct result *)0)->exit_why + sizeof "run 4294967295: "];
+    char why[sizeof((struct result *)0)->exit_why + sizeof "run 4294967295 (B): "];
     struct result_slo slos[RESULT_SLOS_MAX];
     size_t slo_count;
 };
 
-static void take_in(struct outcome *outcome, struct result *result, unsigned run)
+static void take_in(struct outcome *outcome, struct result *result, char side, unsigned run)
 {
+    bool other = side == 'B';
     cli_set_ending(result);
-    if (cli_badness(result->exit_code) > cli_badness(outcome->exit_code)) {
+    /* The goals are A's: B may be the slow one that it is compared with. */
+    if (cli_badness(result->exit_code) > cli_badness(outcome->exit_code) &&
+        !(other && result->exit_code == EXIT_SLO)) {
         outcome->exit_code = result->exit_code;
-        snprintf(outcome->why, sizeof outcome->why, "run %u: %s", run, result->exit_why);
+        snprintf(outcome->why, sizeof outcome->why, "run %u%s: %s", run,
+                 other ? " (B)" : "", result->exit_why);
     }
+    if (other)
+        return;
     for (size_t i = 0; i < result->slo_count; i++)
         if (i >= outcome->slo_count || outcome->slos[i].pass)
             outcome->slos[i] = result->slos[i];
@@ -68,9 +75,10 @@ static void hand_out(const struct outcome *outcome, struct result *result)
     result->slo_count = outcome->slo_count;
 }
 
-/* One run into a result of its own; *out is freed and replaced by it. */
+/* One run into a result of its own, which is NULL if there is none. */
 static int run_side(struct cli *cli, char side, struct result **out)
 {
+    *out = NULL;
     struct cli other = *cli;
     struct result *result = result_new();
     if (!result)
@@ -79,34 +87,48 @@ static int run_side(struct cli *cli, char side, struct result **out)
         other.server = cli->server_b;
     other.watcher.arg = &other;
     int err = run_once(&other, side == 'B' ? &cli->plan_b : &cli->plan, result);
-    if (err == 0 || err == -EINTR || err == -ECHILD)
-        cli_judge(cli, result);
-    result_free(*out);
+    if (err && err != -EINTR && err != -ECHILD) {
+        result_free(result);
+        return err;
+    }
+    cli_judge(cli, result);
     *out = result;
     return err;
+}
+
+/* The later one, but rather one of which there is something to tell. */
+static void keep_better(struct result **kept, struct result *result)
+{
+    if (*kept && (!result || result->totals.opened == 0)) {
+        result_free(result);
+        return;
+    }
+    result_free(*kept);
+    *kept = result;
 }
 
 static int run_all(struct cli *cli, struct result_run *runs, unsigned count,
                    struct result **last)
 {
-    struct result *other = NULL;
     struct outcome outcome = {.exit_code = EXIT_RUN_OK};
     unsigned done = 0;
     int err = 0;
     while (done < count && !err) {
         char side = side_of(cli, done);
-        struct result **into = side == 'A' ? last : &other;
-        err = run_side(cli, side, into);
-        if (err)
-            break;
-        runs[done++] = line_of(*into, side);
+        struct result *result;
+        err = run_side(cli, side, &result);
+        if (!err) {
+            runs[done++] = line_of(result, side);
+            take_in(&outcome, result, side, done);
+        }
         if (side == 'A')
-            take_in(&outcome, *into, done);
-        if (cli->progress != RUN_SILENT)
+            keep_better(last, result);
+        else
+            result_free(result);
+        if (!err && cli->progress != RUN_SILENT)
             fprintf(stderr, "run %u of %u: %c  %.0f/s\n", done, count, side,
                     runs[done - 1].rate_ok);
     }
-    result_free(other);
     if (*last) {
         if (done > 0)
             hand_out(&outcome, *last);

@@ -33,7 +33,12 @@ static int run_main(const struct mode *mode, int argc, char **argv)
     if (err == -EINTR && result) {
         result_set_exit(result, EXIT_INTERRUPTED, "interrupted");
     } else if (err == -ECHILD && result) {
-        result_set_exit(result, EXIT_INVALID, "%s", result->validity.died);
+        const char *died = result->validity.died;
+        result_set_exit(result, EXIT_INVALID, "%s",
+                        died[0] ? died : "a process of the load has ended too early");
+    } else if (err && result && result->run_count > 0) {
+        result_set_exit(result, EXIT_INVALID, "run %u: cannot run: %s",
+                        result->run_count + 1, strerror(-err));
     } else if (err) {
         (void)cli_fail("cannot run: %s", strerror(-err));
         result_free(result);

@@ -129,6 +129,56 @@ static void a_bad_run_is_not_made_good_by_the_next_ones(void **state)
     }
 }
 
+/* Each failure for itself might be asked again: nothing of it was answered. */
+static void serve_nobody(struct pf_peer *peer, int fd, unsigned index)
+{
+    (void)index;
+    (void)pf_peer_read_request(peer, fd);
+}
+
+static void a_comparison_with_one_that_never_answers_is_no_success(void **state)
+{
+    (void)state;
+    struct pf_peer a = {.serve = pf_peer_serve_always}, b = {.serve = serve_nobody};
+    char options[256];
+    pf_peer_start(&a);
+    pf_peer_start(&b);
+    snprintf(options, sizeof options, "--repeat 2 -c 1 -n 5 --vs %s", b.url);
+    pf_bench_run(&bench, options, &a);
+    pf_peer_stop(&a);
+    pf_peer_stop(&b);
+    pf_bench_exits(&bench, 2);
+    pf_bench_says(bench.out, "exit 2: run 2 (B): nothing succeeded");
+    pf_bench_says(bench.out, "5 ok in ");
+    pf_bench_says(bench.out, "A x 2");
+    pf_bench_says(bench.out, "B x 2");
+}
+
+/* Gone for good after five requests. */
+static void serve_five(struct pf_peer *peer, int fd, unsigned index)
+{
+    (void)index;
+    while (pf_peer_read_request(peer, fd)) {
+        if (atomic_load(&peer->requests) == 5)
+            shutdown(peer->listener, SHUT_RDWR);
+        pf_peer_say(fd, PF_PEER_HELLO);
+    }
+}
+
+static void runs_of_a_server_that_has_gone_do_not_hide_the_others(void **state)
+{
+    (void)state;
+    struct pf_peer peer = {.serve = serve_five};
+    pf_peer_start(&peer);
+    pf_bench_run(&bench, "--repeat 3 -c 1 -n 5", &peer);
+    pf_peer_stop(&peer);
+    pf_bench_exits(&bench, 2);
+    pf_bench_says(bench.out, "5 ok in ");
+    pf_bench_says(bench.out, "A x 3");
+    pf_bench_says(bench.out, "exit 2: run 2: cannot connect");
+    assert_true(number("totals", "ok") == 5);
+}
+
 /* ---- search ---------------------------------------------------------------------- */
 
 #define SHORT_TRIALS                                                                       \
@@ -298,6 +348,18 @@ static void hold_tells_those_that_the_server_closed(void **state)
     pf_bench_says(bench.json, "0 of 50 connections are held");
     pf_bench_says(bench.json, "\"idle\"");
     stop_server();
+}
+
+static void hold_whose_probes_all_fail_is_no_success(void **state)
+{
+    (void)state;
+    struct pf_peer peer = {.serve = serve_nobody};
+    pf_peer_start(&peer);
+    server.port = peer.port;
+    run("hold", "-c 4 --probe 50/s -d 300ms", "/");
+    pf_peer_stop(&peer);
+    pf_bench_exits(&bench, 2);
+    pf_bench_says(bench.json, "4 of 4 are held, but no probe succeeded");
 }
 
 /* Of the processes that hold: the first child of the program. */
@@ -489,6 +551,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         pf_test(help_of_a_mode_tells_its_own_meaning_of_an_option_alone),
         pf_test(a_bad_run_is_not_made_good_by_the_next_ones),
+        pf_test(a_comparison_with_one_that_never_answers_is_no_success),
+        pf_test(runs_of_a_server_that_has_gone_do_not_hide_the_others),
         pf_test(search_without_goals_is_refused),
         pf_test(search_tells_the_rates_it_tried),
         pf_test(search_for_what_no_rate_holds_finds_none),
@@ -499,6 +563,7 @@ int main(void)
         pf_test(storm_that_its_ports_do_not_bear_is_refused),
         pf_test(hold_holds_as_many_as_asked_for),
         pf_test(hold_asks_once_if_told_so),
+        pf_test(hold_whose_probes_all_fail_is_no_success),
         pf_test(hold_is_no_measurement_if_one_that_holds_is_killed),
         pf_test(hold_tells_those_that_the_server_closed),
         pf_test(hold_of_more_than_there_can_be_is_refused_with_the_remedy),
