@@ -106,6 +106,10 @@ int cli_run(struct cli *cli, struct result **result);
 int cli_finish(struct cli *cli, struct result *result);
 void cli_free(struct cli *cli);
 
+/* Fill in the environment, and the command with the program's name. Returns 0 or -ENOMEM.
+ */
+int cli_set_environment(const struct cli *cli, struct result *result);
+
 /* One line on standard error: "prefork-bench: ...". Returns EXIT_USAGE. */
 int cli_fail(const char *format, ...) PF_PRINTF(1, 2);
 

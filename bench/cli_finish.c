@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- how it ends ----------------------------------------------------------------- */
@@ -180,10 +181,24 @@ static int write_files(struct cli *cli, struct report_files *files,
     return err | report_files_write(files, result);
 }
 
+/* A command's first argument is its own name: the program's stands before it. */
+int cli_set_environment(const struct cli *cli, struct result *result)
+{
+    char **argv = calloc((size_t)cli->argc + 1, sizeof *argv);
+    if (!argv)
+        return -ENOMEM;
+    argv[0] = program_invocation_name;
+    int named = strcmp(cli->argv[0], cli->mode->name) == 0;
+    memcpy(argv + named, cli->argv, (size_t)cli->argc * sizeof *argv);
+    int err = result_set_environment(result, cli->argc + named, argv);
+    free(argv);
+    return err;
+}
+
 int cli_finish(struct cli *cli, struct result *result)
 {
     if (!result->environment.kernel)
-        (void)result_set_environment(result, cli->argc, cli->argv); /* unknown then */
+        (void)cli_set_environment(cli, result); /* unknown then */
     if (result->server.source == RESULT_SOURCE_NONE)
         server_side_end(cli->server, &result->server);
     if (result->run_count == 0) /* several were judged one by one */

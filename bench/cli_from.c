@@ -45,8 +45,12 @@ int cli_from(int argc, char **argv, struct cli *out, struct cli_config *config,
                         out->mode->name);
     int err = read_document(given.from, &out->from);
     *config = cli_defaults;
-    if (!err)
-        err = cli_read_options(out->from->argc, out->from->argv, NULL, NULL, config, url);
+    if (!err) {
+        /* "prefork-bench -c 1 ..." or "prefork-bench run -c 1 ...", or "run -c 1 ..." */
+        int named = out->from->argc > 1 && strcmp(out->from->argv[1], mode_run.name) == 0;
+        err = cli_read_options(out->from->argc - named, out->from->argv + named, NULL, NULL,
+                               config, url);
+    }
     if (!err && config->from)
         err = cli_fail("--from %s: was made with --from %s itself; give that one",
                        given.from, config->from);

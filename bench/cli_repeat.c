@@ -18,7 +18,7 @@
 
 static int run_once(struct cli *cli, const struct plan *plan, struct result *result)
 {
-    int err = result_set_environment(result, cli->argc, cli->argv);
+    int err = cli_set_environment(cli, result);
     if (err)
         return err;
     err = run_plan(plan, &cli->watcher, cli->progress, result);
@@ -134,6 +134,8 @@ static int run_all(struct cli *cli, struct result_run *runs, unsigned count,
             hand_out(&outcome, *last);
         (*last)->runs = runs;
         (*last)->run_count = done;
+        if (cli->url_b && !((*last)->plan.vs = strdup(cli->url_b)) && !err)
+            err = -ENOMEM;
     }
     return err;
 }

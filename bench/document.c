@@ -35,6 +35,7 @@ const struct document_field document_plan[] = {
     FIELD(TEXT, "command", result_plan, mode),
     FIELD(TEXT, "load", result_plan, load),
     FIELD(TEXT, "target", result_plan, target),
+    FIELD(TEXT, "vs", result_plan, vs),
     FIELD(TEXT, "address", result_plan, address),
     FIELD(INT, "connections", result_plan, connections),
     FIELD(INT, "loops", result_plan, loops),
@@ -114,6 +115,7 @@ const struct document_field document_server[] = {
     FIELD(INT, "listen_overflows", result_server, listen_overflows),
     FIELD(INT, "syn_retries", result_server, syn_retries),
     FIELD(REAL, "jain", result_server, jain),
+    FIELD(CHARS, "unseen", result_server, unseen),
     END,
 };
 

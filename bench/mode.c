@@ -20,7 +20,7 @@ static int name(const struct cli *cli, struct result *result)
     result->plan.target = strdup(cli->plan.url);
     if (!result->plan.mode || !result->plan.target)
         return -ENOMEM;
-    return result_set_environment(result, cli->argc, cli->argv);
+    return cli_set_environment(cli, result);
 }
 
 struct result *mode_result(const struct cli *cli)

@@ -96,6 +96,17 @@ int proc_read(int64_t pid, struct proc *out)
     return 0;
 }
 
+bool proc_is_open(int64_t pid)
+{
+    char path[PATH_ROOM];
+    snprintf(path, sizeof path, "/proc/%" PRId64 "/fd", pid);
+    DIR *dir = opendir(path);
+    bool closed = !dir && (errno == EACCES || errno == EPERM);
+    if (dir)
+        closedir(dir);
+    return !closed;
+}
+
 void proc_name(int64_t pid, char name[PROC_NAME_MAX])
 {
     char path[PATH_ROOM];

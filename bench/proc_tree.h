@@ -47,6 +47,9 @@ size_t proc_tree_read(int64_t root, struct proc *out, size_t max);
  */
 int64_t proc_switches(int64_t pid);
 
+/* May its descriptors be looked at? True too if it is gone. */
+bool proc_is_open(int64_t pid);
+
 /* Its name, or "". */
 void proc_name(int64_t pid, char name[PROC_NAME_MAX]);
 

@@ -92,6 +92,11 @@ static void put_plan(const struct page *page)
     const struct result_plan *plan = &page->result->plan;
     char figure[FIGURE_MAX];
     FILE *to = page->to;
+    if (plan->vs) {
+        fputs("<p class=\"sub\">A against B: <b>", to);
+        plot_text(to, plan->vs);
+        fputs("</b></p>\n", to);
+    }
     fputs("<p class=\"sub\">", to);
     plot_text(to, text_or(plan->mode, "run"));
     if (plan->load) {
@@ -185,51 +190,6 @@ static void put_slos(const struct page *page)
     fputs("</p>\n", page->to);
 }
 
-/* ---- tiles --------------------------------------------------------------------------- */
-
-static void put_tile(const struct page *page, const char *name, const char *value,
-                     const char *class)
-{
-    fprintf(page->to,
-            "<div class=\"tile\"><span>%s</span><strong%s%s%s>%s</strong></div>\n", name,
-            class ? " class=\"" : "", class ? class : "", class ? "\"" : "", value);
-}
-
-static void put_percentile_tile(const struct page *page, const char *name, int64_t percent)
-{
-    const struct result_latency *latency = result_main_latency(page->result);
-    char figure[FIGURE_MAX], cell[FIGURE_MAX + 8];
-    if (!latency->hdr || !hdr_can_tell(latency->hdr, percent)) {
-        put_tile(page, name, "&ndash;", "mute");
-        return;
-    }
-    int64_t ns = hdr_percentile(latency->hdr, percent);
-    bool at_least = latency->censored_at_ns >= 0 && ns >= latency->censored_at_ns;
-    snprintf(cell, sizeof cell, "%s%s", at_least ? "&ge;" : "", figure_time(ns, figure));
-    put_tile(page, name, cell, NULL);
-}
-
-static void put_tiles(const struct page *page)
-{
-    const struct result *result = page->result;
-    const struct result_totals *totals = &result->totals;
-    char figure[FIGURE_MAX], cell[FIGURE_MAX + 8];
-    uint64_t bad = totals->failed + totals->wrong;
-    double cpu = result_cpu_per_request(result);
-    fputs("<div class=\"tiles\">\n", page->to);
-    snprintf(cell, sizeof cell, "%s/s", figure_rate(result_rate(result), figure));
-    put_tile(page, "ok", cell, NULL);
-    put_percentile_tile(page, "p50", 50000);
-    put_percentile_tile(page, "p99", 99000);
-    put_percentile_tile(page, "p99.9", 99900);
-    put_tile(page, "failed or wrong", figure_groups(bad, figure), bad ? "bad" : "good");
-    if (isnan(cpu))
-        put_tile(page, "server CPU/request", "&ndash;", "mute");
-    else
-        put_tile(page, "server CPU/request", figure_time((int64_t)cpu, figure), NULL);
-    fputs("</div>\n", page->to);
-}
-
 /* ---- the end ------------------------------------------------------------------------- */
 
 static int put_end(const struct page *page)
@@ -257,7 +217,9 @@ int report_html(const struct result *result, const struct result *baseline, FILE
     put_plan(&page);
     put_verdict(&page);
     put_slos(&page);
-    put_tiles(&page);
+    page_tiles(&page);
+    if (page_has_sides(&page))
+        page_comparison(&page);
     page_percentiles(&page);
     page_heat(&page);
     page_rates(&page);
@@ -266,7 +228,8 @@ int report_html(const struct result *result, const struct result *baseline, FILE
     page_stages(&page);
     page_modes(&page);
     page_errors(&page);
-    page_comparison(&page);
+    if (!page_has_sides(&page))
+        page_comparison(&page);
     page_environment(&page);
     int err = put_end(&page);
     return error ? error : err;

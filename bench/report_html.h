@@ -33,7 +33,11 @@ char *page_label_time(double ns, char *text);
 /* Whether a latency was measured. */
 bool page_has(const struct result *result, enum result_kind kind);
 
+/* Are there runs of two sides? */
+bool page_has_sides(const struct page *page);
+
 /* The parts, in their order on the page. */
+void page_tiles(const struct page *page);
 void page_percentiles(const struct page *page);
 void page_heat(const struct page *page);
 void page_rates(const struct page *page);
@@ -42,7 +46,7 @@ void page_workers(const struct page *page);
 void page_stages(const struct page *page);
 void page_modes(const struct page *page); /* hold, reload, adversaries */
 void page_errors(const struct page *page);
-void page_comparison(const struct page *page);
+void page_comparison(const struct page *page); /* of two sides: behind the tiles */
 void page_environment(const struct page *page);
 
 /* The text of a <style> and of a <script> element, in pieces; NULL ends them. */

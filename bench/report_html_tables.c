@@ -83,7 +83,7 @@ void page_workers(const struct page *page)
 {
     const struct result_server *server = &page->result->server;
     int64_t most_requests = 0, most_cpu = 0;
-    if (server->source == RESULT_SOURCE_NONE)
+    if (server->source == RESULT_SOURCE_NONE && !server->unseen[0])
         return;
     for (unsigned i = 0; i < server->worker_count; i++) {
         const struct result_worker *worker = &server->workers[i];
@@ -91,7 +91,13 @@ void page_workers(const struct page *page)
         most_cpu = worker->cpu_ns > most_cpu ? worker->cpu_ns : most_cpu;
     }
     page_section(page, "Server", "");
-    put_server(page);
+    if (server->source != RESULT_SOURCE_NONE)
+        put_server(page);
+    if (server->unseen[0]) {
+        fputs("<p class=\"remark\"><b>partial</b>: ", page->to);
+        plot_text(page->to, server->unseen);
+        fputs("</p>\n", page->to);
+    }
     if (server->worker_count) {
         fputs("<div class=\"scroll\"><table>\n<tr><th>worker</th><th "
               "class=\"n\">requests</th>"

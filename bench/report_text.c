@@ -92,8 +92,7 @@ void text_foreign(struct text *text, const char *foreign)
     text->column += utf8_print(foreign, !text->style->utf8, text->to);
 }
 
-/* A sentence, broken between its words where the line ends. */
-static void text_words(struct text *text, const char *sentence)
+void text_words(struct text *text, const char *sentence)
 {
     while (*sentence) {
         size_t len = strcspn(sentence, " ");

@@ -34,6 +34,9 @@ void text_end(struct text *text);
 /* A foreign text without what would control the terminal, at its place in the row. */
 void text_foreign(struct text *text, const char *foreign);
 
+/* A sentence, broken between its words where the line ends. */
+void text_words(struct text *text, const char *sentence);
+
 enum text_colour {
     TEXT_GREEN,
     TEXT_YELLOW,

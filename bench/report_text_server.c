@@ -50,6 +50,17 @@ static void print_server(struct text *text)
     text_end(text);
 }
 
+static void print_unseen(struct text *text)
+{
+    const struct result_server *server = &text->result->server;
+    if (!server->unseen[0])
+        return;
+    text_row(text, server->source == RESULT_SOURCE_NONE ? "server" : "");
+    text_words(text, "partial:");
+    text_words(text, server->unseen);
+    text_end(text);
+}
+
 static void print_listen(struct text *text)
 {
     const struct result_server *server = &text->result->server;
@@ -153,6 +164,7 @@ static void print_workers(struct text *text)
 void text_server(struct text *text)
 {
     print_server(text);
+    print_unseen(text);
     print_listen(text);
     print_workers(text);
 }

@@ -68,6 +68,7 @@ static void free_plan(struct result_plan *plan)
 {
     free(plan->mode);
     free(plan->target);
+    free(plan->vs);
     free(plan->address);
     free(plan->load);
     free(plan->arrival);

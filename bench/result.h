@@ -36,6 +36,7 @@ struct result_environment {
 
 struct result_plan {
     char *mode, *target, *address; /* target: the URL; address: what it was connected to */
+    char *vs;                      /* the URL of side B, or NULL */
     char *load;                    /* "closed", "open" */
     char *arrival;                 /* "const", "poisson"; NULL if closed */
     char *stages;                  /* as given, or NULL */
@@ -136,6 +137,8 @@ struct result_server {
     double jain; /* over the workers' requests, else their CPU time; NAN: unknown */
     struct result_worker *workers; /* owned */
     unsigned worker_count;
+    char unseen[RESULT_REASON_MAX]; /* what of it could not be looked at, and what to do; ""
+                                       if it was all there is */
 };
 
 #define RESULT_SLOS_MAX 16

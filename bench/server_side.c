@@ -303,16 +303,41 @@ static void forget_processes(struct result_server *out)
         out->workers[i].cpu_ns = out->workers[i].rss = RESULT_UNKNOWN;
 }
 
+/* Descriptors are for the eyes of the process's user, and for root's; a process of another
+ * pid namespace is for nobody's here. Then workers are guessed from the tree alone, and a
+ * control socket is not found. */
+static void tell_unseen(const struct server_side *side, struct result_server *out)
+{
+    if (side->root <= 0) {
+        if (side->search && !side->control[0] && side->sockets.count > 0)
+            snprintf(out->unseen, sizeof out->unseen,
+                     "somebody listens there whose processes are not to be seen: another "
+                     "user's, or in a container; run this as root, or give --server pid:N");
+        return;
+    }
+    size_t hidden = 0;
+    for (size_t i = 0; i < side->proc_count; i++)
+        hidden += !proc_is_open(side->procs[i].pid);
+    if (hidden)
+        snprintf(out->unseen, sizeof out->unseen,
+                 "%zu of its %zu processes are another user's: which are workers, and what "
+                 "they counted, is guessed or unknown; run this as root",
+                 hidden, side->proc_count);
+}
+
 void server_side_end(struct server_side *side, struct result_server *out)
 {
     tell_nothing(out);
     if (!side->wanted)
         return;
     tell_net(side, out);
-    if (!side->crew.begun)
+    if (!side->crew.begun) {
+        tell_unseen(side, out);
         return;
+    }
     crew_end(&side->crew);
     look(side, CTL_WAIT_END_NS);
+    tell_unseen(side, out);
     if (crew_tell(&side->crew, out) != 0)
         return; /* no memory for the workers: the rest is known */
     out->source = side->crew.heard ? RESULT_SOURCE_STATS : RESULT_SOURCE_PROC;

@@ -295,6 +295,32 @@ static void an_earlier_run_is_made_again_but_for_what_is_given(void **state)
     }
 }
 
+static void the_command_of_a_document_begins_with_the_program(void **state)
+{
+    (void)state;
+    static const char *const modes[] = {"storm", "run"};
+    struct pf_peer peer = {.serve = pf_peer_serve_always};
+    char line[256];
+    pf_peer_start(&peer);
+    for (size_t i = 0; i < 2; i++) {
+        memset(&bench, 0, sizeof bench);
+        snprintf(line, sizeof line, "%s -c 1 -n 3 --server none -o - %s", modes[i],
+                 peer.url);
+        pf_bench_start(&bench, line);
+        pf_bench_wait(&bench);
+        snprintf(line, sizeof line, "bin/prefork-bench\", \"%s\", \"-c\"", modes[i]);
+        pf_bench_says(bench.out, line);
+    }
+    /* What is made again is the run, whatever it was called by. */
+    write_file(bench.out, strlen(bench.out));
+    snprintf(line, sizeof line, "--from %s", path);
+    pf_bench_run(&bench, line, NULL);
+    pf_bench_measured(&bench);
+    assert_true(total("ok") == 3);
+    unlink(path);
+    pf_peer_stop(&peer);
+}
+
 static void what_cannot_be_made_again_is_refused(void **state)
 {
     (void)state;
@@ -349,6 +375,7 @@ int main(void)
         pf_test(events_are_the_rows_of_the_result_and_of_several_runs_all),
         pf_test(events_that_cannot_be_written_are_told),
         pf_test(an_earlier_run_is_made_again_but_for_what_is_given),
+        pf_test(the_command_of_a_document_begins_with_the_program),
         pf_test(what_cannot_be_made_again_is_refused),
         pf_test(runs_in_which_nothing_succeeded_have_no_percentiles),
     };

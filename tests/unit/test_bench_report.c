@@ -727,18 +727,72 @@ static void the_page_has_its_parts_in_order(void **state)
     free(text);
     text = page_of(other, NULL);
     assert_well_formed(text);
-    static const char *const modes[] = {"Latency against rate",
+    static const char *const modes[] = {"A against B",
+                                        "worse",
+                                        "Latency against rate",
                                         "48,000/s</b> holds",
                                         "Connections held",
                                         "<h2>Reload</h2>",
                                         "LOST 0",
                                         "Adversaries",
-                                        "slowloris",
-                                        "A against B",
-                                        "worse"};
+                                        "slowloris"};
     assert_rows(text, modes, sizeof modes / sizeof modes[0]);
     free(text);
     result_free(other);
+    result_free(result);
+}
+
+/* A search's answer, not its last trial; of two sides both, and the ratio. */
+static void the_tiles_are_what_the_page_is_about(void **state)
+{
+    (void)state;
+    static const char *const search[] = {
+        "class=\"tiles\"", "highest rate that holds</span><strong>48,000/s",
+        "lowest that does not</span><strong>50,400/s",
+        "p99 where it holds</span><strong>400us", "those of the last trial"};
+    static const char *const sides[] = {"A against B: <b>http://b/?&lt;</b>",
+                                        "class=\"tiles\"",
+                                        "ok, A</span><strong>50,074/s",
+                                        "ok, B</span><strong>45,063/s",
+                                        "ok, B/A</span><strong>0.90",
+                                        "p99, A</span><strong>400us",
+                                        "p99, B</span><strong>500us",
+                                        "p99, B/A</span><strong>1.25",
+                                        "those of A",
+                                        "<h2>A against B</h2>"};
+    struct result *result = sample_modes();
+    char *text = page_of(result, NULL);
+    assert_well_formed(text);
+    assert_rows(text, search, sizeof search / sizeof search[0]);
+    free(text);
+    free(result->search->trials);
+    free(result->search);
+    result->search = NULL;
+    result->plan.vs = strdup("http://b/?<");
+    assert_non_null(result->plan.vs);
+    text = page_of(result, NULL);
+    assert_well_formed(text);
+    assert_rows(text, sides, sizeof sides / sizeof sides[0]);
+    free(text);
+    result_free(result);
+}
+
+static void what_was_not_seen_of_the_server_is_marked(void **state)
+{
+    (void)state;
+    static const struct report_style style = {.plain = true};
+    struct result *result = sample_open();
+    snprintf(result->server.unseen, sizeof result->server.unseen,
+             "2 of its 3 processes are another user's");
+    char *text = summary(result, &style), *page = page_of(result, NULL);
+    assert_non_null(strstr(text, "\n           partial: 2 of its 3 processes are"));
+    assert_non_null(strstr(page, "<b>partial</b>: 2 of its 3 processes are another user"));
+    free(page);
+    free(text);
+    result->server.source = RESULT_SOURCE_NONE;
+    text = summary(result, &style);
+    assert_non_null(strstr(text, "\n  server   partial: 2 of its 3 processes are"));
+    free(text);
     result_free(result);
 }
 
@@ -933,6 +987,8 @@ int main(void)
         pf_test(the_log_holds_each_latency_with_its_tag),
         pf_test(the_table_climbs_by_halves_of_what_is_left),
         pf_test(the_page_has_its_parts_in_order),
+        pf_test(the_tiles_are_what_the_page_is_about),
+        pf_test(what_was_not_seen_of_the_server_is_marked),
         pf_test(a_page_of_nothing_is_a_page),
         pf_test(goals_without_measure_have_no_line),
         pf_test(the_page_fetches_nothing),

@@ -255,11 +255,43 @@ static void whoever_listens_is_found_with_its_workers(void **state)
     assert_int_equal(server.requests, RESULT_UNKNOWN);
     assert_true(server.context_switches >= 0);
     assert_true(server.listen_drops >= 0 && server.syn_retries >= 0);
+    assert_string_equal(server.unseen, "");
     forget(&server);
     server_side_close(side);
     close(one.talk);
     close(two.talk);
     close(helper.talk);
+    stop(&master);
+}
+
+/* As root: nobody else can become another user. */
+static void what_another_user_hides_is_said(void **state)
+{
+    (void)state;
+    static const char *const says[] = {"whose processes are not to be seen: another user's",
+                                       "2 of its 2 processes are another user's"};
+    struct master master;
+    struct result_server server;
+    char spec[32];
+    if (geteuid() != 0)
+        skip();
+    start(&master);
+    struct child one = hire(&master, 'w');
+    snprintf(spec, sizeof spec, "pid:%d", (int)master.pid);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(seteuid(61234), 0);
+        struct server_side *side = open_side(i ? spec : "auto", &master.address);
+        server_side_begin(side);
+        work(&one);
+        server_side_end(side, &server);
+        assert_int_equal(seteuid(0), 0);
+        assert_int_equal(server.source, i ? RESULT_SOURCE_PROC : RESULT_SOURCE_NONE);
+        if (!strstr(server.unseen, says[i]))
+            fail_msg("\"%s\" lacks \"%s\"", server.unseen, says[i]);
+        forget(&server);
+        server_side_close(side);
+    }
+    close(one.talk);
     stop(&master);
 }
 
@@ -672,6 +704,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         pf_test(whoever_listens_is_found_with_its_workers),
+        pf_test(what_another_user_hides_is_said),
         pf_test(each_listener_is_found_beside_others_and_their_connections),
         pf_test(what_was_before_the_beginning_does_not_count),
         pf_test(a_worker_that_is_replaced_keeps_its_share),
