@@ -4,7 +4,9 @@
 #include "bench/stats.h"
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static double known(int64_t ns)
 {
@@ -114,6 +116,65 @@ int compare_runs(const struct result_run *a, size_t a_count, const struct result
     }
     return err;
 }
+
+/* ---- what may be compared ----------------------------------------------------------- */
+
+static const char *name_or(const char *name, const char *other)
+{
+    return name ? name : other;
+}
+
+/* Of a side: what is asked must be the same. NULL: it is. */
+static const char *difference(const struct result_plan *a, const struct result_plan *b)
+{
+    bool same_rate = isnan(a->rate_per_s) ? isnan(b->rate_per_s)
+                                          : fabs(a->rate_per_s - b->rate_per_s) <=
+                                                1e-9 * fabs(a->rate_per_s);
+    const struct {
+        const char *name;
+        bool same;
+    } rows[] = {{"connections", a->connections == b->connections},
+                {"loops", a->loops == b->loops},
+                {"rate_per_s", same_rate},
+                {"pipeline", a->pipeline == b->pipeline},
+                {"reqs_per_conn", a->reqs_per_conn == b->reqs_per_conn}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (!rows[i].same)
+            return rows[i].name;
+    return NULL;
+}
+
+int compare_check(const struct result *a, const struct result *b, bool one_side, char *why,
+                  size_t why_len)
+{
+    const char *a_mode = name_or(a->plan.mode, "run"), *a_load = name_or(a->plan.load, "?");
+    const char *b_mode = name_or(b->plan.mode, "run"), *b_load = name_or(b->plan.load, "?");
+    const char *name = one_side ? difference(&a->plan, &b->plan) : NULL;
+    if (strcmp(a_mode, b_mode) != 0)
+        snprintf(why, why_len,
+                 "is of %s, the first of %s: their numbers mean different "
+                 "things; compare documents of one command",
+                 b_mode, a_mode);
+    else if (b->search)
+        snprintf(why, why_len,
+                 "is of search, whose numbers are of its last trial; compare runs at one "
+                 "rate");
+    else if (strcmp(a_load, b_load) != 0)
+        snprintf(why, why_len,
+                 "is of a loop that is %s, the first of one that is %s: their times mean "
+                 "different things; compare documents of one kind",
+                 b_load, a_load);
+    else if (name)
+        snprintf(why, why_len,
+                 "its plan.%s is not that of the first: a side is one plan, run several "
+                 "times; put it on the other side of --",
+                 name);
+    else
+        return 0;
+    return -EINVAL;
+}
+
+/* ---- runs ---------------------------------------------------------------------------- */
 
 int compare_side(const struct result *result, char side, struct result_run **out)
 {

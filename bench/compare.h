@@ -61,6 +61,15 @@ char *compare_figure(enum compare_number number, double value, char *text);
 int compare_runs(const struct result_run *a, size_t a_count, const struct result_run *b,
                  size_t b_count, double min_effect, struct compare_row *rows);
 
+/*
+ * May runs of `b` be set beside those of `a`? Numbers of different modes, or of an open and
+ * a closed loop, mean different things, and those of a search are of its last trial. Of one
+ * side the whole plan must be the same, but for the target: it is run several times.
+ * Returns 0, or -EINVAL with a phrase in `why` that goes behind the name of b's document.
+ */
+int compare_check(const struct result *a, const struct result *b, bool one_side, char *why,
+                  size_t why_len);
+
 /* The runs of one side of a result with several; *out is to be freed. Returns how many, or
  * -ENOMEM. */
 int compare_side(const struct result *result, char side, struct result_run **out);

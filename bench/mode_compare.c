@@ -111,13 +111,31 @@ static int add_runs(struct side *side, const struct result *result, char which)
     return count < 0 || (count > 0 && !more) ? -ENOMEM : 0;
 }
 
-static int read_side(const char *const *paths, int count, struct side *side)
+/* Beside the first document of its own side, or of the other. */
+static int check_document(const char *path, const struct result *first,
+                          const struct result *result, bool one_side)
+{
+    char why[256];
+    if (compare_check(first, result, one_side, why, sizeof why) == 0)
+        return 0;
+    return cli_fail("compare %s: %s", path, why);
+}
+
+/* `other`: the first document of the other side, or NULL. */
+static int read_side(const char *const *paths, int count, const struct result *other,
+                     struct side *side)
 {
     for (int i = 0; i < count; i++) {
         struct result *result;
         int err = report_file_read("compare", paths[i], &result);
         if (err)
             return err;
+        const struct result *first = side->first ? side->first : other ? other : result;
+        err = check_document(paths[i], first, result, side->first != NULL);
+        if (err) {
+            result_free(result);
+            return err;
+        }
         err = add_runs(side, result, 'A');
         if (!side->first)
             side->first = result;
@@ -211,8 +229,6 @@ static void print_difference(const struct result_plan *a, const struct result_pl
         if (rows[i].a != rows[i].b)
             printf("note: the plans differ: %" PRId64 " against %" PRId64 " %s\n",
                    rows[i].a, rows[i].b, rows[i].name);
-    if (a->load && b->load && strcmp(a->load, b->load) != 0)
-        puts("note: the plans differ: an open loop against a closed one");
     if (!isnan(a->rate_per_s) && !isnan(b->rate_per_s) && a->rate_per_s != b->rate_per_s)
         printf("note: the plans differ: %.6g/s against %.6g/s\n", a->rate_per_s,
                b->rate_per_s);
@@ -293,8 +309,8 @@ static int read_sides(const char *const *paths, int count, int a_count, struct s
         return split(a, b, paths[0]);
     if (a_count == 0 || a_count == count)
         return cli_fail("compare: give documents on both sides of --: A... -- B...");
-    int err = read_side(paths, a_count, a);
-    return err ? err : read_side(paths + a_count, count - a_count, b);
+    int err = read_side(paths, a_count, NULL, a);
+    return err ? err : read_side(paths + a_count, count - a_count, a->first, b);
 }
 
 static int compare_main(const struct mode *mode, int argc, char **argv)

@@ -81,7 +81,7 @@ static void put_search(const struct page *page)
     const struct result_search *search = page->result->search;
     const struct result_trial *trial = trial_at(search, search->pass_max);
     char figure[FIGURE_MAX];
-    put_rate(page, "highest rate that holds", search->pass_max);
+    put_rate(page, "highest that holds", search->pass_max);
     put_rate(page, "lowest that does not", search->fail_min);
     put_time(page, "p50 where it holds", trial ? trial->p50_ns : RESULT_UNKNOWN);
     put_time(page, "p99 where it holds", trial ? trial->p99_ns : RESULT_UNKNOWN);

@@ -49,6 +49,10 @@ static int make_documents(void **state)
     struct result *other = sample_open();
     other->plan.pipeline = 16;
     write_document("pipelined.json", other);
+    other = sample_open();
+    free(other->plan.load);
+    other->plan.load = strdup("closed");
+    write_document("closed.json", other);
     for (int i = 1; i <= 5; i++) {
         write_run("fast", i, 499980);
         write_run("slow", i, 399980);
@@ -225,6 +229,16 @@ static void what_is_no_document_is_said_in_a_line(void **state)
         {"compare @open.json @open.json @open.json", 1, NULL, "both sides of --"},
         {"compare -- @open.json @open.json", 1, NULL, "both sides of --"},
         {"compare @open.json @broken.json", 1, NULL, "broken.json: line 3"},
+        {"compare @open.json @modes.json", 1, NULL,
+         "modes.json: is of search, the first of run: their numbers mean different things"},
+        {"compare @modes.json @modes2.json", 1, NULL,
+         "modes.json: is of search, whose numbers are of its last trial"},
+        {"compare @open.json @closed.json", 1, NULL,
+         "closed.json: is of a loop that is closed, the first of one that is open"},
+        {"compare @open.json @pipelined.json -- @open.json", 1, NULL,
+         "pipelined.json: its plan.pipeline is not that of the first"},
+        {"compare @open.json -- @open.json @pipelined.json", 1, NULL,
+         "pipelined.json: its plan.pipeline is not that of the first"},
         {"compare --min-effect 2x @open.json @open.json", 1, NULL,
          "must be a share, such as 2% or 0.02"},
         {"compare --min-effect=-1% @open.json @open.json", 1, NULL, "must be a share"},
