@@ -333,9 +333,7 @@ static int make_loop(struct run *run)
 static int coordinate(struct run *run)
 {
     const struct run_watcher *watcher = run->watcher;
-    int err = watcher && watcher->before ? watcher->before(watcher->arg) : 0;
-    if (!err)
-        err = run_crew_fork(run);
+    int err = run_crew_fork(run);
     if (!err)
         err = make_loop(run);
     if (!err)

@@ -19,9 +19,6 @@
 
 /* What a mode does beside the load. Each function may be NULL. On the main thread. */
 struct run_watcher {
-    /* No loop and no thread exists yet: fork here, if something is to be forked. A negative
-     * errno ends the run with it. */
-    int (*before)(void *arg);
     /* The measurement begins, at began_ns on CLOCK_MONOTONIC: with a warm-up just now, else
      * in some ms, with the connections standing. `loop` is the coordinator's; add timers,
      * subprocesses, handlers to it. A negative errno ends the run with it. */

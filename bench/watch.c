@@ -1,14 +1,5 @@
 #include "bench/watch.h"
 
-static int both_before(void *arg)
-{
-    struct watch *watch = arg;
-    int err = watch->first.before ? watch->first.before(watch->first.arg) : 0;
-    if (!err && watch->second.before)
-        err = watch->second.before(watch->second.arg);
-    return err;
-}
-
 static void end_one(const struct run_watcher *watcher, pf_loop *loop)
 {
     if (watcher->end)
@@ -67,7 +58,6 @@ void watch_join(struct watch *watch, const struct run_watcher *first,
     watch->first = *first;
     watch->second = *second;
     *out = (struct run_watcher){
-        .before = both_before,
         .begin = both_begin,
         .row = both_row,
         .end = both_end,

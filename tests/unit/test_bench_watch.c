@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char told[64]; /* who was called, in order: a before, b begin, r row, e end ... */
+static char told[64]; /* who was called, in order: b begin, r row, e end ... */
 
 /* A watcher's number, and what it answers. */
 struct one {
@@ -25,12 +25,6 @@ static void tell(void *arg, char what)
     told[len] = what;
     told[len + 1] = ((struct one *)arg)->number;
     told[len + 2] = '\0';
-}
-
-static int one_before(void *arg)
-{
-    tell(arg, 'a');
-    return ((struct one *)arg)->error;
 }
 
 static int one_begin(void *arg, pf_loop *loop, int64_t began_ns)
@@ -68,8 +62,7 @@ static bool one_judge(void *arg, struct result *so_far)
 
 static struct run_watcher watcher_of(struct one *one)
 {
-    return (struct run_watcher){one_before, one_begin, one_row, one_end,
-                                one_sample, one_judge, one};
+    return (struct run_watcher){one_begin, one_row, one_end, one_sample, one_judge, one};
 }
 
 static void both_are_called_in_order(void **state)
@@ -77,16 +70,16 @@ static void both_are_called_in_order(void **state)
     (void)state;
     static const struct {
         struct one first, second;
-        int err;   /* of before and begin */
+        int err;   /* of begin */
         bool stop; /* of row and judge */
         const char *expected;
     } rows[] = {
-        {{'1', 0, false}, {'2', 0, false}, 0, false, "a1a2b1b2r1r2s1s2j1j2e1e2"},
-        {{'1', 0, true}, {'2', 0, false}, 0, true, "a1a2b1b2r1r2s1s2j1j2e1e2"},
-        {{'1', 0, false}, {'2', 0, true}, 0, true, "a1a2b1b2r1r2s1s2j1j2e1e2"},
-        {{'1', -EIO, false}, {'2', 0, false}, -EIO, false, "a1b1"},
+        {{'1', 0, false}, {'2', 0, false}, 0, false, "b1b2r1r2s1s2j1j2e1e2"},
+        {{'1', 0, true}, {'2', 0, false}, 0, true, "b1b2r1r2s1s2j1j2e1e2"},
+        {{'1', 0, false}, {'2', 0, true}, 0, true, "b1b2r1r2s1s2j1j2e1e2"},
+        {{'1', -EIO, false}, {'2', 0, false}, -EIO, false, "b1"},
         /* who has begun is ended, and nobody else: so it is done, as with a single one */
-        {{'1', 0, false}, {'2', -EIO, false}, -EIO, false, "a1a2b1b2e1"},
+        {{'1', 0, false}, {'2', -EIO, false}, -EIO, false, "b1b2e1"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct one one = rows[i].first, two = rows[i].second;
@@ -94,7 +87,6 @@ static void both_are_called_in_order(void **state)
         struct watch watch;
         told[0] = '\0';
         watch_join(&watch, &first, &second, &both);
-        assert_int_equal(both.before(both.arg), rows[i].err);
         assert_int_equal(both.begin(both.arg, NULL, 1), rows[i].err);
         if (!rows[i].err) { /* else the run calls none of these */
             assert_int_equal(both.row(both.arg, NULL), rows[i].stop);
@@ -112,7 +104,6 @@ static void one_that_does_nothing_is_fine_and_costs_no_judging(void **state)
     struct run_watcher none = {0}, both;
     struct watch watch;
     watch_join(&watch, &none, &none, &both);
-    assert_int_equal(both.before(both.arg), 0);
     assert_int_equal(both.begin(both.arg, NULL, 1), 0);
     assert_false(both.row(both.arg, NULL));
     both.sample(both.arg, NULL);
