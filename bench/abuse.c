@@ -11,7 +11,7 @@
 #include "bench/cli.h"
 
 #include "bench/adversary.h"
-#include "bench/hold_pool.h"
+#include "bench/descriptors.h"
 #include "bench/local.h"
 #include "bench/mode.h"
 #include "bench/spread.h"
@@ -76,7 +76,7 @@ static int member_begin(void *arg, struct squad_member *me, pf_loop *loop)
         .on_ready = member_on_ready,
         .arg = me,
     };
-    (void)hold_descriptors(); /* raises the limit */
+    (void)descriptors_raise();
     return adversaries_new(loop, &wanted, &abuse->counts, &members);
 }
 
@@ -95,7 +95,7 @@ static int refuse_what_cannot_be(const struct abuse *abuse, const struct cli *cl
         return cli_fail("%s: %s is not an address of this machine; abuse is only for a "
                         "server of your own, on loopback or an interface here",
                         cli->plan.url, pf_address_format(&cli->plan.target, text));
-    unsigned wanted = adversary_descriptors(&abuse->mix), most = hold_descriptors();
+    unsigned wanted = adversary_descriptors(&abuse->mix), most = descriptors_spare();
     if (wanted == 0)
         return cli_fail("abuse needs --mix KIND:N,... such as --mix slowloris:500,idle:1k");
     if (wanted > most)

@@ -3,6 +3,7 @@
  */
 #include "bench/cli_internal.h"
 
+#include "bench/descriptors.h"
 #include "bench/preflight.h"
 #include "bench/report_files.h"
 #include <errno.h>
@@ -55,20 +56,16 @@ static int read_cpus(const char *text, struct plan *plan)
 /* Descriptors as many as there may be. */
 static void make_room(const struct cli_config *config, struct plan *plan)
 {
-    struct rlimit limit;
+    int64_t limit = descriptors_raise();
     plan->connections_max = plan->connections;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit); /* raising the soft limit is always allowed */
-    if (plan->overflow != PLAN_CONNECT)
+    if (plan->overflow != PLAN_CONNECT || limit == 0)
         return;
     int64_t most = config->connections * GROWTH_MOST;
     /* Each thread has an equal part of them; some processes have a thread more. */
     int64_t threads = (config->threads + config->procs - 1) / config->procs;
     int64_t beside = threads * PREFLIGHT_FDS_PER_THREAD + PREFLIGHT_FDS_BESIDE;
-    if (limit.rlim_cur < (rlim_t)(most + beside)) {
-        int64_t room = ((int64_t)limit.rlim_cur - beside) / threads * config->threads;
+    if (limit < most + beside) {
+        int64_t room = (limit - beside) / threads * config->threads;
         most = room < most ? room : most;
     }
     if (most > CLI_CONNECTIONS_MAX)

@@ -16,6 +16,7 @@
 #include "bench/hold_internal.h"
 
 #include "bench/clock.h"
+#include "bench/descriptors.h"
 #include "bench/footprint.h"
 #include "bench/hold_plan.h"
 #include "bench/mode.h"
@@ -230,7 +231,7 @@ static int hold_main(const struct mode *mode, int argc, char **argv)
     struct hold_wish wish = {
         .connections = (uint64_t)config.connections,
         .procs = (unsigned)config.procs,
-        .descriptors = hold_descriptors(),
+        .descriptors = descriptors_spare(),
         .procs_max = SQUAD_MAX,
         .source_count = cli.plan.source_count,
         .tcp = !pf_address_is_unix(&cli.plan.target),

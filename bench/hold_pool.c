@@ -1,20 +1,14 @@
 #include "bench/hold_pool.h"
 
-#include "bench/error_kind.h"
+#include "bench/descriptors.h"
 #include "bench/hold_answer.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Descriptors a process needs beside: standard ones, its loop's, what it inherited. */
-#define FDS_BESIDE 128
-/* fs.nr_open as it comes: no process has more. */
-#define NR_OPEN (1u << 20)
 /* Events taken in one call, and bytes thrown away in one. */
 #define EVENTS_MAX  256
 #define DISCARD_MAX 4096
@@ -61,76 +55,15 @@ struct hold_pool {
     struct connecting connecting[HOLD_CONNECTING_MAX];
 };
 
-void hold_counts_init(struct hold_counts *counts)
-{
-    memset(counts, 0, sizeof *counts);
-    hdr_init(&counts->connect);
-}
-
-bool hold_counts_error(const struct hold_counts *counts, unsigned index,
-                       struct tally_error *out)
-{
-    if (index >= __atomic_load_n(&counts->error_count, __ATOMIC_ACQUIRE))
-        return false;
-    const struct tally_error *error = &counts->errors[index];
-    *out = (struct tally_error){.phase = error->phase,
-                                .when = error->when,
-                                .reason = error->reason,
-                                .count = tally_read(&error->count),
-                                .first_ns = error->first_ns};
-    return true;
-}
-
-/* Descriptors that a process may have: the limit, raised as far as it goes. */
-static unsigned descriptors_max(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return 0;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return 0;
-    return limit.rlim_max < NR_OPEN ? (unsigned)limit.rlim_max : NR_OPEN;
-}
-
-unsigned hold_descriptors(void)
-{
-    unsigned most = descriptors_max();
-    return most > 2 * FDS_BESIDE ? most - FDS_BESIDE : 0;
-}
-
-/* ---- counting -------------------------------------------------------------------- */
-
 static int64_t now_of(const struct hold_pool *pool)
 {
     return pf_loop_now(pool->loop);
 }
 
-static void count_error(struct hold_pool *pool, enum tally_phase phase,
-                        enum tally_when when, int reason)
-{
-    struct hold_counts *counts = pool->counts;
-    const struct tally_error error = {.phase = phase,
-                                      .when = when,
-                                      .reason = reason,
-                                      .count = 1,
-                                      .first_ns = now_of(pool)};
-    struct tally_error *known =
-        error_kind_find(counts->errors, counts->error_count, &error);
-    if (known) {
-        tally_count(&known->count, 1);
-        return;
-    }
-    if (counts->error_count == HOLD_ERRORS_MAX)
-        return; /* failed and lost count it all the same */
-    counts->errors[counts->error_count] = error;
-    __atomic_store_n(&counts->error_count, counts->error_count + 1, __ATOMIC_RELEASE);
-}
-
 static void count_failed(struct hold_pool *pool, enum tally_phase phase,
                          enum tally_when when, int reason)
 {
-    count_error(pool, phase, when, reason);
+    hold_counts_add(pool->counts, phase, when, reason, now_of(pool));
     tally_count(&pool->counts->failed, 1);
 }
 
@@ -269,7 +202,7 @@ static void lose(struct hold_pool *pool, int fd, int reason)
 {
     pool->slots[fd].state = SLOT_NONE;
     close(fd);
-    count_error(pool, TALLY_READ, TALLY_IDLE, reason);
+    hold_counts_add(pool->counts, TALLY_READ, TALLY_IDLE, reason, now_of(pool));
     tally_set(&pool->counts->held, tally_read(&pool->counts->held) - 1);
     tally_count(&pool->counts->lost, 1);
 }
@@ -393,7 +326,7 @@ int hold_pool_new(pf_loop *loop, const struct hold_options *options,
     pool->counts = counts;
     pool->to_start = options->connections;
     /* Those that are not used are in pages that are never touched. */
-    pool->slot_count = descriptors_max();
+    pool->slot_count = descriptors_raise();
     pool->slots = calloc(pool->slot_count + 1, sizeof *pool->slots);
     int err = pool->slots ? 0 : -ENOMEM;
     if (err)

@@ -22,29 +22,15 @@
 #ifndef PREFORK_BENCH_HOLD_POOL_H
 #define PREFORK_BENCH_HOLD_POOL_H
 
-#include "bench/tally.h"
+#include "bench/hold_counts.h"
 #include "net/address.h"
 #include <prefork/loop.h>
 
 /* More would only fill the server's accept queue (4,096 as a rule), whose overflow costs
  * each a second. */
 #define HOLD_CONNECTING_MAX 256
-/* Kinds of errors that are told apart. */
-#define HOLD_ERRORS_MAX 16
 
 struct hold_pool;
-
-/* What has become of them; in shared memory, the pool is the only writer. All of it is
- * live: counters by tally_read(), the histogram by hdr_merge(), errors by
- * hold_counts_error(); opened_ns is set before on_opened is called. */
-struct hold_counts {
-    uint64_t started, held, lost, failed;
-    uint64_t bytes_in; /* answers, if they were asked; else, what nobody had asked for */
-    struct hdr connect;
-    struct tally_error errors[HOLD_ERRORS_MAX];
-    unsigned error_count; /* set behind the error */
-    int64_t opened_ns;    /* when all had been tried, on CLOCK_MONOTONIC; 0: not yet */
-};
 
 struct hold_options {
     const struct pf_address *target;
@@ -59,16 +45,6 @@ struct hold_options {
     pf_callback_fn *on_opened;
     void *arg;
 };
-
-void hold_counts_init(struct hold_counts *counts);
-
-/* The index-th kind of error as it is now. False: there is none. */
-bool hold_counts_error(const struct hold_counts *counts, unsigned index,
-                       struct tally_error *out);
-
-/* Descriptors of a process that can be held, if it has nothing else to do: the limit (hard,
- * to which the soft one is raised) without the ones that it needs itself. */
-unsigned hold_descriptors(void);
 
 /* Returns 0 or -ENOMEM, -EMFILE, or what pf_loop_add_handler() answers. */
 int hold_pool_new(pf_loop *loop, const struct hold_options *options,

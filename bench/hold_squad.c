@@ -1,5 +1,6 @@
 #include "bench/hold_internal.h"
 
+#include "bench/descriptors.h"
 #include "bench/footprint.h"
 #include "bench/hold_plan.h"
 #include "bench/interrupt.h"
@@ -31,7 +32,7 @@ static int member_begin(void *arg, struct squad_member *me, pf_loop *loop)
     unsigned first, count;
     member.me = me;
     member.share = &((struct hold *)arg)->shares[me->index];
-    (void)hold_descriptors(); /* raises the limit */
+    (void)descriptors_raise();
     hold_plan_sources(hold->source_count, hold->procs, me->index, &first, &count);
     struct hold_options wanted = {
         .target = &hold->target,

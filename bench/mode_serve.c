@@ -7,6 +7,7 @@
  */
 #include "bench/cli.h"
 
+#include "bench/descriptors.h"
 #include "bench/null_server.h"
 #include "net/listener_file.h"
 #include <errno.h>
@@ -15,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define BACKLOG 65535
@@ -175,15 +175,6 @@ static int on_stop(pf_loop *loop, int signo, void *arg)
     return pf_loop_stop(loop);
 }
 
-static void raise_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return; /* then accepting will tell */
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit); /* raising the soft one is always allowed */
-}
-
 static int run(pf_loop *loop, const struct null_server_options *how)
 {
     struct null_server *server;
@@ -204,7 +195,7 @@ static int run(pf_loop *loop, const struct null_server_options *how)
 static int serve(const struct null_server_options *how)
 {
     pf_loop *loop;
-    raise_limit();
+    (void)descriptors_raise();           /* else accepting will tell */
     (void)prctl(PR_SET_TIMERSLACK, 1UL); /* ns; refused: delays are 50 us longer */
     int err = pf_loop_new(NULL, &loop);
     if (!err) {
