@@ -9,6 +9,7 @@
 
 #include "bench/compare.h"
 #include "bench/figure.h"
+#include "bench/mode_line.h"
 #include "bench/report_files.h"
 #include "bench/stats.h"
 #include "bench/utf8.h"
@@ -22,27 +23,24 @@
 
 struct config {
     double min_effect;
-    bool markdown, help;
+    bool markdown;
 };
 
 static pf_option_parse_fn parse_share;
 
+#define AT(field) .at = offsetof(struct config, field)
+
 static const struct pf_option options[] = {
     {.name = "min-effect",
      .type = PF_OPTION_CUSTOM,
-     .at = offsetof(struct config, min_effect),
+     AT(min_effect),
      .parse = parse_share,
      .argument = "SHARE",
      .help = "changes of less do not count (2%)"},
     {.name = "markdown",
      .type = PF_OPTION_FLAG,
-     .at = offsetof(struct config, markdown),
+     AT(markdown),
      .help = "a table in Markdown"},
-    {.name = "help",
-     .letter = 'h',
-     .type = PF_OPTION_FLAG,
-     .at = offsetof(struct config, help),
-     .help = "show this and exit"},
     {0},
 };
 
@@ -59,23 +57,6 @@ static int parse_share(const char *value, void *field, char *why, size_t why_len
     }
     *(double *)field = percent ? share / 100 : share;
     return 0;
-}
-
-static int print_help(const struct mode *mode)
-{
-    printf("usage: prefork-bench %s %s\n\n%s\n\n", mode->name, mode->usage, mode->help);
-    pf_options_help(options, stdout);
-    puts(
-        "\nEach document is a run, or as many as --repeat made. \"~\": no change that "
-        "chance\n"
-        "would not account for (exact Mann-Whitney test, p < 0.05), or a smaller one than\n"
-        "--min-effect. Each line is judged alone, and needs four runs of each side. The\n"
-        "exit status is of all of them together (Holm's method: where nothing has changed\n"
-        "it is 99 in less than 5 % of comparisons), and needs five.\n"
-        "\n"
-        "Exit status: 0 nothing got worse for sure; 1 wrong usage, or no document; 99\n"
-        "something did.");
-    return EXIT_RUN_OK;
 }
 
 /* ---- the sides ----------------------------------------------------------------------- */
@@ -313,29 +294,43 @@ static int read_sides(const char *const *paths, int count, int a_count, struct s
     return err ? err : read_side(paths + a_count, count - a_count, a->first, b);
 }
 
+static const struct mode_line line = {
+    .mode = &mode_compare,
+    .options = options,
+    .ending =
+        "\nEach document is a run, or as many as --repeat made. \"~\": no change that "
+        "chance\n"
+        "would not account for (exact Mann-Whitney test, p < 0.05), or a smaller one than\n"
+        "--min-effect. Each line is judged alone, and needs four runs of each side. The\n"
+        "exit status is of all of them together (Holm's method: where nothing has changed\n"
+        "it is 99 in less than 5 % of comparisons), and needs five.\n"
+        "\n"
+        "Exit status: 0 nothing got worse for sure; 1 wrong usage, or no document; 99\n"
+        "something did.\n",
+    .excess = "too many documents",
+};
+
 static int compare_main(const struct mode *mode, int argc, char **argv)
 {
+    (void)mode;
     struct config config = {.min_effect = COMPARE_MIN_EFFECT};
-    const struct pf_option_set sets[] = {{options, &config}, {NULL, NULL}};
     const char *paths[2 * FILES_MAX];
     int border = 1, a_count, b_count = 0;
     while (border < argc && strcmp(argv[border], "--") != 0)
         border++;
-    a_count = report_arguments(sets, border, argv, paths, FILES_MAX);
-    if (a_count >= 0 && border < argc)
-        b_count = report_arguments(sets, argc - border, argv + border, paths + a_count,
-                                   FILES_MAX);
-    if (a_count < 0 || b_count < 0)
-        return EXIT_USAGE;
-    if (config.help)
-        return print_help(mode);
+    int status = mode_line_read(&line, &config, border, argv, paths, FILES_MAX, &a_count);
+    if (status < 0 && border < argc)
+        status = mode_line_read(&line, &config, argc - border, argv + border,
+                                paths + a_count, FILES_MAX, &b_count);
+    if (status >= 0)
+        return status;
     if (a_count + b_count == 0)
         return cli_fail("compare: no documents; give A.json B.json, or A... -- B...");
     /* Two without a border: one of each. */
     if (border == argc && a_count == 2)
         a_count = b_count = 1;
     struct side a = {NULL, 0, NULL}, b = {NULL, 0, NULL};
-    int status = read_sides(paths, a_count + b_count, a_count, &a, &b);
+    status = read_sides(paths, a_count + b_count, a_count, &a, &b);
     if (status == 0)
         status = judge(&config, &a, &b);
     free_side(&a);

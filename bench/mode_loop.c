@@ -9,6 +9,7 @@
 #include "bench/cli.h"
 
 #include "bench/contest.h"
+#include "bench/mode_line.h"
 #include "bench/quantity.h"
 #include "bench/stats.h"
 #include <errno.h>
@@ -26,53 +27,50 @@
 struct config {
     const char *libs, *work, *dir, *json;
     int64_t rounds, ops;
-    bool list, help;
+    bool list;
 };
+
+#define AT(field) .at = offsetof(struct config, field)
 
 static const struct pf_option options[] = {
     {.name = "lib",
      .type = PF_OPTION_STRING,
-     .at = offsetof(struct config, libs),
+     AT(libs),
      .argument = "NAME,...",
      .help = "these libraries beside ours, by the names of their programs (all)"},
     {.name = "work",
      .type = PF_OPTION_STRING,
-     .at = offsetof(struct config, work),
+     AT(work),
      .argument = "NAME,...",
      .help = "the jobs whose names begin so: pipes, timers, posts, churn ... (all)"},
     {.name = "rounds",
      .type = PF_OPTION_INT,
-     .at = offsetof(struct config, rounds),
+     AT(rounds),
      .min = 1,
      .max = STATS_RUNS_MAX,
      .argument = "N",
      .help = "runs of each job and library (6)"},
     {.name = "ops",
      .type = PF_OPTION_CUSTOM,
-     .at = offsetof(struct config, ops),
+     AT(ops),
      .parse = quantity_parse_count,
      .argument = "N",
      .help = "operations of each run (as many as the job says)"},
     {.name = "dir",
      .type = PF_OPTION_STRING,
-     .at = offsetof(struct config, dir),
+     AT(dir),
      .argument = "DIR",
      .help = "where the programs loop_NAME are (../bench beside this program)"},
     {.name = "json",
      .letter = 'o',
      .type = PF_OPTION_STRING,
-     .at = offsetof(struct config, json),
+     AT(json),
      .argument = "FILE",
      .help = "write the numbers as JSON; - is standard output"},
     {.name = "list",
      .type = PF_OPTION_FLAG,
-     .at = offsetof(struct config, list),
+     AT(list),
      .help = "list libraries and jobs, and exit"},
-    {.name = "help",
-     .letter = 'h',
-     .type = PF_OPTION_FLAG,
-     .at = offsetof(struct config, help),
-     .help = "show this and exit"},
     {0},
 };
 
@@ -384,25 +382,24 @@ static void list(const struct contest *contest)
                contest->jobs[i].ops);
 }
 
+static const struct mode_line line = {
+    .mode = &mode_loop,
+    .options = options,
+    .ending = "\nExit status: 0 done; 1 wrong usage; 3 a run has failed.\n",
+    .excess = "loop takes options only",
+};
+
 static int loop_main(const struct mode *mode, int argc, char **argv)
 {
+    (void)mode;
     struct config config = {.rounds = 6};
-    char error[PF_OPTION_ERROR_MAX];
-    int at = pf_options_parse(options, &config, argc, argv, error);
-    if (at < 0)
-        return cli_fail("%s", error);
-    if (config.help) {
-        printf("usage: prefork-bench %s %s\n\n%s\n\n", mode->name, mode->usage, mode->help);
-        pf_options_help(options, stdout);
-        printf("\nExit status: 0 done; 1 wrong usage; 3 a run has failed.\n");
-        return EXIT_RUN_OK;
-    }
-    if (at < argc)
-        return cli_fail("%s: loop takes options only; see --help", argv[at]);
+    int count, status = mode_line_read(&line, &config, argc, argv, NULL, 0, &count);
+    if (status >= 0)
+        return status;
     struct contest *contest = calloc(1, sizeof *contest);
     if (!contest)
         return cli_fail("out of memory");
-    int status = gather(&config, contest);
+    status = gather(&config, contest);
     if (!status && config.list)
         list(contest);
     else if (!status)

@@ -5,22 +5,13 @@
 #include "bench/cli.h"
 
 #include "bench/merge.h"
+#include "bench/mode_line.h"
 #include "bench/report_files.h"
 #include "bench/slo.h"
 #include <errno.h>
 #include <string.h>
 
 #define FILES_MAX 256
-
-static int print_help(const struct mode *mode)
-{
-    printf("usage: prefork-bench %s %s\n\n%s\nWithout an option that names a file the "
-           "document is written to standard output.\n\n",
-           mode->name, mode->usage, mode->help);
-    pf_options_help(report_options, stdout);
-    puts("\nExit status: 0 done; 1 wrong usage, no document, or of another plan.");
-    return EXIT_RUN_OK;
-}
 
 /* The worst of all: the order of the documents does not matter. */
 static void merge_ending(struct result *into, const struct result *from)
@@ -108,16 +99,24 @@ static int write_all(const struct report_options *options, const struct result *
     return report_files_write(&files, result);
 }
 
+static const struct mode_line line = {
+    .mode = &mode_merge,
+    .options = report_options,
+    .ending = "\nWithout an option that names a file the document is written to standard "
+              "output.\n"
+              "\nExit status: 0 done; 1 wrong usage, no document, or of another plan.\n",
+    .excess = "too many documents",
+};
+
 static int merge_main(const struct mode *mode, int argc, char **argv)
 {
-    struct report_options options = {.help = false};
-    const struct pf_option_set sets[] = {{report_options, &options}, {NULL, NULL}};
+    (void)mode;
+    struct report_options options = {.quiet = false};
     const char *paths[FILES_MAX];
-    int count = report_arguments(sets, argc, argv, paths, FILES_MAX);
-    if (count < 0)
-        return EXIT_USAGE;
-    if (options.help)
-        return print_help(mode);
+    int count,
+        status = mode_line_read(&line, &options, argc, argv, paths, FILES_MAX, &count);
+    if (status >= 0)
+        return status;
     if (count < 2)
         return cli_fail("merge: give two documents or more");
     struct result *result;

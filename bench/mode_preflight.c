@@ -4,7 +4,7 @@
  */
 #include "bench/cli.h"
 
-#include "bench/arguments.h"
+#include "bench/mode_line.h"
 #include "bench/preflight.h"
 #include "bench/quantity.h"
 #include "bench/sources.h"
@@ -17,39 +17,41 @@
 struct config {
     int64_t connections, threads, procs, duration_ns, count, reqs_per_conn, ramp_ns;
     double rate;
-    bool no_keepalive, help;
+    bool no_keepalive;
     const char *src;
     int close;
 };
 
 static const char *const closes[] = {"fin", "rst", "server", NULL};
 
+#define AT(field) .at = offsetof(struct config, field)
+
 /* Those of a run that matter here. */
 static const struct pf_option options[] = {
     {.name = "connections",
      .letter = 'c',
      .type = PF_OPTION_CUSTOM,
-     .at = offsetof(struct config, connections),
+     AT(connections),
      .parse = quantity_parse_count,
      .argument = "N",
      .help = "connections (64)"},
     {.name = "threads",
      .letter = 't',
      .type = PF_OPTION_CUSTOM,
-     .at = offsetof(struct config, threads),
+     AT(threads),
      .parse = quantity_parse_count,
      .argument = "N",
      .help = "threads (1)"},
     {.name = "procs",
      .type = PF_OPTION_CUSTOM,
-     .at = offsetof(struct config, procs),
+     AT(procs),
      .parse = quantity_parse_count,
      .argument = "N",
      .help = "processes (1)"},
     {.name = "duration",
      .letter = 'd',
      .type = PF_OPTION_DURATION,
-     .at = offsetof(struct config, duration_ns),
+     AT(duration_ns),
      .min = 1,
      .max = 1000 * 3600 * PF_SECOND,
      .argument = "TIME",
@@ -57,70 +59,46 @@ static const struct pf_option options[] = {
     {.name = "count",
      .letter = 'n',
      .type = PF_OPTION_CUSTOM,
-     .at = offsetof(struct config, count),
+     AT(count),
      .parse = quantity_parse_count,
      .argument = "N",
      .help = "requests, instead of -d"},
     {.name = "rate",
      .letter = 'R',
      .type = PF_OPTION_CUSTOM,
-     .at = offsetof(struct config, rate),
+     AT(rate),
      .parse = quantity_parse_rate,
      .argument = "RATE",
      .help = "open loop: requests per second"},
     {.name = "reqs-per-conn",
      .type = PF_OPTION_CUSTOM,
-     .at = offsetof(struct config, reqs_per_conn),
+     AT(reqs_per_conn),
      .parse = quantity_parse_count,
      .argument = "N",
      .help = "requests on a connection before it is closed (no limit)"},
     {.name = "no-keepalive",
      .type = PF_OPTION_FLAG,
-     .at = offsetof(struct config, no_keepalive),
+     AT(no_keepalive),
      .help = "one request on each connection"},
     {.name = "ramp",
      .type = PF_OPTION_DURATION,
-     .at = offsetof(struct config, ramp_ns),
+     AT(ramp_ns),
      .max = 1000 * 3600 * PF_SECOND,
      .argument = "TIME",
      .help = "open the connections evenly over this time (all at once)"},
     {.name = "src",
      .type = PF_OPTION_STRING,
-     .at = offsetof(struct config, src),
+     AT(src),
      .argument = "auto|CIDR|LIST",
      .help = "addresses to connect from (auto)"},
     {.name = "close",
      .type = PF_OPTION_CHOICE,
-     .at = offsetof(struct config, close),
+     AT(close),
      .choices = closes,
      .argument = "fin|rst|server",
      .help = "how connections are closed (fin)"},
-    {.name = "help",
-     .letter = 'h',
-     .type = PF_OPTION_FLAG,
-     .at = offsetof(struct config, help),
-     .help = "show this and exit"},
     {0},
 };
-
-/* Options may stand before and behind the URL. Returns -1 to go on, or an exit status. */
-static int parse(const struct mode *mode, int argc, char **argv, struct config *config,
-                 const char **url)
-{
-    const struct pf_option_set sets[] = {{options, config}, {NULL, NULL}};
-    char error[PF_OPTION_ERROR_MAX];
-    int count = arguments_parse(sets, argc, argv, url, 1, error);
-    if (count == -E2BIG)
-        return cli_fail("%s: one URL is enough; %s came before", error, *url);
-    if (count < 0)
-        return cli_fail("%s", error);
-    if (!config->help)
-        return -1;
-    printf("usage: prefork-bench %s %s\n\n%s\n\n", mode->name, mode->usage, mode->help);
-    pf_options_help(options, stdout);
-    printf("\nExit status: 0 it may begin; 3 it cannot work.\n");
-    return EXIT_RUN_OK;
-}
 
 static int find_target(const char *text, struct plan *plan)
 {
@@ -209,15 +187,23 @@ static int preflight(const struct config *config, const char *url)
     return status;
 }
 
+static const struct mode_line line = {
+    .mode = &mode_preflight,
+    .options = options,
+    .ending = "\nExit status: 0 it may begin; 3 it cannot work.\n",
+    .excess = "one URL is enough",
+};
+
 static int preflight_main(const struct mode *mode, int argc, char **argv)
 {
+    (void)mode;
     struct config config = {.connections = 64,
                             .threads = 1,
                             .procs = 1,
                             .duration_ns = 10 * PF_SECOND,
                             .src = "auto"};
     const char *url = NULL;
-    int status = parse(mode, argc, argv, &config, &url);
+    int count, status = mode_line_read(&line, &config, argc, argv, &url, 1, &count);
     return status >= 0 ? status : preflight(&config, url ? url : "http://127.0.0.1:8888/");
 }
 

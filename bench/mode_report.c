@@ -3,17 +3,10 @@
  */
 #include "bench/cli.h"
 
+#include "bench/mode_line.h"
 #include "bench/report_files.h"
 #include <errno.h>
 #include <string.h>
-
-static int print_help(const struct mode *mode)
-{
-    printf("usage: prefork-bench %s %s\n\n%s\n\n", mode->name, mode->usage, mode->help);
-    pf_options_help(report_options, stdout);
-    puts("\nExit status: 0 done; 1 wrong usage, or no document.");
-    return EXIT_RUN_OK;
-}
 
 /* The summary, unless another form has standard output for itself. */
 static int print_summary(const struct report_options *options, const struct result *result)
@@ -28,16 +21,21 @@ static int print_summary(const struct report_options *options, const struct resu
     return err ? cli_fail("cannot write the summary: %s", strerror(-err)) : 0;
 }
 
+static const struct mode_line line = {
+    .mode = &mode_report,
+    .options = report_options,
+    .ending = "\nExit status: 0 done; 1 wrong usage, or no document.\n",
+    .excess = "one document is enough",
+};
+
 static int report_main(const struct mode *mode, int argc, char **argv)
 {
-    struct report_options options = {.help = false};
-    const struct pf_option_set sets[] = {{report_options, &options}, {NULL, NULL}};
+    (void)mode;
+    struct report_options options = {.quiet = false};
     const char *path;
-    int count = report_arguments(sets, argc, argv, &path, 1);
-    if (count < 0)
-        return EXIT_USAGE;
-    if (options.help)
-        return print_help(mode);
+    int count, status = mode_line_read(&line, &options, argc, argv, &path, 1, &count);
+    if (status >= 0)
+        return status;
     if (count == 0)
         return cli_fail("report: no document; give the file that a run wrote with -o");
     struct result *result;

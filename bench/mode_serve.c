@@ -8,6 +8,7 @@
 #include "bench/cli.h"
 
 #include "bench/descriptors.h"
+#include "bench/mode_line.h"
 #include "bench/null_server.h"
 #include "net/listener_file.h"
 #include <errno.h>
@@ -25,65 +26,61 @@ struct config {
     struct pf_option_list stalls;
     const char *stall_every;
     int64_t body, status, close_after, garbage, delay_ns;
-    bool help;
 };
+
+#define AT(field) .at = offsetof(struct config, field)
 
 static const struct pf_option options[] = {
     {.name = "bind",
      .letter = 'b',
      .type = PF_OPTION_STRING,
-     .at = offsetof(struct config, bind),
+     AT(bind),
      .argument = "ADDR",
      .help = "where to listen (127.0.0.1:0: a port that the kernel picks)"},
     {.name = "body",
      .type = PF_OPTION_SIZE,
-     .at = offsetof(struct config, body),
+     AT(body),
      .max = NULL_SERVER_BODY_MAX,
      .argument = "SIZE",
      .help = "bytes of each answer's body (13)"},
     {.name = "status",
      .type = PF_OPTION_INT,
-     .at = offsetof(struct config, status),
+     AT(status),
      .min = 200,
      .max = 599,
      .argument = "N",
      .help = "status of each answer (200)"},
     {.name = "delay",
      .type = PF_OPTION_DURATION,
-     .at = offsetof(struct config, delay_ns),
+     AT(delay_ns),
      .min = 1,
      .max = 3600 * PF_SECOND,
      .argument = "TIME",
      .help = "answer each request so much later (at once)"},
     {.name = "stall",
      .type = PF_OPTION_LIST,
-     .at = offsetof(struct config, stalls),
+     AT(stalls),
      .argument = "D@T",
      .help = "stand still for D, from T after the first request on; repeatable"},
     {.name = "stall-every",
      .type = PF_OPTION_STRING,
-     .at = offsetof(struct config, stall_every),
+     AT(stall_every),
      .argument = "D/T",
      .help = "stand still for D, once in each T"},
     {.name = "close-after",
      .type = PF_OPTION_INT,
-     .at = offsetof(struct config, close_after),
+     AT(close_after),
      .min = 1,
      .max = INT64_MAX,
      .argument = "N",
      .help = "close a connection behind N answers, without saying so in the last"},
     {.name = "garbage",
      .type = PF_OPTION_INT,
-     .at = offsetof(struct config, garbage),
+     AT(garbage),
      .min = 1,
      .max = INT64_MAX,
      .argument = "N",
      .help = "each N-th answer is no HTTP, and the last of its connection"},
-    {.name = "help",
-     .letter = 'h',
-     .type = PF_OPTION_FLAG,
-     .at = offsetof(struct config, help),
-     .help = "show this and exit"},
     {0},
 };
 
@@ -99,23 +96,6 @@ static int parse_script(const struct config *config, struct serve_script *script
         serve_script_every(script, config->stall_every, why, sizeof why) != 0)
         return cli_fail("--stall-every %s: %s", config->stall_every, why);
     return 0;
-}
-
-/* Returns -1 to go on, or an exit status. */
-static int parse(const struct mode *mode, int argc, char **argv, struct config *config)
-{
-    char error[PF_OPTION_ERROR_MAX];
-    int at = pf_options_parse(options, config, argc, argv, error);
-    if (at < 0)
-        return cli_fail("%s", error);
-    if (config->help) {
-        printf("usage: prefork-bench %s %s\n\n%s\n\n", mode->name, mode->usage, mode->help);
-        pf_options_help(options, stdout);
-        return EXIT_RUN_OK;
-    }
-    if (at < argc)
-        return cli_fail("%s: serve takes options only; see --help", argv[at]);
-    return -1;
 }
 
 /* ---- listening ------------------------------------------------------------------- */
@@ -209,12 +189,20 @@ static int serve(const struct null_server_options *how)
     return EXIT_INVALID;
 }
 
+static const struct mode_line line = {
+    .mode = &mode_serve,
+    .options = options,
+    .ending = "",
+    .excess = "serve takes options only",
+};
+
 static int serve_main(const struct mode *mode, int argc, char **argv)
 {
+    (void)mode;
     struct config config = {.bind = "127.0.0.1:0", .body = 13, .status = 200};
     struct null_server_options how = {0};
     struct listeners listeners = {.file = PF_LISTENER_FILE_NONE};
-    int status = parse(mode, argc, argv, &config);
+    int count, status = mode_line_read(&line, &config, argc, argv, NULL, 0, &count);
     if (status >= 0)
         return status;
     how.body = (size_t)config.body;

@@ -1,6 +1,5 @@
 #include "bench/report_files.h"
 
-#include "bench/arguments.h"
 #include "bench/cli.h"
 #include <errno.h>
 #include <langinfo.h>
@@ -158,11 +157,6 @@ const struct pf_option report_options[] = {
      .type = PF_OPTION_FLAG,
      .at = offsetof(struct report_options, plain),
      .help = "no bars, no colours"},
-    {.name = "help",
-     .letter = 'h',
-     .type = PF_OPTION_FLAG,
-     .at = offsetof(struct report_options, help),
-     .help = "show this and exit"},
     {0},
 };
 
@@ -175,14 +169,4 @@ struct report_style report_style_of(const struct report_options *options)
         .plain = options->plain,
         .colour = isatty(STDOUT_FILENO) && !options->plain && !(no_colour && *no_colour),
     };
-}
-
-int report_arguments(const struct pf_option_set *sets, int argc, char **argv,
-                     const char **paths, int most)
-{
-    char error[PF_OPTION_ERROR_MAX];
-    int count = arguments_parse(sets, argc, argv, paths, most, error);
-    if (count == -E2BIG)
-        return (void)cli_fail("%s: more than %d files", error, most), -1;
-    return count < 0 ? (void)cli_fail("%s", error), -1 : count;
 }

@@ -33,22 +33,14 @@ bool report_files_any(const struct report_files *files);
 /* Does one go to standard output? */
 bool report_files_to_stdout(const struct report_files *files);
 
-/*
- * The options of a command that makes reports of documents, and its other arguments. An
- * application of pf_options_parse() that goes on behind arguments that are no option.
- */
+/* The options of a command that makes reports of documents. */
 struct report_options {
     struct report_files files;
-    bool quiet, plain, help;
+    bool quiet, plain;
 };
 extern const struct pf_option report_options[];
 
 /* How the terminal wants it. */
 struct report_style report_style_of(const struct report_options *options);
-
-/* Arguments that are no option into paths[most]; returns how many, or -1 after saying what
- * is wrong. `sets` as in pf_options_parse_sets(). */
-int report_arguments(const struct pf_option_set *sets, int argc, char **argv,
-                     const char **paths, int most);
 
 #endif

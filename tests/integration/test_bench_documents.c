@@ -185,7 +185,7 @@ static void what_is_no_document_is_said_in_a_line(void **state)
         {"report @broken.json", 1, NULL, "broken.json: line 3: not JSON"},
         {"report /dev/null", 1, NULL, "report /dev/null: line 1: not JSON"},
         {"report @", 1, NULL, "Is a directory"},
-        {"report @open.json @modes.json", 1, NULL, "more than 1 files"},
+        {"report @open.json @modes.json", 1, NULL, "modes.json: one document is enough"},
         {"report --cvs x @open.json", 1, NULL, "--cvs"},
         {"report --csv", 1, NULL, "--csv"},
         {"report @open.json --baseline @modes.json", 1, NULL, "add --html FILE"},
