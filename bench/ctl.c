@@ -1,27 +1,21 @@
 /* ctl.c - see ctl.h. */
 #include "bench/ctl.h"
 
-#include "bench/clock.h"
+#include "ipc/ask.h"
 #include "net/holder.h"
 #include <errno.h>
 #include <jansson.h>
 #include <linux/net.h>
-#include <prefork/base.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 enum {
-    FIRST_ROOM = 64 * 1024,
     ANSWER_MAX = 16 * 1024 * 1024 /* PF__CONTROL_ANSWER_MAX */
 };
 
-static const char SUFFIX[] = ".ctl", NEW[] = ".new", REQUEST[] = "status\n";
+static const char SUFFIX[] = ".ctl", NEW[] = ".new", REQUEST[] = "status";
 
 /* ---- where it is ----------------------------------------------------------------- */
 
@@ -69,75 +63,14 @@ int ctl_find(int64_t pid, char path[CTL_PATH_MAX])
 
 /* ---- what it says ---------------------------------------------------------------- */
 
-/* unix(7): a full backlog blocks connect(2), for as long as SO_SNDTIMEO says. */
-static int connect_to(const char *path, int64_t timeout_ns)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path)
-        return -ENAMETOOLONG;
-    memcpy(address.sun_path, path, strlen(path));
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    struct timeval limit = {.tv_sec = timeout_ns / PF_SECOND,
-                            .tv_usec = timeout_ns % PF_SECOND / PF_MICROSECOND};
-    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 &&
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0 &&
-        connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-        return fd;
-    int err = errno == EAGAIN ? -ETIMEDOUT : -errno;
-    close(fd);
-    return err;
-}
-
-static int more_room(char **text, size_t *room)
-{
-    size_t wanted = *room ? *room * 2 : FIRST_ROOM;
-    if (wanted > ANSWER_MAX)
-        return -EPROTO;
-    char *grown = realloc(*text, wanted);
-    if (!grown)
-        return -ENOMEM;
-    *text = grown;
-    *room = wanted;
-    return 0;
-}
-
-/* All until the end of file. *text is to be freed in any case. */
-static int read_all(int fd, int64_t deadline, char **text, size_t *len)
-{
-    size_t room = 0;
-    for (;;) {
-        int err = *len == room ? more_room(text, &room) : 0;
-        if (err)
-            return err;
-        ssize_t n = recv(fd, *text + *len, room - *len, 0);
-        if (n == 0)
-            return 0;
-        if (n < 0 && errno != EINTR)
-            return errno == EAGAIN ? -ETIMEDOUT : -errno;
-        *len += n > 0 ? (size_t)n : 0;
-        if (clock_ns() > deadline)
-            return -ETIMEDOUT;
-    }
-}
-
 int ctl_ask(const char *path, int64_t timeout_ns, struct ctl_status *out)
 {
-    int64_t deadline = clock_ns() + timeout_ns;
-    int fd = connect_to(path, timeout_ns);
-    if (fd < 0)
-        return fd;
-    char *text = NULL;
-    size_t len = 0;
-    int err = 0;
-    if (send(fd, REQUEST, strlen(REQUEST), MSG_NOSIGNAL) != (ssize_t)strlen(REQUEST))
-        err = -EPROTO; /* such a short line is taken at once or not at all */
-    if (!err)
-        err = read_all(fd, deadline, &text, &len);
-    close(fd);
-    if (!err)
-        err = ctl_parse(text, len, out);
+    char *text;
+    size_t len;
+    int err = pf__ask(path, REQUEST, timeout_ns, ANSWER_MAX, &text, &len);
+    if (err)
+        return err == -ECONNRESET || err == -EPIPE ? -EPROTO : err;
+    err = ctl_parse(text, len, out);
     free(text);
     return err;
 }

@@ -8,13 +8,6 @@
 #include <stdint.h>
 
 /*
- * A descriptor connected to the socket at `path`: yours, non-blocking. Returns it, or
- * -ENOENT, -ECONNREFUSED (nobody listens), -EACCES, -ENAMETOOLONG, -EAGAIN (whoever listens
- * has not accepted for timeout_ns) or another errno of connect(2).
- */
-int connect_socket(const char *path, int64_t timeout_ns);
-
-/*
  * Send the request (a line, without its newline), and read the answer: a line, without its
  * newline, in *answer, yours to free.
  *

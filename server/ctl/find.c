@@ -1,8 +1,8 @@
 /* find.c - see find.h. */
 #include "server/ctl/find.h"
 
+#include "ipc/ask.h"
 #include "master/control.h"
-#include "server/ctl/ask.h"
 
 #include <prefork/base.h>
 
@@ -62,7 +62,7 @@ static bool is_alive(const char *directory, const char *name)
 {
     char path[sizeof((struct found *)0)->directory + NAME_MAX + 2];
     snprintf(path, sizeof path, "%s/%s", directory, name);
-    int fd = connect_socket(path, PF_SECOND);
+    int fd = pf__ask_connect(path, PF_SECOND);
     if (fd >= 0)
         close(fd);
     return fd != -ECONNREFUSED; /* one that is slow, or another user's, is alive */
