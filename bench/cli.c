@@ -4,13 +4,13 @@
  */
 #include "bench/cli_internal.h"
 
+#include "bench/report_files.h"
 #include "bench/request_check.h"
 #include "bench/slo.h"
 #include "bench/stages.h"
 #include "bench/utf8.h"
 #include <errno.h>
 #include <inttypes.h>
-#include <langinfo.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,20 +18,32 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Of a line that says what is wrong: a URL of the longest kind, and why. */
-#define SAID_MAX 10000
+/* Of a line that says what is wrong, bytes in front of a value that is too long to show,
+ * and behind it, where the reason stands. */
+#define SAID_FRONT 200
+#define SAID_END   300
 
 int cli_fail(const char *format, ...)
 {
-    char text[SAID_MAX];
+    char *text;
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    int len = vasprintf(&text, format, args);
     va_end(args);
     fputs("prefork-bench: ", stderr);
-    (void)utf8_print(text, false,
-                     stderr); /* a value may hold anything: one line it stays */
+    if (len < 0) {
+        fputs("out of memory\n", stderr);
+        return EXIT_USAGE;
+    }
+    const char *end = text;
+    if (len > SAID_FRONT + SAID_END) {
+        end = text + len - SAID_END;
+        memcpy(text + SAID_FRONT, " ... ", sizeof " ... ");
+        (void)utf8_print(text, false, stderr);
+    }
+    (void)utf8_print(end, false, stderr); /* a value may hold anything: one line it stays */
     fputc('\n', stderr);
+    free(text);
     return EXIT_USAGE;
 }
 
@@ -276,13 +288,7 @@ static int watch_server(const struct cli_config *config, struct cli *out)
 
 static void set_style(const struct cli_config *config, struct cli *out)
 {
-    const char *no_colour = getenv("NO_COLOR");
-    out->style = (struct report_style){
-        .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
-        .quiet = config->quiet,
-        .plain = config->plain,
-        .colour = isatty(STDOUT_FILENO) && !config->plain && !(no_colour && *no_colour),
-    };
+    out->style = report_style(config->quiet, config->plain);
     bool screen = (config->tui || !config->plain) && isatty(STDERR_FILENO) != 0;
     out->progress = config->quiet ? RUN_SILENT : screen ? RUN_SCREEN : RUN_LINES;
 }

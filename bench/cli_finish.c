@@ -157,6 +157,13 @@ static void say_unreachable(const struct cli *cli, const struct result *result)
                    pf_address_format(&cli->plan.target, address), why);
 }
 
+/* The last measurement reached nobody; but others before it, or beside it? */
+static bool has_more_to_tell(const struct result *result)
+{
+    return result->run_count > 0 || result->adversary_count > 0 ||
+           (result->search && result->search->trial_count > 0);
+}
+
 /* To standard error if a document goes to standard output: another program reads it. */
 static int print_summary(const struct cli *cli, const struct report_files *files,
                          const struct result *result)
@@ -209,10 +216,10 @@ int cli_finish(struct cli *cli, struct result *result)
     int err = write_files(cli, &files, result);
     if (err && result->exit_code == EXIT_RUN_OK)
         result_set_exit(result, err, "a file could not be written");
-    if (result->totals.opened == 0 && result->exit_code == EXIT_NO_SUCCESS &&
-        result->run_count == 0)
+    bool unreachable = result->totals.opened == 0 && result->exit_code == EXIT_NO_SUCCESS;
+    if (unreachable)
         say_unreachable(cli, result);
-    else
+    if (!unreachable || has_more_to_tell(result))
         err |= print_summary(cli, &files, result);
     return result->exit_code ? result->exit_code : err;
 }

@@ -88,7 +88,7 @@ static int write_all(const struct report_options *options, const struct result *
     if (!report_files_any(&files))
         files.json = "-";
     if (!report_files_to_stdout(&files)) {
-        struct report_style style = report_style_of(options);
+        struct report_style style = report_style(options->quiet, options->plain);
         int err = report_text(result, &style, stdout);
         if (!err && fflush(stdout) != 0)
             err = -errno;

@@ -13,7 +13,7 @@ static int print_summary(const struct report_options *options, const struct resu
 {
     if (report_files_to_stdout(&options->files))
         return 0;
-    struct report_style style = report_style_of(options);
+    struct report_style style = report_style(options->quiet, options->plain);
     int err = report_text(result, &style, stdout);
     if (!err && fflush(stdout) != 0)
         err = -errno;

@@ -12,6 +12,7 @@
 #include "bench/cli_internal.h"
 
 #include "bench/interrupt.h"
+#include "bench/report_files.h"
 #include <errno.h>
 #include <locale.h>
 #include <stdio.h>
@@ -87,6 +88,17 @@ static bool is_measuring(const struct mode *mode)
            mode == &mode_hold || mode == &mode_abuse || mode == &mode_reload;
 }
 
+/* What was printed, a help or a table, may stand in a buffer still: on a full disk it is no
+ * success. Whoever has said so already has another status. */
+static int written(int status)
+{
+    bool whole = fflush(stdout) == 0 && !ferror(stdout);
+    if (whole || status != EXIT_RUN_OK)
+        return status;
+    return cli_fail("cannot write to standard output: %s",
+                    strerror(-report_files_why(stdout, -EIO)));
+}
+
 int main(int argc, char **argv)
 {
     interrupt_note();
@@ -96,9 +108,9 @@ int main(int argc, char **argv)
         int status = run_main(&mode_run, argc, argv);
         if (status == EXIT_RUN_OK && asks_for_help(argc, argv))
             list_modes();
-        return status;
+        return written(status);
     }
     if (!is_measuring(mode))
         interrupt_forget();
-    return mode->main(mode, argc - 1, argv + 1);
+    return written(mode->main(mode, argc - 1, argv + 1));
 }

@@ -160,13 +160,20 @@ const struct pf_option report_options[] = {
     {0},
 };
 
-struct report_style report_style_of(const struct report_options *options)
+/* https://no-color.org: set and not empty. */
+static bool may_colour(void)
 {
-    const char *no_colour = getenv("NO_COLOR");
+    const char *no_colour = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    return isatty(STDOUT_FILENO) && !(no_colour && *no_colour) &&
+           !(terminal && strcmp(terminal, "dumb") == 0);
+}
+
+struct report_style report_style(bool quiet, bool plain)
+{
     return (struct report_style){
         .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
-        .quiet = options->quiet,
-        .plain = options->plain,
-        .colour = isatty(STDOUT_FILENO) && !options->plain && !(no_colour && *no_colour),
+        .quiet = quiet,
+        .plain = plain,
+        .colour = !plain && may_colour(),
     };
 }

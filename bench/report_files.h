@@ -40,7 +40,8 @@ struct report_options {
 };
 extern const struct pf_option report_options[];
 
-/* How the terminal wants it. */
-struct report_style report_style_of(const struct report_options *options);
+/* How the terminal wants it: its characters; colours, if it has some and NO_COLOR is not
+ * set. */
+struct report_style report_style(bool quiet, bool plain);
 
 #endif

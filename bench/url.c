@@ -87,7 +87,7 @@ static const char *fault_of_authority(const char *text, size_t len, bool needs_p
     if (!is_plain(text, len))
         return "has a host with blanks or bytes beyond ASCII; write its ASCII form";
     if (len > URL_AUTHORITY_MAX - sizeof DEFAULT_PORT)
-        return "has too long a host";
+        return "has too long a host; a name has at most 253 bytes";
     if (*text == '[' && text[host_len - 1] != ']')
         return "has a bracket left open; an IPv6 address is [::1]:8080";
     if (*text != '[' && memchr(text, ':', host_len))
@@ -109,7 +109,7 @@ static const char *fault_of_path(const char *text, size_t len)
     if (!is_plain(text, len))
         return "percent-encode blanks and bytes beyond ASCII";
     if (len > URL_PATH_MAX - 2)
-        return "has too long a path";
+        return "has too long a path; use less than 8000 bytes";
     return NULL;
 }
 

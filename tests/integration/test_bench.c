@@ -660,6 +660,34 @@ static void wrong_usage_is_one_line_with_the_option_the_value_and_the_remedy(voi
     }
 }
 
+static void a_value_beyond_all_bounds_does_not_hide_what_is_wrong_with_it(void **state)
+{
+    (void)state;
+    memset(&bench, 0, sizeof bench);
+    pf_bench_start(&bench, "\"http://127.0.0.1:1/$(printf %030000d 0)\"");
+    pf_bench_wait(&bench);
+    pf_bench_exits(&bench, 1);
+    pf_bench_says(bench.err, "prefork-bench: http://127.0.0.1:1/000");
+    pf_bench_says(bench.err, "000: has too long a path; use less than 8000 bytes\n");
+    assert_true(strlen(bench.err) < 1000);
+}
+
+static void output_that_cannot_be_written_is_no_success(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"--help", "--version", "storm --help",
+                                        "compare --help", "serve --help"};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        char line[64];
+        snprintf(line, sizeof line, "%s > /dev/full", lines[i]);
+        memset(&bench, 0, sizeof bench);
+        pf_bench_start(&bench, line);
+        pf_bench_wait(&bench);
+        pf_bench_exits(&bench, 1);
+        pf_bench_says(bench.err, "cannot write to standard output: No space left");
+    }
+}
+
 static void help_and_version_are_printed_and_succeed(void **state)
 {
     (void)state;
@@ -706,6 +734,8 @@ int main(void)
         pf_test(host_name_is_looked_up),
         pf_test(ipv6_literal_stands_in_brackets),
         pf_test(wrong_usage_is_one_line_with_the_option_the_value_and_the_remedy),
+        pf_test(a_value_beyond_all_bounds_does_not_hide_what_is_wrong_with_it),
+        pf_test(output_that_cannot_be_written_is_no_success),
         pf_test(help_and_version_are_printed_and_succeed),
     };
     return cmocka_run_group_tests_name("prefork-bench", tests, NULL, NULL);

@@ -303,6 +303,27 @@ static void storm_that_its_ports_do_not_bear_is_refused(void **state)
     stop_server();
 }
 
+/* Nobody is let in behind the eighth: the probe and a trial are made, and no more. */
+static void serve_eight(struct pf_peer *peer, int fd, unsigned index)
+{
+    if (index == 7)
+        shutdown(peer->listener, SHUT_RDWR);
+    pf_peer_serve_always(peer, fd, index);
+}
+
+static void search_of_a_server_that_goes_shows_the_trials_before(void **state)
+{
+    (void)state;
+    struct pf_peer peer = {.serve = serve_eight};
+    pf_peer_start(&peer);
+    server.port = peer.port;
+    run("search", SHORT_TRIALS "--slo 'p99<1h'", "/");
+    pf_peer_stop(&peer);
+    pf_bench_exits(&bench, 2);
+    pf_bench_says(bench.err, "cannot connect to 127.0.0.1:");
+    pf_bench_says(bench.err, "  search       rate/s   achieved");
+}
+
 /* ---- hold ------------------------------------------------------------------------ */
 
 static void hold_holds_as_many_as_asked_for(void **state)
@@ -554,6 +575,7 @@ int main(void)
         pf_test(a_comparison_with_one_that_never_answers_is_no_success),
         pf_test(runs_of_a_server_that_has_gone_do_not_hide_the_others),
         pf_test(search_without_goals_is_refused),
+        pf_test(search_of_a_server_that_goes_shows_the_trials_before),
         pf_test(search_tells_the_rates_it_tried),
         pf_test(search_for_what_no_rate_holds_finds_none),
         pf_test(search_of_nothing_that_answers_ends),
