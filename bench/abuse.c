@@ -166,9 +166,12 @@ static int run_beside(struct abuse *abuse, struct cli *cli, struct result *resul
     int filled = fill_in(abuse, result);
     server_side_end(cli->server, &result->server); /* before all of them are closed */
     unsigned failed = squad_stop(squad);
-    if (!err && failed > 0)
-        fprintf(stderr, "prefork-bench: the adversaries' process failed: what is told of "
-                        "them is not complete\n");
+    if (!err && failed > 0) {
+        result->validity.incomplete = true;
+        snprintf(result->validity.died, sizeof result->validity.died,
+                 "the adversaries' process has failed or stood still");
+        err = -ECHILD;
+    }
     return err ? err : filled;
 }
 

@@ -91,6 +91,7 @@ static bool probe_row(void *arg, const struct result_row *row)
 {
     (void)row;
     const struct hold_probe *probe = arg;
+    squad_tend(probe->squad);
     return hold_any_is_gone(probe->hold, probe->squad);
 }
 
@@ -131,7 +132,11 @@ static int hold_and_probe(struct hold_probe *probe, struct cli *cli)
         /* Before all are closed at once, which costs the server, too. */
         server_side_end(cli->server, &probe->result->server);
     }
-    (void)squad_stop(probe->squad); /* they have nothing more to tell */
+    if (squad_stop(probe->squad) > 0 && !err) { /* what they held was not looked after */
+        snprintf(probe->gone, sizeof probe->gone,
+                 "a process that held connections stood still");
+        err = -ECHILD;
+    }
     return err ? err : filled;
 }
 

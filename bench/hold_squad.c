@@ -105,6 +105,7 @@ int hold_wait_until_opened(const struct hold *hold, struct squad *squad, bool pr
     int ready = 0;
     while (ready >= 0 && (unsigned)ready < hold->procs && !interrupt_is_noted()) {
         ready = squad_ready(squad, 1000);
+        squad_tend(squad);
         if (hold_any_is_gone(hold, squad))
             break;
         if (progress)

@@ -1,5 +1,6 @@
 #include "bench/run_internal.h"
 
+#include "bench/child.h"
 #include "bench/clock.h"
 #include "bench/interrupt.h"
 #include <errno.h>
@@ -17,9 +18,8 @@
 #define LONG_DRAIN_NS PF_SECOND
 /* So much behind its end a process of the load has ended, if it runs at all. */
 #define OVERDUE_NS (10 * PF_SECOND)
-/* One that was found stopped (SIGSTOP) so often in a row is given up. */
-#define LOOK_NS      PF_SECOND
-#define STOPPED_MOST 5
+/* Between two looks at the processes: child.h. */
+#define LOOK_NS PF_SECOND
 /* Between two frames of the screen. */
 #define FRAME_NS (250 * PF_MILLISECOND)
 
@@ -37,15 +37,14 @@ static int run_on_overdue(pf_loop *loop, void *arg)
     return 0;
 }
 
-/* A run by number has no end by which to tell, and one that sets up none yet. Looks are
- * counted, not seconds: who was stopped together with the processes has not looked. */
+/* A run by number has no end by which to tell, and one that sets up none yet. */
 static int run_on_look(pf_loop *loop, void *arg)
 {
     struct run *run = arg;
     for (unsigned i = 0; i < run->plan->procs; i++) {
         struct run_process *process = &run->processes[i];
-        process->stopped = run_crew_is_stopped(process) ? process->stopped + 1 : 0;
-        if (process->stopped == STOPPED_MOST)
+        if (process->pid > 0 && !process->gone &&
+            child_is_stuck(process->pid, &process->stopped))
             run_crew_give_up(process);
     }
     return pf_loop_call_later(loop, LOOK_NS, run_on_look, run, NULL);

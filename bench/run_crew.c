@@ -313,16 +313,6 @@ void run_crew_bury(struct run *run, struct run_process *process, int64_t now)
         close_books(run, process->first + i, now);
 }
 
-bool run_crew_is_stopped(const struct run_process *process)
-{
-    siginfo_t info = {.si_pid = 0};
-    if (process->pid <= 0 || process->gone)
-        return false;
-    /* Its state is looked at, not taken: the same is answered until it goes on. */
-    return waitid(P_PID, (id_t)process->pid, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
-           info.si_pid != 0;
-}
-
 void run_crew_give_up(struct run_process *process)
 {
     if (process->pid <= 0 || process->gone)

@@ -45,7 +45,7 @@ struct run_process {
     int says[2];           /* a pipe from it */
     pid_t pid;             /* 0: it is this one */
     bool gone, given_up;
-    unsigned stopped; /* in so many looks at it, one after the other */
+    unsigned stopped; /* child_is_stuck() */
     unsigned ended;   /* units */
 };
 
@@ -89,8 +89,6 @@ void run_crew_order(struct run *run, char order);
 /* A process has gone before its units ended, by itself or killed: wait for it, and close
  * the books of its units at `now`. */
 void run_crew_bury(struct run *run, struct run_process *process, int64_t now);
-/* Was it stopped by a signal, and not continued? */
-bool run_crew_is_stopped(const struct run_process *process);
 /* It will not go on: kill it. Its pipe tells when it has gone. */
 void run_crew_give_up(struct run_process *process);
 /* The same for all that have not ended. */

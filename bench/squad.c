@@ -1,5 +1,6 @@
 #include "bench/squad.h"
 
+#include "bench/child.h"
 #include "bench/clock.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@ struct squad {
     int ready_fd; /* a byte from each member; its end: no member is left */
     int end_fd;   /* its closing tells them to end */
     pid_t pids[SQUAD_MAX];
+    unsigned stopped[SQUAD_MAX]; /* child_is_stuck() */
 };
 
 struct member {
@@ -160,6 +162,13 @@ bool squad_is_gone(const struct squad *squad, unsigned index, int *signal)
     if (info.si_pid != 0 && info.si_code != CLD_EXITED)
         *signal = info.si_status;
     return info.si_pid != 0;
+}
+
+void squad_tend(struct squad *squad)
+{
+    for (unsigned i = 0; i < squad->count; i++)
+        if (child_is_stuck(squad->pids[i], &squad->stopped[i]))
+            (void)kill(squad->pids[i], SIGKILL);
 }
 
 /* The pipe's end says that all have ended; what comes before is of no interest now. */

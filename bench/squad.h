@@ -4,6 +4,7 @@
  *
  *     squad_start(count, &job, &squad)     forks; this process must own no loop yet
  *     squad_ready(squad, timeout_ms)       how many have said that they are
+ *     squad_tend(squad)                    each second: members that were stopped
  *     squad_is_gone(squad, index, &signal) has it ended too early?
  *     squad_stop(squad)                    tells them to end, and waits until they have
  *
@@ -54,6 +55,9 @@ int squad_ready(struct squad *squad, int timeout_ms);
 /* Has the index-th member ended? None does by itself before squad_stop(). *signal: what
  * killed it; 0: it ended otherwise. */
 bool squad_is_gone(const struct squad *squad, unsigned index, int *signal);
+
+/* Each second: kill whoever stands still (child.h); it has gone then. */
+void squad_tend(struct squad *squad);
 
 /* Tell all to end and wait for it. Frees the squad. NULL: nothing. Returns how many had
  * ended before, or had to be killed: 0 if all went well. */

@@ -538,22 +538,6 @@ static void killed_process_of_the_load_leaves_the_books_balanced(void **state)
     pf_bench_silent_about(bench.err, "miscounted");
 }
 
-/* A signal is on its way for a moment: until the kernel says "stopped". */
-static void stop_process(pid_t pid)
-{
-    char path[64], state = '?';
-    int64_t deadline = pf_bench_now_ms() + PF_TEST_DEADLINE_S * 1000;
-    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
-    kill(pid, SIGSTOP);
-    while (state != 'T' && pf_bench_now_ms() < deadline) {
-        FILE *file = fopen(path, "re");
-        assert_non_null(file);
-        assert_int_equal(fscanf(file, "%*d %*s %c", &state), 1);
-        fclose(file);
-    }
-    assert_int_equal(state, 'T');
-}
-
 /* One that stands still does not hold up the end for ever. */
 static void stopped_process_of_the_load_is_given_up(void **state)
 {
@@ -568,7 +552,7 @@ static void stopped_process_of_the_load_is_given_up(void **state)
     pf_bench_start(&bench, line);
     pf_peer_wait_until(&peer.requests, 100);
     assert_int_equal(pf_test_children(bench.pid, children, 8), 2);
-    stop_process(children[0]);
+    pf_bench_stop_process(children[0]);
     kill(bench.pid, SIGINT);
     pf_bench_wait(&bench);
     pf_peer_stop(&peer);
@@ -591,7 +575,7 @@ static void stopped_process_does_not_hold_up_a_number_of_requests(void **state)
     pf_bench_start(&bench, line);
     pf_peer_wait_until(&peer.requests, 100);
     assert_int_equal(pf_test_children(bench.pid, children, 8), 2);
-    stop_process(children[0]);
+    pf_bench_stop_process(children[0]);
     pf_bench_wait(&bench);
     pf_peer_stop(&peer);
     pf_bench_exits(&bench, 3);

@@ -424,6 +424,27 @@ static void hold_is_no_measurement_if_one_that_holds_is_killed(void **state)
     pf_peer_stop(&peer);
 }
 
+static void hold_does_not_wait_for_one_that_is_stopped(void **state)
+{
+    (void)state;
+    struct pf_peer peer = {.serve = pf_peer_serve_always};
+    char line[256];
+    pf_peer_start(&peer);
+    /* So slow that it would be opening for an hour. */
+    snprintf(line, sizeof line,
+             "hold -c 200 --procs 2 --rate 0.1 -d 1s --timeout 60s --server none %s",
+             peer.url);
+    memset(&bench, 0, sizeof bench);
+    pf_bench_start(&bench, line);
+    pf_peer_wait_until(&peer.connections, 2); /* one of each: both are at work */
+    pf_bench_stop_process(first_child(bench.pid));
+    pf_bench_wait(&bench);
+    pf_peer_stop(&peer);
+    pf_bench_exits(&bench, 3);
+    pf_bench_says(bench.out, "process 1 of 2 has ended by SIGKILL, and its 1 connections");
+    pf_bench_says(bench.out, "  hold     1 of 200 held");
+}
+
 static void hold_of_more_than_there_can_be_is_refused_with_the_remedy(void **state)
 {
     (void)state;
@@ -493,6 +514,37 @@ static void abuse_of_others_is_refused(void **state)
     pf_bench_exits(&bench, 1);
     pf_bench_says(bench.err, "trolls");
     stop_server();
+}
+
+static void serve_gated(struct pf_peer *peer, int fd, unsigned index)
+{
+    (void)index;
+    while (pf_peer_read_request(peer, fd)) {
+        pf_peer_pass_gate(peer);
+        pf_peer_say(fd, PF_PEER_HELLO);
+    }
+}
+
+static void abuse_is_no_measurement_if_the_adversaries_are_killed(void **state)
+{
+    (void)state;
+    struct pf_peer peer = {.serve = serve_gated};
+    char line[256];
+    pf_peer_start(&peer);
+    snprintf(line, sizeof line,
+             "abuse --mix idle:2 -R 20 -c 1 -n 1 --timeout 60s --server none %s", peer.url);
+    memset(&bench, 0, sizeof bench);
+    pf_bench_start(&bench, line);
+    pf_peer_wait_until(&peer.requests, 1);
+    pid_t child = first_child(bench.pid);
+    assert_true(child > 0);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    pf_peer_open_gate(&peer, 1);
+    pf_bench_wait(&bench);
+    pf_peer_stop(&peer);
+    pf_bench_exits(&bench, 3);
+    pf_bench_says(bench.out, "the adversaries' process has failed or stood still");
+    pf_bench_says(bench.out, "  INVALID ");
 }
 
 /* ---- reload ---------------------------------------------------------------------- */
@@ -588,8 +640,10 @@ int main(void)
         pf_test(hold_whose_probes_all_fail_is_no_success),
         pf_test(hold_is_no_measurement_if_one_that_holds_is_killed),
         pf_test(hold_tells_those_that_the_server_closed),
+        pf_test(hold_does_not_wait_for_one_that_is_stopped),
         pf_test(hold_of_more_than_there_can_be_is_refused_with_the_remedy),
         pf_test(abuse_lets_the_honest_ones_judge),
+        pf_test(abuse_is_no_measurement_if_the_adversaries_are_killed),
         pf_test(abuse_of_others_is_refused),
         pf_test(reload_of_this_server_loses_nothing),
         pf_test(reload_tells_the_generations_that_the_server_counted),

@@ -270,6 +270,22 @@ void pf_bench_run(struct pf_bench *bench, const char *options, const struct pf_p
     read_json(bench, path);
 }
 
+/* A signal is on its way for a moment: until the kernel says "stopped". */
+void pf_bench_stop_process(pid_t pid)
+{
+    char path[64], state = '?';
+    int64_t deadline = pf_bench_now_ms() + PF_TEST_DEADLINE_S * 1000;
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    kill(pid, SIGSTOP);
+    while (state != 'T' && pf_bench_now_ms() < deadline) {
+        FILE *file = fopen(path, "re");
+        assert_non_null(file);
+        assert_int_equal(fscanf(file, "%*d %*s %c", &state), 1);
+        fclose(file);
+    }
+    assert_int_equal(state, 'T');
+}
+
 void pf_bench_says(const char *text, const char *what)
 {
     if (!strstr(text, what))

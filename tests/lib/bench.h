@@ -100,6 +100,8 @@ bool pf_bench_blames_machine(const char *text);
  * for that reason. */
 void pf_bench_measured(const struct pf_bench *bench);
 void pf_bench_exits(const struct pf_bench *bench, int status);
+/* Stop a process, and wait until the kernel says that it is. */
+void pf_bench_stop_process(pid_t pid);
 void pf_bench_says(const char *text, const char *what);
 void pf_bench_silent_about(const char *text, const char *what);
 
