@@ -402,7 +402,9 @@ int cli_parse(const struct mode *mode, int argc, char **argv, const struct pf_op
         printf("prefork-bench %s\n", pf_version());
         return EXIT_RUN_OK;
     }
-    err = make_cli(&config, url, out);
+    err = cli_refuse_without(mode, &config);
+    if (!err)
+        err = make_cli(&config, url, out);
     if (err) {
         cli_free(out);
         return err;

@@ -10,14 +10,6 @@
 /* Of a shared table; more are not shown. */
 #define OPTIONS_MAX 64
 
-static bool is_among(const char *const *names, const char *name)
-{
-    for (; names && *names; names++)
-        if (strcmp(*names, name) == 0)
-            return true;
-    return false;
-}
-
 /* What is left of a shared option beside the command's own: false nothing, else the long
  * form, and the letter if nobody has taken it. */
 static bool is_left(const struct pf_option *own, struct pf_option *option)
@@ -38,7 +30,7 @@ static void print_section(const struct cli_section *section, const struct mode *
     size_t count = 0;
     for (const struct pf_option *at = section->table; at->name; at++) {
         struct pf_option option = *at;
-        if (count < OPTIONS_MAX && !is_among(mode->without, option.name) &&
+        if (count < OPTIONS_MAX && !cli_is_without(mode, option.name) &&
             is_left(own, &option))
             left[count++] = option;
     }

@@ -1,10 +1,11 @@
 /*
- * cli_internal.h - the command line that all commands share, in nine files:
+ * cli_internal.h - the command line that all commands share, in ten files:
  *
  *     cli_options.c   the tables of options, and their values as given
  *     cli.c           from those to the plan, and what contradicts
  *     cli_from.c      the options of an earlier run
  *     cli_help.c      what --help says
+ *     cli_without.c   which of the options mean nothing to a command
  *     cli_target.c    whom to ask, and from where
  *     cli_requests.c  what to ask
  *     cli_machine.c   what is asked of this machine
@@ -74,6 +75,11 @@ int cli_read_options(int argc, char **argv, const struct pf_option *more, void *
  * above. */
 int cli_from(int argc, char **argv, struct cli *out, struct cli_config *config,
              const char **url);
+
+/* ---- cli_without.c: is that shared option none of the command's? One that was given all
+ * the same is refused: 0, or an exit status after saying so. */
+bool cli_is_without(const struct mode *mode, const char *name);
+int cli_refuse_without(const struct mode *mode, const struct cli_config *config);
 
 /* ---- cli_help.c: to standard output. `own`: the command's own options, or NULL. */
 void cli_help(const struct mode *mode, const struct pf_option *own);

@@ -8,7 +8,7 @@
 #include "bench/cli.h"
 
 /* --repeat and --vs are not for this command: says so and returns EXIT_USAGE; -1 if neither
- * was given. */
+ * was given. More is said of them than of others that a command is without. */
 int mode_refuse_repeat(const struct cli *cli);
 
 /* A result with its environment, before the measurement. NULL after saying why. */

@@ -88,6 +88,12 @@ static bool is_measuring(const struct mode *mode)
            mode == &mode_hold || mode == &mode_abuse || mode == &mode_reload;
 }
 
+/* No option, and no attempt at a URL. */
+static bool is_a_word(const char *text)
+{
+    return text[0] != '-' && text[0] != '\0' && !strpbrk(text, ":/.");
+}
+
 /* What was printed, a help or a table, may stand in a buffer still: on a full disk it is no
  * success. Whoever has said so already has another status. */
 static int written(int status)
@@ -104,6 +110,10 @@ int main(int argc, char **argv)
     interrupt_note();
     (void)setlocale(LC_CTYPE, ""); /* bars in the terminal's own characters, if it can */
     const struct mode *mode = argc > 1 ? find_mode(argv[1]) : NULL;
+    if (argc > 1 && !mode && is_a_word(argv[1]))
+        return cli_fail("%s: neither a command (%s ...; see --help) nor a URL, such as "
+                        "http://127.0.0.1:8888/",
+                        argv[1], "run, search, storm, hold, abuse, reload");
     if (!mode) {
         int status = run_main(&mode_run, argc, argv);
         if (status == EXIT_RUN_OK && asks_for_help(argc, argv))

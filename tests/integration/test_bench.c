@@ -632,6 +632,7 @@ static void wrong_usage_is_one_line_with_the_option_the_value_and_the_remedy(voi
          {"-H 'host: b'", "'Host: a'", "give one"}},
         {"-b '{seq' http://127.0.0.1:1/", {"{seq is not closed", "{seq}"}},
         {"-H Broken http://127.0.0.1:1/", {"-H 'Broken'", "Name: value"}},
+        {"-c 1 storm http://127.0.0.1:1/", {"a command goes first"}},
         {"-H ': x' http://127.0.0.1:1/", {"-H ': x'", "Name: value"}},
         {"-H 'A: b\nC: d' http://127.0.0.1:1/", {"-H 'A: ...'", "one line"}},
         {"http://127.0.0.1:1/ http://127.0.0.1:2/",
@@ -657,6 +658,20 @@ static void wrong_usage_is_one_line_with_the_option_the_value_and_the_remedy(voi
         assert_ptr_equal(strchr(bench.err, '\n'), bench.err + strlen(bench.err) - 1);
         for (int j = 0; j < 3 && rows[i].says[j]; j++)
             pf_bench_says(bench.err, rows[i].says[j]);
+    }
+}
+
+static void what_is_no_command_is_said_with_the_commands(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"serach http://127.0.0.1:1/", "localhost"};
+    for (size_t i = 0; i < 2; i++) {
+        memset(&bench, 0, sizeof bench);
+        pf_bench_start(&bench, lines[i]);
+        pf_bench_wait(&bench);
+        pf_bench_exits(&bench, 1);
+        pf_bench_says(bench.err, ": neither a command (run, search, storm");
+        pf_bench_says(bench.err, "nor a URL, such as http://127.0.0.1:8888/\n");
     }
 }
 
@@ -734,6 +749,7 @@ int main(void)
         pf_test(host_name_is_looked_up),
         pf_test(ipv6_literal_stands_in_brackets),
         pf_test(wrong_usage_is_one_line_with_the_option_the_value_and_the_remedy),
+        pf_test(what_is_no_command_is_said_with_the_commands),
         pf_test(a_value_beyond_all_bounds_does_not_hide_what_is_wrong_with_it),
         pf_test(output_that_cannot_be_written_is_no_success),
         pf_test(help_and_version_are_printed_and_succeed),

@@ -179,6 +179,24 @@ static void runs_of_a_server_that_has_gone_do_not_hide_the_others(void **state)
     assert_true(number("totals", "ok") == 5);
 }
 
+static void an_option_that_means_nothing_to_a_command_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *mode, *options, *says;
+    } rows[] = {
+        {"search", "--slo 'p99<1s' -R 5", "--rate: means nothing to search"},
+        {"search", "--slo 'p99<1s' -d 5s", "--duration: means nothing to search"},
+        {"search", "--slo 'p99<1s' --stages 1s:5", "--stages: means nothing to search"},
+        {"hold", "--think 1s", "--think: means nothing to hold"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        run(rows[i].mode, rows[i].options, "/");
+        pf_bench_exits(&bench, 1);
+        pf_bench_says(bench.err, rows[i].says);
+    }
+}
+
 /* ---- search ---------------------------------------------------------------------- */
 
 #define SHORT_TRIALS                                                                       \
@@ -626,6 +644,7 @@ int main(void)
         pf_test(a_bad_run_is_not_made_good_by_the_next_ones),
         pf_test(a_comparison_with_one_that_never_answers_is_no_success),
         pf_test(runs_of_a_server_that_has_gone_do_not_hide_the_others),
+        pf_test(an_option_that_means_nothing_to_a_command_is_refused),
         pf_test(search_without_goals_is_refused),
         pf_test(search_of_a_server_that_goes_shows_the_trials_before),
         pf_test(search_tells_the_rates_it_tried),
