@@ -233,5 +233,15 @@ int url_parse(const char *text, struct url *out, char *why, size_t why_len)
         if (rest)
             return refuse(why, why_len, schemes[i].fault);
     }
-    return refuse(why, why_len, "must begin with http://, http+unix:, tcp:// or tcp+unix:");
+    if (*text == '\0')
+        return refuse(why, why_len, "an empty URL; write http://HOST:PORT/");
+    /* What most who leave it out mean. */
+    if (!strstr(text, "//") && is_plain(text, strlen(text)) && strlen(text) < why_len / 2)
+        snprintf(
+            why, why_len,
+            "must begin with http://, http+unix:, tcp:// or tcp+unix:; write http://%s",
+            text);
+    else
+        snprintf(why, why_len, "must begin with http://, http+unix:, tcp:// or tcp+unix:");
+    return -EINVAL;
 }

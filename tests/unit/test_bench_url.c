@@ -65,9 +65,9 @@ static void what_is_wrong_is_said_and_nothing_is_written(void **state)
     static const struct {
         const char *text, *phrase;
     } rows[] = {
-        {"", "must begin with http://"},
+        {"", "an empty URL"},
         {"http:", "must begin with http://"},
-        {"127.0.0.1:80", "must begin with http://"},
+        {"127.0.0.1:80", "or tcp+unix:; write http://127.0.0.1:80"},
         {"ftp://a/", "must begin with http://"},
         {" http://a/", "must begin with http://"},
         {"https://a/", "TLS is not supported; use http://"},
