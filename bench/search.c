@@ -117,7 +117,7 @@ static int run_once(struct search *search, int64_t settle_ns, int64_t duration_n
     search->backlog_grew = false;
     watch_join(&watch, &cli->watcher, &mine, &both);
     int err = run_plan(&cli->plan, &both, RUN_SILENT, result);
-    if (err && err != -EINTR) {
+    if (err && err != -EINTR && err != -ECHILD) {
         result_free(result);
         return err;
     }
@@ -134,7 +134,7 @@ static bool has_passed(const struct search *search, struct result_trial *trial)
     struct search_outcome outcome = {.planned = result->totals.planned,
                                      .ok = result->totals.ok,
                                      .backlog_grew = search->backlog_grew};
-    char missed[128];
+    char missed[128], invalid[RESULT_REASON_MAX];
     for (size_t i = 0; i < result->slo_count && !outcome.slo; i++) {
         const struct result_slo *slo = &result->slos[i];
         if (slo->pass)
@@ -142,9 +142,13 @@ static bool has_passed(const struct search *search, struct result_trial *trial)
         snprintf(missed, sizeof missed, "%s (was %s)", slo->expr, slo->actual_text);
         outcome.slo = missed;
     }
-    if (result->validity.verdict == RESULT_INVALID)
-        outcome.invalid = result->validity.reason_count ? result->validity.reasons[0]
+    if (result->validity.verdict == RESULT_INVALID) {
+        const char *why = result->validity.reason_count ? result->validity.reasons[0]
                                                         : "the measurement is invalid";
+        /* What it says, without what to do: there is a line for both. */
+        snprintf(invalid, sizeof invalid, "%.*s", (int)strcspn(why, ";"), why);
+        outcome.invalid = invalid;
+    }
     return search_judge(&outcome, trial->why, sizeof trial->why);
 }
 
@@ -256,7 +260,7 @@ static int try_next(struct search *search)
     return 0;
 }
 
-/* Returns 0, -EINTR, or what run_plan() answers. */
+/* Returns 0, or what run_plan() answers. */
 static int search_all(struct search *search)
 {
     search_begin(&search->policy);
@@ -293,7 +297,7 @@ static int measure(struct search *search)
         (void)cli_fail("out of memory");
     } else {
         int err = search_all(search);
-        if (search->result && (!err || err == -EINTR))
+        if (search->result && (!err || err == -EINTR || err == -ECHILD))
             status = finish(search, err);
         else
             (void)cli_fail("cannot run: %s", strerror(-err));

@@ -50,6 +50,21 @@ static double number(const char *object, const char *name)
     return pf_bench_number(&bench, object, name);
 }
 
+/* The first child of the program. */
+static pid_t first_child(pid_t pid)
+{
+    char path[64];
+    int child = 0;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    FILE *from = fopen(path, "re");
+    if (from) {
+        if (fscanf(from, "%d", &child) != 1)
+            child = 0;
+        fclose(from);
+    }
+    return child;
+}
+
 /* ---- help ------------------------------------------------------------------------ */
 
 static void help_of_a_mode_tells_its_own_meaning_of_an_option_alone(void **state)
@@ -321,6 +336,29 @@ static void storm_that_its_ports_do_not_bear_is_refused(void **state)
     stop_server();
 }
 
+static void search_ends_with_its_report_if_a_process_of_the_load_is_killed(void **state)
+{
+    (void)state;
+    struct pf_peer peer = {.serve = pf_peer_serve_always};
+    char line[256];
+    pf_peer_start(&peer);
+    snprintf(line, sizeof line,
+             "search -c 2 -t 2 --procs 2 --slo 'p99<1h' --probe 1h --server none %s",
+             peer.url);
+    memset(&bench, 0, sizeof bench);
+    pf_bench_start(&bench, line);
+    pf_peer_wait_until(&peer.requests, 10);
+    pid_t child = first_child(bench.pid);
+    assert_true(child > 0);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    pf_bench_wait(&bench);
+    pf_peer_stop(&peer);
+    pf_bench_exits(&bench, 3);
+    pf_bench_says(bench.out, "  INVALID ");
+    pf_bench_says(bench.out, "of the load was killed by SIGKILL\n");
+    pf_bench_silent_about(bench.err, "cannot run");
+}
+
 /* Nobody is let in behind the eighth: the probe and a trial are made, and no more. */
 static void serve_eight(struct pf_peer *peer, int fd, unsigned index)
 {
@@ -399,21 +437,6 @@ static void hold_whose_probes_all_fail_is_no_success(void **state)
     pf_peer_stop(&peer);
     pf_bench_exits(&bench, 2);
     pf_bench_says(bench.json, "4 of 4 are held, but no probe succeeded");
-}
-
-/* Of the processes that hold: the first child of the program. */
-static pid_t first_child(pid_t pid)
-{
-    char path[64];
-    int child = 0;
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
-    FILE *from = fopen(path, "re");
-    if (from) {
-        if (fscanf(from, "%d", &child) != 1)
-            child = 0;
-        fclose(from);
-    }
-    return child;
 }
 
 static void hold_is_no_measurement_if_one_that_holds_is_killed(void **state)
@@ -646,6 +669,7 @@ int main(void)
         pf_test(runs_of_a_server_that_has_gone_do_not_hide_the_others),
         pf_test(an_option_that_means_nothing_to_a_command_is_refused),
         pf_test(search_without_goals_is_refused),
+        pf_test(search_ends_with_its_report_if_a_process_of_the_load_is_killed),
         pf_test(search_of_a_server_that_goes_shows_the_trials_before),
         pf_test(search_tells_the_rates_it_tried),
         pf_test(search_for_what_no_rate_holds_finds_none),
