@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* --overflow connect: so many times the connections that were asked for. */
@@ -95,7 +96,11 @@ int cli_set_machine(const struct cli_config *config, struct plan *plan)
 /* Better to know before the run than behind it. */
 static int check_file(const char *option, const char *path, int flags)
 {
+    struct stat about;
     if (!path || strcmp(path, "-") == 0)
+        return 0;
+    /* Whoever reads a pipe would be waited for, and then be told that this was all. */
+    if (stat(path, &about) == 0 && S_ISFIFO(about.st_mode))
         return 0;
     int fd = open(path, flags | O_CLOEXEC, 0666);
     if (fd < 0)

@@ -15,6 +15,7 @@
 #include "bench/report_files.h"
 #include <errno.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -105,9 +106,17 @@ static int written(int status)
                     strerror(-report_files_why(stdout, -EIO)));
 }
 
+/* A file that grows beyond the limit (ulimit -f) is EFBIG, like a disk that is full. */
+static void bear_limits(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGXFSZ, &ignore, NULL);
+}
+
 int main(int argc, char **argv)
 {
     interrupt_note();
+    bear_limits();
     (void)setlocale(LC_CTYPE, ""); /* bars in the terminal's own characters, if it can */
     const struct mode *mode = argc > 1 ? find_mode(argv[1]) : NULL;
     if (argc > 1 && !mode && is_a_word(argv[1]))

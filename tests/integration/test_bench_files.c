@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct pf_bench bench; /* large */
@@ -348,6 +350,57 @@ static void what_cannot_be_made_again_is_refused(void **state)
     pf_bench_says(bench.err, "give that one");
 }
 
+/* ---- unusual files --------------------------------------------------------------- */
+
+static void a_pipe_is_written_once_and_whole(void **state)
+{
+    (void)state;
+    struct pf_peer peer = {.serve = pf_peer_serve_always};
+    char line[256], fifo[64];
+    pf_peer_start(&peer);
+    snprintf(fifo, sizeof fifo, "/tmp/prefork-test-bench.%ld.fifo", (long)getpid());
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    snprintf(line, sizeof line, "-c 1 -n 10 --server none -o %s %s", fifo, peer.url);
+    memset(&bench, 0, sizeof bench);
+    pf_bench_start(&bench, line);
+    FILE *from = fopen(fifo, "re");
+    assert_non_null(from);
+    size_t len = fread(bench.json, 1, sizeof bench.json - 1, from);
+    fclose(from);
+    unlink(fifo);
+    if (len == 0) /* it would wait for another reader */
+        kill(bench.pid, SIGKILL);
+    assert_true(len > 0);
+    pf_bench_wait(&bench);
+    pf_peer_stop(&peer);
+    pf_bench_measured(&bench);
+    assert_true(total("ok") == 10);
+}
+
+static void a_limit_of_file_size_is_like_a_full_disk(void **state)
+{
+    (void)state;
+    struct pf_peer peer = {.serve = pf_peer_serve_always};
+    char line[512];
+    pf_peer_start(&peer);
+    snprintf(line, sizeof line, "-c 1 -n 10 --server none --html %s %s", path, peer.url);
+    memset(&bench, 0, sizeof bench);
+    struct rlimit before, limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = before;
+    limit.rlim_cur = 512;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0); /* the program's: inherited */
+    pf_bench_start(&bench, line);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    pf_bench_wait(&bench);
+    pf_peer_stop(&peer);
+    unlink(path);
+    pf_bench_exits(&bench, 1);
+    pf_bench_says(bench.err, "--html ");
+    pf_bench_says(bench.err, "File too large");
+    pf_bench_says(bench.out, "exit 1: a file could not be written");
+}
+
 /* ---- what is not known -------------------------------------------------------------- */
 
 static void runs_in_which_nothing_succeeded_have_no_percentiles(void **state)
@@ -377,6 +430,8 @@ int main(void)
         pf_test(an_earlier_run_is_made_again_but_for_what_is_given),
         pf_test(the_command_of_a_document_begins_with_the_program),
         pf_test(what_cannot_be_made_again_is_refused),
+        pf_test(a_pipe_is_written_once_and_whole),
+        pf_test(a_limit_of_file_size_is_like_a_full_disk),
         pf_test(runs_in_which_nothing_succeeded_have_no_percentiles),
     };
     return cmocka_run_group_tests_name("prefork-bench, files", tests, NULL, NULL);
