@@ -173,12 +173,18 @@ static bool exceeds(const struct lag *lag, double share, int64_t least)
 static bool say_lag(const struct evidence *evidence, const struct lag *lag,
                     const char *what)
 {
-    char own[FIGURE_MAX], all[FIGURE_MAX];
-    return say(evidence,
-               "lag p%d %s of response p%d %s: %s; add -t N, use --pace spin, lower -R or "
-               "free this machine",
-               lag->percent, figure_time(lag->lag_ns, own), lag->percent,
-               figure_time(lag->response_ns, all), what);
+    char own[FIGURE_MAX], all[FIGURE_MAX], waited[64] = "";
+    struct result_load load;
+    /* More threads would wait as well. */
+    bool starved = result_busiest(evidence->result, &load) && load.waited > load.had;
+    if (starved)
+        snprintf(waited, sizeof waited,
+                 "it waited for a CPU for %.0f%% of the time: ", load.waited * 100);
+    return say(evidence, "lag p%d %s of response p%d %s: %s; %s%s", lag->percent,
+               figure_time(lag->lag_ns, own), lag->percent,
+               figure_time(lag->response_ns, all), what, waited,
+               starved ? "free this machine, or pin with --cpus"
+                       : "add -t N, use --pace spin, lower -R or free this machine");
 }
 
 static bool lag_is_what_was_measured(const struct evidence *evidence)
