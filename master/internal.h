@@ -76,7 +76,7 @@ enum pf__stop {
 struct pf__signals {
     int fd; /* -1: not open */
     sigset_t mask;
-    struct sigaction child, pipe;
+    struct sigaction child, pipe, file_size;
 };
 
 struct pf__master;

@@ -35,6 +35,7 @@ int pf__signals_open(struct pf__signals *signals)
     sigaction(SIGCHLD, &action, &signals->child);
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, &signals->pipe);
+    sigaction(SIGXFSZ, &action, &signals->file_size); /* a log that may not grow: EFBIG */
     return 0;
 }
 
@@ -53,5 +54,6 @@ void pf__signals_close(struct pf__signals *signals)
     signals->fd = -1;
     sigaction(SIGCHLD, &signals->child, NULL);
     sigaction(SIGPIPE, &signals->pipe, NULL);
+    sigaction(SIGXFSZ, &signals->file_size, NULL);
     sigprocmask(SIG_SETMASK, &signals->mask, NULL);
 }

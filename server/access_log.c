@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* What a field may take of a line, escaped. Together with the rest they stay below
@@ -270,15 +271,23 @@ static bool has_room(const struct pf__access_log *log)
     return !log->waits || poll(&out, 1, 0) != 0;
 }
 
-static int write_line(const struct pf__access_log *log, const char *text, size_t len)
+/* Behind half a line the next one begins on a line of its own. */
+static int write_line(struct pf__access_log *log, const char *text, size_t len)
 {
     if (!has_room(log))
         return EAGAIN;
+    bool torn = atomic_exchange_explicit(&log->torn, false, memory_order_relaxed);
+    const struct iovec parts[] = {{.iov_base = (void *)(uintptr_t) "\n", .iov_len = torn},
+                                  {.iov_base = (void *)(uintptr_t)text, .iov_len = len}};
     ssize_t n;
     do
-        n = write(log->fd, text, len);
+        n = writev(log->fd, parts, 2);
     while (n == -1 && errno == EINTR);
-    return n == (ssize_t)len ? 0 : n == -1 ? errno : ENOSPC;
+    if (n == (ssize_t)(torn + len))
+        return 0;
+    int err = n == -1 ? errno : ENOSPC;
+    atomic_store_explicit(&log->torn, n == -1 ? torn : n > torn, memory_order_relaxed);
+    return err;
 }
 
 /* Said once at the first, and when one is taken again. */

@@ -40,6 +40,7 @@ struct pf__access_log {
     enum pf__access_format format;
     bool waits;        /* writing might: ask before */
     atomic_ulong lost; /* lines, since the last one that was taken */
+    atomic_bool torn;  /* of the last one only the beginning is there */
 };
 #define PF__ACCESS_LOG_NONE                                                                \
     {                                                                                      \

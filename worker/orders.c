@@ -160,7 +160,8 @@ static int on_reopen_signal(pf_loop *loop, int signo, void *arg)
 
 static int take_signals(struct pf__self *worker)
 {
-    static const int ignored[] = {SIGPIPE, SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU, SIGUSR1};
+    static const int ignored[] = {SIGPIPE, SIGXFSZ, SIGHUP, SIGUSR2,
+                                  SIGTTIN, SIGTTOU, SIGUSR1};
     bool reopens = worker->setup->service->on_reopen != NULL;
     size_t count = sizeof ignored / sizeof *ignored;
     struct sigaction ignore = {.sa_handler = SIG_IGN};

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -341,6 +342,39 @@ static void a_log_that_nobody_reads_holds_up_nobody(void **state)
     remove_directory();
 }
 
+/* As on a disk that is full: half a line is there, and no more until there is room. */
+static void half_a_line_is_not_continued_by_the_next(void **state)
+{
+    (void)state;
+    make_directory();
+    struct pf_test_server server;
+    struct rlimit before, small;
+    pf_test_server_start(&server, ARGS("-w", "1", "--access-log", path));
+    (void)ask_until_written(&server);
+    assert_int_equal(prlimit(server.workers[0], RLIMIT_FSIZE, NULL, &before), 0);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    small = before;
+    small.rlim_cur = (rlim_t)st.st_size + 10;
+    assert_int_equal(prlimit(server.workers[0], RLIMIT_FSIZE, &small, NULL), 0);
+    for (int i = 0; i < 2; i++) /* the second one finds no room at all */
+        ask(server.port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    pf_test_server_expect(&server, 0, "access-log-not-written");
+    assert_int_equal(prlimit(server.workers[0], RLIMIT_FSIZE, &before, NULL), 0);
+    ask(server.port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    pf_test_server_expect(&server, 0, "access-log-lines-lost count=2");
+    assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
+    char whole[8192];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = read(fd, whole, sizeof whole - 1);
+    close(fd);
+    assert_true(n > st.st_size + 11);
+    whole[n] = '\0';
+    assert_int_equal(whole[st.st_size + 10], '\n');
+    assert_memory_equal(whole + st.st_size + 11, "127.0.0.1 - - [", 15);
+    remove_directory();
+}
+
 static void the_client_is_who_trusted_proxies_say(void **state)
 {
     (void)state;
@@ -392,6 +426,7 @@ int main(void)
         pf_test(if_it_cannot_be_opened_anew_the_old_one_is_written_on),
         pf_test(dash_is_standard_output),
         pf_test(a_log_that_nobody_reads_holds_up_nobody),
+        pf_test(half_a_line_is_not_continued_by_the_next),
         pf_test(the_client_is_who_trusted_proxies_say),
         pf_test(a_wrong_log_is_refused),
     };
