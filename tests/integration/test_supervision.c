@@ -56,6 +56,7 @@ static unsigned count_of(const char *text, const char *what)
 
 enum {
     SLOTS = 2,
+    KILLS_LEAST = 5,
     KILLS_MAX = 1000
 };
 
@@ -165,6 +166,17 @@ static void print_times(struct storm *storm)
         (double)storm->times_us[storm->returns - 1] / 1e3);
 }
 
+/* For so long, and on a slow machine until there have been some kills. */
+static void kill_and_serve(struct storm *storm, bool stopped)
+{
+    long long began = now_us(), last = began + PF_TEST_DEADLINE_S * 1000000LL;
+    long long end = began + long_ms(4000, 20000) * 1000LL;
+    while (now_us() < end || (storm->kills < KILLS_LEAST && now_us() < last)) {
+        serve_for(storm, 100);
+        kill_one(storm, stopped);
+    }
+}
+
 static void rage(bool stopped)
 {
     static struct storm storm;
@@ -177,16 +189,13 @@ static void rage(bool stopped)
     struct pf_swarm_options options = {
         .port = storm.server.port, .connections = 32, .request = "pid\n", .greeting = true};
     storm.swarm = pf_swarm_new(&options);
-    for (long long end = now_us() + long_ms(4000, 20000) * 1000LL; now_us() < end;) {
-        serve_for(&storm, 100);
-        kill_one(&storm, stopped);
-    }
+    kill_and_serve(&storm, stopped);
     assert_int_equal(pf_swarm_finish(storm.swarm), 0);
     look(&storm);
     const struct pf_swarm_counts *counts = pf_swarm_counts(storm.swarm);
     pf_swarm_print(storm.swarm, stopped ? "killed with a queue" : "killed at any moment");
     print_times(&storm);
-    assert_true(storm.kills >= 5);
+    assert_true(storm.kills >= KILLS_LEAST);
     assert_true(counts->served > storm.kills);
     assert_int_equal(counts->refused, 0);
     assert_int_equal(counts->not_connected, 0);
@@ -265,7 +274,7 @@ static void a_blocked_worker_without_a_master_leaves_at_the_drain_limit_too(void
     pf_test_program_start(&server, FAULTY,
                           ARGS("-b", "127.0.0.1:0", "-w", "2", "--drain-timeout", "1s"));
     /* Longer than any wait here: it would be seen. */
-    int fd = ask(server.port, "GET /block?ms=60000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    int fd = ask(server.port, "GET /block?ms=3600000 HTTP/1.1\r\nHost: a\r\n\r\n");
     pf_test_server_expect(&server, 0, "faulty: blocks pid=");
     assert_int_equal(kill(server.pid, SIGKILL), 0);
     assert_int_equal(pf_test_server_wait(&server),
@@ -308,12 +317,6 @@ static double cpu_of_children(void)
     return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define CPU_LIMIT_S 5.0
-#else
-#define CPU_LIMIT_S 1.0
-#endif
-
 static void a_server_that_cannot_boot_backs_off_and_ends_with_78(void **state)
 {
     (void)state;
@@ -322,11 +325,12 @@ static void a_server_that_cannot_boot_backs_off_and_ends_with_78(void **state)
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         static struct pf_test_server server;
         double before = cpu_of_children();
+        long long began = now_us();
         setenv("PF_FAULTY_BOOT", ways[i], 1);
         pf_test_program_spawn(&server, NULL, FAULTY, ARGS("-b", "127.0.0.1:0", "-w", "1"));
         assert_int_equal(pf_test_server_wait(&server), 78);
         unset_faults();
-        double cpu = cpu_of_children() - before;
+        double cpu = cpu_of_children() - before, lasted = (double)(now_us() - began) / 1e6;
         double first = 0, last = 0;
         unsigned delays = 0;
         const char *at = server.text;
@@ -334,11 +338,12 @@ static void a_server_that_cannot_boot_backs_off_and_ends_with_78(void **state)
             last = strtod(at + strlen("next-in="), NULL);
             first = delays ? first : last;
         }
-        print_message("# boot fails by %s: %u delays, %.1f s to %.1f s, %.2f s of CPU\n",
-                      ways[i], delays, first, last, cpu);
+        print_message(
+            "# boot fails by %s: %u delays, %.1f s to %.1f s, %.2f of %.1f s on a CPU\n",
+            ways[i], delays, first, last, cpu, lasted);
         assert_true(delays >= 3);
         assert_true(last > first);
-        assert_true(cpu < CPU_LIMIT_S);
+        assert_true(cpu < lasted * 0.7); /* it waits, and does not spin */
         assert_non_null(strstr(server.text, "boot-failure"));
         /* Its last words stand where the server says that it gives up. */
         const char *end = strstr(server.text, "faulty: there is no database here");
