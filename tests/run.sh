@@ -8,7 +8,7 @@ set -u
 export BUILD WRAP="${WRAP:-}" CMOCKA_MESSAGE_OUTPUT=TAP
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}"
 export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=0:exitcode=66}"
-limit=${TEST_LIMIT_S:-300}
+limit=${TEST_LIMIT_S:-1800}
 passed=0 failed=0 skipped=0
 out=$(mktemp) && trap 'rm -f "$out"' EXIT
 

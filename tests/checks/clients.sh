@@ -33,7 +33,7 @@ fail() {
 wait_for() {
     tries=0
     until [ "$(grep -c "$1" "$log")" -ge "$2" ]; do
-        [ $((tries += 1)) -le 300 ] || fail "no \"$1\" in the log"
+        [ $((tries += 1)) -le 1200 ] || fail "no \"$1\" in the log"
         sleep 0.1
     done
 }
@@ -73,7 +73,7 @@ fi
 if command -v python3 >/dev/null; then
     python3 - "$url" >"$tmp/out" 2>&1 <<'PY' || fail "python3 http.client"
 import http.client, sys
-connection = http.client.HTTPConnection(sys.argv[1][len("http://"):], timeout=30)
+connection = http.client.HTTPConnection(sys.argv[1][len("http://"):], timeout=120)
 for method in ("GET", "HEAD", "GET"):
     connection.request(method, "/")
     response = connection.getresponse()
@@ -125,7 +125,7 @@ fi
 if command -v python3 >/dev/null; then
     python3 - "$url" "$tmp/body" >"$tmp/out" 2>&1 <<'PY' || fail "python3 http.client, bodies"
 import http.client, sys
-connection = http.client.HTTPConnection(sys.argv[1][len("http://"):], timeout=30)
+connection = http.client.HTTPConnection(sys.argv[1][len("http://"):], timeout=120)
 body = open(sys.argv[2], "rb").read()
 pieces = [body[i:i + 7001] for i in range(0, len(body), 7001)]
 for sent in (body, iter(pieces), b""):

@@ -40,7 +40,7 @@ counted() {
 }
 tries=0
 until counted >"$tmp/n" && [ -s "$tmp/n" ]; do
-    [ $((tries += 1)) -le 300 ] && kill -0 "$nginx" || { cat "$tmp/errors"; exit 1; }
+    [ $((tries += 1)) -le 1200 ] && kill -0 "$nginx" || { cat "$tmp/errors"; exit 1; }
     sleep 0.1
 done
 

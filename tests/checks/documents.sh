@@ -29,7 +29,7 @@ XDG_RUNTIME_DIR=$tmp "$BUILD/examples/hello" --workers 2 --bind 127.0.0.1:0 >"$t
 server=$!
 tries=0
 until grep -qs '  stop ' "$tmp/out"; do
-    [ $((tries += 1)) -le 300 ] || { cat "$tmp/out"; exit 1; }
+    [ $((tries += 1)) -le 1200 ] || { cat "$tmp/out"; exit 1; }
     sleep 0.1
 done
 url=$(grep -o 'http://[0-9.:]*' "$tmp/out")

@@ -30,7 +30,7 @@ start() {
     server=$!
     tries=0
     until grep -qs '  stop ' "$tmp/out"; do
-        [ $((tries += 1)) -le 300 ] || { cat "$tmp/out"; exit 1; }
+        [ $((tries += 1)) -le 1200 ] || { cat "$tmp/out"; exit 1; }
         sleep 0.1
     done
     url=$(grep -o 'http://[0-9.:]*' "$tmp/out")

@@ -66,8 +66,10 @@ static void spawn(struct pf_test_server *server, const char *const under[],
     argv[n++] = path_of(program);
     for (; before && *before; before++)
         argv[n++] = *before;
-    for (; *args && n < ARGS_MAX - 1; args++)
+    for (; *args && n < ARGS_MAX - 1; args++) {
+        server->drain_limit |= strcmp(*args, "--drain-timeout") == 0;
         argv[n++] = *args;
+    }
     int fds[2];
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     fflush(NULL);
@@ -192,6 +194,8 @@ int pf_test_server_wait(struct pf_test_server *server)
     assert_int_equal(waitpid(server->pid, &status, 0), server->pid);
     if (strstr(server->text, "Sanitizer") || strstr(server->text, "runtime error:"))
         fail_msg("a sanitizer has found something: %s", server->text);
+    if (strstr(server->text, "drain-limit") && !server->drain_limit)
+        fail_msg("it has stopped at its drain limit only: %s", server->text);
     close(server->output);
     remove_directory(server->directory);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

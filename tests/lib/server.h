@@ -19,6 +19,7 @@ struct pf_test_server {
     pid_t workers[64]; /* as the banner tells them; see pf_test_server_workers() */
     int cpus[64];      /* -1: not pinned */
     unsigned worker_count;
+    bool drain_limit; /* it was started with --drain-timeout */
     char control[128];
     char directory[64];
     char text[1 << 20]; /* what it has said so far */
@@ -53,7 +54,9 @@ void pf_test_server_expect(struct pf_test_server *server, size_t from, const cha
  */
 void pf_test_server_listen(struct pf_test_server *server);
 
-/* Wait for its end; returns the exit status, or 128 + signal. Then no worker may remain. */
+/* Wait for its end; returns the exit status, or 128 + signal. Then no worker may remain. It
+ * fails the test if the server came to its drain limit without having been given one: with
+ * nothing that holds it up it stops long before. */
 int pf_test_server_wait(struct pf_test_server *server);
 
 /* Send the signal, then wait as above. */
