@@ -118,8 +118,16 @@ static void the_hash_gives_each_worker_its_share(void **state)
         WORKERS = 4
     };
     struct shares shares;
+    size_t from;
+    long long until = now_ms() + PF_TEST_DEADLINE_S * 1000LL;
     start_greeter(ARGS(ANY_PORT, "-w", "4"));
-    share_out(TOTAL, 64, &shares);
+    do { /* what a neighbour had to do for one that was held up says nothing */
+        assert_true(now_ms() < until);
+        pf_test_server_listen(&server);
+        from = server.text_len;
+        share_out(TOTAL, 64, &shares);
+        pf_test_server_listen(&server);
+    } while (strstr(server.text + from, "lane-stuck"));
     print_shares(&shares, "10000 connections over 4 workers by hash");
     assert_int_equal(shares.count, WORKERS);
     for (unsigned i = 0; i < WORKERS; i++) {
@@ -147,6 +155,20 @@ static void go_to_cpu(int cpu)
     assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
 }
 
+/* One that was long in coming, or was held up, is helped by a neighbour, which lets go a
+ * moment after the log says that it accepts: soon all who come from its CPU are its own. */
+static void expect_all_from(int cpu, pid_t pid)
+{
+    struct shares shares;
+    long long until = now_ms() + PF_TEST_DEADLINE_S * 1000LL;
+    go_to_cpu(cpu);
+    do {
+        assert_true(now_ms() < until);
+        share_out(200, 8, &shares);
+    } while (shares.count != 1 || shares.of[0].pid != pid);
+    assert_int_equal(shares.of[0].away, 0);
+}
+
 static void clients_reach_the_worker_of_their_cpu(void **state)
 {
     (void)state;
@@ -157,14 +179,8 @@ static void clients_reach_the_worker_of_their_cpu(void **state)
     snprintf(workers, sizeof workers, "%d", cpus);
     start_greeter(ARGS(ANY_PORT, "-w", workers, "--steer", "cpu", "--pin", "strict"));
     assert_int_equal(server.worker_count, cpus);
-    for (unsigned i = 0; i < server.worker_count; i++) {
-        go_to_cpu(server.cpus[i]);
-        struct shares shares;
-        share_out(200, 8, &shares);
-        assert_int_equal(shares.count, 1);
-        assert_int_equal(shares.of[0].pid, server.workers[i]);
-        assert_int_equal(shares.of[0].away, 0);
-    }
+    for (unsigned i = 0; i < server.worker_count; i++)
+        expect_all_from(server.cpus[i], server.workers[i]);
     stop_greeter();
 }
 
@@ -179,16 +195,19 @@ static void the_steering_follows_a_worker_that_is_replaced(void **state)
     pf_test_server_expect(&server, from, "worker-accepts worker=0 pid=");
     const char *named = strstr(server.text + from, "worker-accepts worker=0 pid=");
     pid_t pid = (pid_t)strtol(named + strlen("worker-accepts worker=0 pid="), NULL, 10);
-    go_to_cpu(server.cpus[0]);
-    /* If it was long in coming a neighbour has adopted its lane, and gives it back after
-     * this line of the log: soon nothing is at the neighbour any more. */
+    expect_all_from(server.cpus[0], pid);
+    stop_greeter();
+}
+
+/* So many lanes serve, be it that one was held up for a while. */
+static void expect_lanes(unsigned count, unsigned at_a_time, struct shares *shares)
+{
     long long until = now_ms() + PF_TEST_DEADLINE_S * 1000LL;
-    struct shares shares;
     do {
         assert_true(now_ms() < until);
-        share_out(200, 8, &shares);
-    } while (shares.count != 1 || shares.of[0].pid != pid);
-    stop_greeter();
+        share_out(2000, at_a_time, shares);
+        assert_true(shares->count <= count);
+    } while (shares->count < count);
 }
 
 static void a_shared_listener_serves_all_and_starves_nobody(void **state)
@@ -198,9 +217,8 @@ static void a_shared_listener_serves_all_and_starves_nobody(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct shares shares;
         start_greeter(ARGS(ANY_PORT, "-w", "4", "--accept", ways[i]));
-        share_out(2000, 64, &shares);
+        expect_lanes(4, 64, &shares);
         print_shares(&shares, ways[i]);
-        assert_int_equal(shares.count, 4);
         stop_greeter();
     }
 }
@@ -212,9 +230,8 @@ static void each_lane_of_each_worker_serves(void **state)
     start_greeter(ARGS(ANY_PORT, "-w", "2", "--threads", "2"));
     pid_t pids[8];
     assert_int_equal(pf_test_children(server.pid, pids, 8), 2);
-    share_out(2000, 32, &shares);
+    expect_lanes(4, 32, &shares);
     print_shares(&shares, "2 workers of 2 lanes");
-    assert_int_equal(shares.count, 4);
     for (unsigned i = 0; i < 4; i++)
         assert_true(shares.of[i].pid == pids[0] || shares.of[i].pid == pids[1]);
 
@@ -222,8 +239,7 @@ static void each_lane_of_each_worker_serves(void **state)
     size_t from = server.text_len;
     assert_int_equal(kill(pids[0], SIGKILL), 0);
     pf_test_server_expect(&server, from, "worker-accepts");
-    share_out(2000, 32, &shares);
-    assert_int_equal(shares.count, 4);
+    expect_lanes(4, 32, &shares);
     for (unsigned i = 0; i < 4; i++)
         assert_int_not_equal(shares.of[i].pid, pids[0]);
     stop_greeter();
@@ -533,14 +549,16 @@ static void out_of_descriptors_it_neither_spins_nor_forgets_who_waits(void **sta
 static int curl(const char *option, const char *name)
 {
     int fds[2];
+    char seconds[16];
+    snprintf(seconds, sizeof seconds, "%d", PF_TEST_DEADLINE_S);
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     fflush(NULL);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
         dup2(fds[1], STDOUT_FILENO);
-        execlp("curl", "curl", "--silent", "--show-error", "--max-time", "20", option, name,
-               "http://localhost/", (char *)NULL);
+        execlp("curl", "curl", "--silent", "--show-error", "--max-time", seconds, option,
+               name, "http://localhost/", (char *)NULL);
         _exit(127);
     }
     close(fds[1]);
