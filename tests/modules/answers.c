@@ -124,9 +124,9 @@ static void say_raw(pf_lane *lane, int fd, const struct sockaddr *peer, socklen_
 {
     (void)peer, (void)peer_len, (void)arg;
     ssize_t n = write(fd, "raw", 3);
-    (void)n; /* the client misses it */
+    (void)n;                         /* the client misses it */
+    (void)pf_lane_count(lane, 0, 1); /* before the client sees the end, and asks */
     close(fd);
-    (void)pf_lane_count(lane, 0, 1);
     (void)pf_lane_closed(lane, fd);
 }
 
