@@ -239,24 +239,32 @@ static void a_fork_that_fails_is_tried_again_soon(void **state)
 
 /* ---- recycling ------------------------------------------------------------------- */
 
-/* Send datagrams, each answered or lost, until so many workers have been replaced. */
-static void send_until_recycled(int fd, unsigned times)
+/* Send datagrams, each answered or lost, until so many workers have been replaced. Returns
+ * how many have had no answer: the next worker may find them all. */
+static unsigned send_until_recycled(int fd, unsigned times)
 {
+    unsigned unanswered = 0;
     time_t end = time(NULL) + PF_TEST_DEADLINE_S;
     while (count_of("cause=recycled") < times && time(NULL) < end) {
         struct pollfd wait = {.fd = fd, .events = POLLIN};
         char byte = 'x';
         assert_int_equal(send(fd, &byte, 1, 0), 1);
+        unanswered++;
         if (poll(&wait, 1, 20) == 1)
-            (void)recv(fd, &byte, 1, 0);
+            unanswered -= recv(fd, &byte, 1, 0) == 1;
         pf_test_server_listen(&server);
     }
     assert_true(count_of("cause=recycled") >= times);
+    return unanswered;
 }
 
 static void datagrams_wear_a_worker_out_once(void **state)
 {
     (void)state;
+    enum {
+        ENOUGH = 100,
+        ENOUGH_LEAST = ENOUGH * 8 / 10 /* workers have numbers of their own below it */
+    };
     pf_test_program_start(&server, SERVER,
                           ARGS(ANY_PORT, "-b", "udp:127.0.0.1:0", "-w", "1",
                                "--recycle-requests", "100", "echo"));
@@ -268,13 +276,14 @@ static void datagrams_wear_a_worker_out_once(void **state)
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
-    send_until_recycled(fd, 2); /* from here on each seat has had a worker */
+    unsigned unanswered = send_until_recycled(fd, 2); /* each seat has had a worker now */
     pf_test_server_listen(&server);
     unsigned before = count_of("recycling worker=");
     (void)poll(NULL, 0, 2000); /* time for a mistake */
     pf_test_server_listen(&server);
-    /* What has been answered may wear out one more, and nobody after that. */
-    assert_true(count_of("recycling worker=") <= before + 1);
+    /* What has been answered may wear out one more, and what stands in the queue of a slow
+     * machine some; nobody after that. */
+    assert_true(count_of("recycling worker=") <= before + 1 + unanswered / ENOUGH_LEAST);
     close(fd);
     assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
 }
@@ -285,7 +294,7 @@ static void a_worker_without_its_channel_is_told_to_stop_by_a_signal(void **stat
 {
     (void)state;
     pf_test_program_start(&server, FAULTY,
-                          ARGS(ANY_PORT, "-w", "1", "--drain-timeout", "3s"));
+                          ARGS(ANY_PORT, "-w", "1", "--drain-timeout", "20s"));
     int fd = pf_test_connect(server.port);
     assert_true(fd >= 0);
     assert_int_equal(pf_test_send_text(fd, "GET /deaf HTTP/1.1\r\nHost: test\r\n\r\n"), 0);
