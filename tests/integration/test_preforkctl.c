@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define PATIENTLY "--timeout", "60s" /* of a server that may be slow, but is there */
 
 /* ---- running it ------------------------------------------------------------------ */
 
@@ -67,7 +68,8 @@ static void run(struct said *said, const char *runtime_dir, const char *const ar
 static json_t *status_of(const struct pf_test_server *server)
 {
     static struct said said;
-    run(&said, "/nonexistent", ARGS("--ctl", server->control, "status", "--json"));
+    run(&said, "/nonexistent",
+        ARGS("--ctl", server->control, PATIENTLY, "status", "--json"));
     if (said.status != 0)
         fail_msg("status %d: %s", said.status, said.err);
     assert_string_equal(said.err, "");
@@ -200,7 +202,7 @@ static void the_table_has_a_row_for_each_worker(void **state)
     struct pf_test_server server;
     pf_test_server_start(&server, ARGS("-w", "3"));
     assert_true(try_request(server.port));
-    run(&said, "/nonexistent", ARGS("status", "--ctl", server.control));
+    run(&said, "/nonexistent", ARGS("status", PATIENTLY, "--ctl", server.control));
     assert_int_equal(said.status, 0);
     char text[128];
     snprintf(text, sizeof text, "running  pid %ld  up ", (long)server.pid);
@@ -221,7 +223,7 @@ static void the_table_has_a_row_for_each_worker(void **state)
         assert_int_equal(pid, server.workers[i]);
         assert_string_equal(name, "accepting");
     }
-    run(&said, "/nonexistent", ARGS("--ctl", server.control, "ping"));
+    run(&said, "/nonexistent", ARGS("--ctl", server.control, PATIENTLY, "ping"));
     assert_int_equal(said.status, 0);
     snprintf(text, sizeof text, " answers, pid %ld\n", (long)server.pid);
     assert_non_null(strstr(said.out, text));
@@ -239,11 +241,11 @@ static void the_server_is_found_by_itself_or_by_its_address(void **state)
     pf_test_server_start(&server, ARGS("-w", "1"));
     snprintf(address, sizeof address, "127.0.0.1:%d", server.port);
     snprintf(port, sizeof port, ":%d", server.port);
-    run(&said, server.directory, ARGS("ping"));
+    run(&said, server.directory, ARGS(PATIENTLY, "ping"));
     assert_int_equal(said.status, 0);
-    run(&said, server.directory, ARGS("--server", address, "ping"));
+    run(&said, server.directory, ARGS("--server", address, PATIENTLY, "ping"));
     assert_int_equal(said.status, 0);
-    run(&said, server.directory, ARGS("--server", port, "ping"));
+    run(&said, server.directory, ARGS("--server", port, PATIENTLY, "ping"));
     assert_int_equal(said.status, 0);
     run(&said, server.directory, ARGS("--server", "127.0.0.1:1", "ping"));
     assert_int_equal(said.status, 69);
@@ -263,11 +265,11 @@ static void the_server_is_found_by_itself_or_by_its_address(void **state)
     assert_non_null(strstr(said.err, "several servers in "));
     assert_non_null(strstr(said.err, address));
     assert_non_null(strstr(said.err, "other:1"));
-    run(&said, server.directory, ARGS("--server", "other:1", "ping"));
+    run(&said, server.directory, ARGS("--server", "other:1", PATIENTLY, "ping"));
     assert_int_equal(said.status, 0);
     assert_int_equal(pf_test_server_stop(&second, SIGKILL), 128 + SIGKILL);
     assert_int_equal(access(control, F_OK), 0);
-    run(&said, server.directory, ARGS("ping"));
+    run(&said, server.directory, ARGS(PATIENTLY, "ping"));
     assert_int_equal(said.status, 0);
     run(&said, server.directory, ARGS("--ctl", control, "ping"));
     assert_int_equal(said.status, 69);
