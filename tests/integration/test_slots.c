@@ -89,7 +89,7 @@ static void a_worker_that_is_ready_and_never_accepts_is_replaced(void **state)
     setenv("PF_FAULTY_IF", file, 1);
     pf_test_program_start(
         &server, FAULTY,
-        ARGS(ANY_PORT, "-w", "1", "--threads", "2", "--boot-timeout", "1s"));
+        ARGS(ANY_PORT, "-w", "1", "--threads", "2", "--boot-timeout", "10s"));
     unsetenv("PF_FAULTY_BOOT");
     unsetenv("PF_FAULTY_IF");
     FILE *made = fopen(file, "we");
