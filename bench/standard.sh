@@ -131,7 +131,6 @@ workload() {
         ! there "$name" || others="$others $name"
     done
     shift 5
-    set -- "$@" --timeout 10s
     for name in $first $others; do
         load -n $((requests / 4)) "$@" "$(url_of "$name" "$path")" ||
             die "the warm-up of $name failed: $(cat "$tmp/err" "$tmp/out")"
