@@ -246,8 +246,6 @@ void pf_bench_wait(struct pf_bench *bench)
     bench->status = WEXITSTATUS(bench->status);
 }
 
-/* Run it to its end with these options, and the server's URL if there is one. Its own
- * timeout is set where no test waits for it: a slow machine is no error. */
 static void read_json(struct pf_bench *bench, const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -258,12 +256,14 @@ static void read_json(struct pf_bench *bench, const char *path)
     unlink(path);
 }
 
+/* Run it to its end with these options, and the server's URL if there is one. Its own
+ * timeout and drain are set where no test waits for them: a slow machine is no error. */
 void pf_bench_run(struct pf_bench *bench, const char *options, const struct pf_peer *peer)
 {
     char line[4096], path[64];
     snprintf(path, sizeof path, "/tmp/prefork-test-bench.%ld.json", (long)getpid());
-    snprintf(line, sizeof line, "--timeout 60s --server none -o %s %s %s", path, options,
-             peer ? peer->url : "");
+    snprintf(line, sizeof line, "--timeout 60s --drain 60s --server none -o %s %s %s", path,
+             options, peer ? peer->url : "");
     memset(bench, 0, sizeof *bench);
     pf_bench_start(bench, line);
     pf_bench_wait(bench);
