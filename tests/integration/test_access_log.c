@@ -202,9 +202,9 @@ static void a_line_tells_how_long_a_handler_took_that_answered_at_once(void **st
     (void)state;
     make_directory();
     struct pf_test_server server;
-    pf_test_program_start(
-        &server, "examples/demo",
-        ARGS("-w", "1", "--unsafe", "--access-log", path, "--access-log-format", "json"));
+    pf_test_program_start(&server, "examples/demo",
+                          ARGS("-b", "127.0.0.1:0", "-w", "1", "--unsafe", "--access-log",
+                               path, "--access-log-format", "json"));
     ask(server.port, "GET /block/20 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_int_equal(pf_test_server_stop(&server, SIGTERM), 0);
     json_t *object = json_loads(contents(path), JSON_DISABLE_EOF_CHECK, NULL);
