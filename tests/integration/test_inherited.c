@@ -29,6 +29,14 @@ static const char *launcher(void)
     return path;
 }
 
+/* An abstract address that is this process's alone. */
+static const char *own_name(void)
+{
+    static char name[64];
+    snprintf(name, sizeof name, "unix:@prefork-inherited-%d", getpid());
+    return name;
+}
+
 static void assert_serves(int fd)
 {
     char answer[512];
@@ -92,9 +100,9 @@ static void with_addresses_those_that_match_are_taken_and_others_closed(void **s
     static struct pf_test_server server;
     struct place place;
     place_up(&place);
-    pf_test_program_spawn(
-        &server, ARGS(launcher(), "unix:@prefork-unwanted", place.address, "--"), SERVER,
-        ARGS("-w", "2", "-b", "127.0.0.1:0", "-b", place.address));
+    pf_test_program_spawn(&server, ARGS(launcher(), own_name(), place.address, "--"),
+                          SERVER,
+                          ARGS("-w", "2", "-b", "127.0.0.1:0", "-b", place.address));
     pf_test_server_read_banner(&server);
     assert_non_null(strstr(server.text, "socket-not-wanted fd=3"));
     assert_null(strstr(server.text, "socket-not-wanted fd=4"));
@@ -137,8 +145,7 @@ static void what_is_for_another_process_is_left_alone(void **state)
 {
     (void)state;
     static struct pf_test_server server;
-    pf_test_program_spawn(&server,
-                          ARGS(launcher(), "LISTEN_PID=1", "unix:@prefork-others", "--"),
+    pf_test_program_spawn(&server, ARGS(launcher(), "LISTEN_PID=1", own_name(), "--"),
                           SERVER, ARGS("-w", "1", "-b", "127.0.0.1:0"));
     pf_test_server_read_banner(&server);
     assert_non_null(
