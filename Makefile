@@ -239,6 +239,7 @@ $(BENCH_TESTS): $(BENCH_LIB)
 
 # Calls of the kernel that a test fails, or speeds up.
 $(B)/tests/conformance/test_process: LIBS += -Wl,--wrap=fork,--wrap=clock_gettime,--wrap=sigtimedwait
+$(B)/tests/unit/test_listeners: LIBS += -Wl,--wrap=nanosleep
 $(B)/tests/unit/test_log: LIBS += -Wl,--wrap=isatty
 # These read JSON, as preforkctl does.
 $(B)/tests/unit/test_status $(B)/tests/integration/test_preforkctl \

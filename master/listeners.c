@@ -176,13 +176,15 @@ static int open_one(struct pf__listeners *listeners, size_t at, enum pf_listener
 }
 
 /* Is it a worker of a server like this one that has the address? Then it may have lost its
- * master, and is about to let go. */
+ * master, and is about to let go. Or nobody, for all that can be seen: it has let go since,
+ * or between two looks at it. */
 static bool may_be_let_go(const struct pf_address *address)
 {
     char holder[64];
-    if (pf_address_is_unix(address) ||
-        pf_listener_holder(address, holder, sizeof holder) != 0)
+    if (pf_address_is_unix(address))
         return false;
+    if (pf_listener_holder(address, holder, sizeof holder) != 0 || holder[0] == '?')
+        return true;
     size_t len = strlen(program_invocation_short_name);
     if (len > 15) /* as the kernel cuts names */
         len = 15;

@@ -31,12 +31,13 @@ struct pf__listeners {
 /*
  * Bind and listen on each of options->binds, only if nobody else does; or take what was
  * handed over, as options->inherit says: see inherited.h. A socket that a dead
- * server's worker is about to close is waited for, PF__LISTENERS_WAIT_NS at the most.
+ * server's worker is about to close, or nobody is seen to hold, is waited for,
+ * PF__LISTENERS_WAIT_NS at the most.
  *
  * Returns PF_EXIT_OK, or PF_EXIT_USAGE, PF_EXIT_UNAVAILABLE or PF_EXIT_SOFTWARE with one
  * line in options->error; then nothing is open.
  */
-#define PF__LISTENERS_WAIT_NS (500 * PF_MILLISECOND)
+#define PF__LISTENERS_WAIT_NS (2 * PF_SECOND)
 int pf__listeners_open(struct pf__listeners *listeners, unsigned lanes,
                        const struct pf_master_options *options);
 
