@@ -593,7 +593,7 @@ static void a_unix_socket_is_served_by_all_and_outlives_a_killed_master(void **s
 
     /* What it leaves behind is in nobody's way, and the workers' leave touches nothing of
      * the next one's. */
-    assert_int_equal(kill(server.pid, SIGKILL), 0);
+    pf_test_server_kill(&server);
     pf_test_program_start(&next, SERVER, ARGS("-b", address, "-w", "2"));
     assert_int_equal(pf_test_server_wait(&server), 128 + SIGKILL);
     for (int i = 0; i < 4; i++)

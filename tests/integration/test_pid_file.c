@@ -113,9 +113,7 @@ static void what_a_killed_server_left_is_taken_over_at_once(void **state)
     char answer[512];
     assert_int_equal(pf_test_send_text(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT"), 0);
     assert_true(pf_test_read_response(fd, answer, sizeof answer) > 0);
-    assert_int_equal(kill(old.pid, SIGKILL), 0);
-    siginfo_t ended; /* not reaped: the number is still taken */
-    assert_int_equal(waitid(P_PID, (id_t)old.pid, &ended, WEXITED | WNOWAIT), 0);
+    pf_test_server_kill(&old); /* not reaped: the number is still taken */
     assert_says(place.path, old.pid);
     pf_test_server_start(&new, ARGS("-w", "1", "--pid-file", place.path));
     assert_says(place.path, new.pid);

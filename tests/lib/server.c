@@ -207,6 +207,13 @@ int pf_test_server_stop(struct pf_test_server *server, int signal_number)
     return pf_test_server_wait(server);
 }
 
+void pf_test_server_kill(struct pf_test_server *server)
+{
+    siginfo_t ended;
+    assert_int_equal(kill(server->pid, SIGKILL), 0);
+    assert_int_equal(waitid(P_PID, (id_t)server->pid, &ended, WEXITED | WNOWAIT), 0);
+}
+
 int pf_test_server_run(struct pf_test_server *server, const char *const args[])
 {
     spawn(server, NULL, prefork_server, NULL, args);

@@ -62,6 +62,9 @@ int pf_test_server_wait(struct pf_test_server *server);
 /* Send the signal, then wait as above. */
 int pf_test_server_stop(struct pf_test_server *server, int signal_number);
 
+/* Kill the master, and return when it has ended; it is not reaped yet: wait as above. */
+void pf_test_server_kill(struct pf_test_server *server);
+
 /* The pids of the server's children as /proc tells them now; returns how many. */
 unsigned pf_test_children(pid_t parent, pid_t *pids, unsigned max);
 
