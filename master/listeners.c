@@ -3,6 +3,7 @@
 
 #include "master/complain.h"
 #include "master/inherited.h"
+#include "net/holder.h"
 #include "net/listener.h"
 #include "net/steer.h"
 
@@ -175,14 +176,22 @@ static int open_one(struct pf__listeners *listeners, size_t at, enum pf_listener
     return pf_listener_open(address, options, role);
 }
 
+static bool has(int pid, const struct pf_address *address)
+{
+    struct pf_holder_sockets sockets;
+    pf_holder_find(address, &sockets);
+    return pf_holder_has(pid, &sockets);
+}
+
 /* Is it a worker of a server like this one that has the address? Then it may have lost its
- * master, and is about to let go. Or nobody, for all that can be seen: it has let go since,
- * or between two looks at it. */
-static bool may_be_let_go(const struct pf_address *address)
+ * master, and is about to let go: that is so if the maker of a unix socket, 0 if unknown,
+ * has it no more. Or nobody, for all that can be seen: it has let go since, or between two
+ * looks at it. */
+static bool may_be_let_go(const struct pf_address *address, int maker)
 {
     char holder[64];
-    if (pf_address_is_unix(address))
-        return false;
+    if (maker)
+        return !has(maker, address);
     if (pf_listener_holder(address, holder, sizeof holder) != 0 || holder[0] == '?')
         return true;
     size_t len = strlen(program_invocation_short_name);
@@ -198,7 +207,7 @@ static int open_first(struct pf__listeners *listeners, size_t at,
         listeners->modes[at] == PF_ACCEPT_OWN ? PF_LISTENER_FIRST : PF_LISTENER_ALONE;
     int fd = open_one(listeners, at, role, options, holder);
     if (fd != -EADDRINUSE || is_our_port(listeners, at) ||
-        !may_be_let_go(&listeners->addresses[at]))
+        !may_be_let_go(&listeners->addresses[at], *holder))
         return fd;
     struct timespec pause = {.tv_nsec = TRY_NS};
     for (int64_t waited = 0; fd == -EADDRINUSE && waited < PF__LISTENERS_WAIT_NS;
