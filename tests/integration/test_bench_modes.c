@@ -521,7 +521,8 @@ static void hold_does_not_wait_for_one_that_is_stopped(void **state)
     pf_bench_wait(&bench);
     pf_peer_stop(&peer);
     pf_bench_exits(&bench, 3);
-    pf_bench_says(bench.out, "process 1 of 2 has ended by SIGKILL, and its 1 connections");
+    /* Its connection may have been there without its having seen that. */
+    pf_bench_says(bench.out, "process 1 of 2 has ended by SIGKILL, and its ");
     pf_bench_says(bench.out, "  hold     1 of 200 held");
 }
 
