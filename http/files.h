@@ -1,14 +1,18 @@
 /*
- * files.h - the pieces of serving files: what is opened beneath a root, a directory as a
- * page, several ranges of a file as one response.
+ * files.h - the pieces of serving files: what is opened beneath a root, an open file as a
+ * response, a directory as a page, several ranges of a file as one response.
  *
- * What to answer, and with which fields, is decided in files.c.
+ * Which file it is, and in which form, is decided in files.c.
  */
 #ifndef PREFORK_HTTP_FILES_H
 #define PREFORK_HTTP_FILES_H
 
+#include "http/negotiate.h"
 #include "http/range.h"
+#include "http/text.h"
+
 #include <prefork/http.h>
+#include <sys/stat.h>
 
 /* ---- beneath.c ------------------------------------------------------------------- */
 
@@ -24,6 +28,38 @@
  * -EAGAIN (others rename too fast) ... Any thread, any process. Source: openat2(2).
  */
 int pf__beneath_open(int root, const char *name);
+
+/* ---- file_answer.c --------------------------------------------------------------- */
+
+/* "W/" and three numbers of 64 bits in quotes. */
+#define PF__FILE_TAG_MAX (sizeof "W/\"ffffffffffffffff-ffffffffffffffff-ffffffffffffffff\"")
+
+/* An open file, as it is to be sent. */
+struct pf__file {
+    int fd;
+    const char *type, *cache_control; /* borrowed; the latter may be NULL */
+    enum pf__coding coding;
+    uint64_t size;
+    int64_t now;      /* in seconds since 1970 */
+    int64_t modified; /* or PF__NO_DATE */
+    char tag[PF__FILE_TAG_MAX];
+    bool is_weak; /* the tag, and the date */
+};
+
+/* Its size and validators, which are the clock's, too: weak within a second of a change. */
+void pf__file_describe(struct pf__file *file, const struct stat *st);
+
+/*
+ * Answer with what the request's conditions and ranges leave of it: 200, 206, 304, 412 or
+ * 416. Once a response has its descriptor, file->fd is -1.
+ *
+ * Returns 0, PF_HTTP_LATER, or as pf_http_respond() does.
+ */
+int pf__file_answer(pf_http_request *request, struct pf__file *file);
+
+/* The lines of one field of the request, into lines[PF_HTTP_FIELDS_MAX]. */
+struct pf__texts pf__file_lines_of(const pf_http_request *request, const char *name,
+                                   struct pf__text *lines);
 
 /* ---- listing.c ------------------------------------------------------------------- */
 

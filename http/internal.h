@@ -16,7 +16,7 @@
  *     blocking.c    handlers on threads of the executor
  *     request.c     what a handler may ask
  *     secret.c      what must not be guessed
- *     files.c       a handler: the files below a directory
+ *     files.c       a handler: the files below a directory; file_answer.c: an open one
  *     route.c, pattern.c, regex.c, parser.c ...   without a connection in sight
  *
  * LIFE OF A REQUEST. Taken from the server's free ones when the first byte of a head has
