@@ -227,7 +227,8 @@ static const char *const longer_trials[] = {
 
 enum {
     TRIALS = sizeof longer_trials / sizeof longer_trials[0],
-    NOTHING_ANSWERED = 2
+    NOTHING_ANSWERED = 2,
+    NO_RATE_HELD = 99
 };
 
 /* Returns in which of them. */
@@ -407,11 +408,16 @@ static void serve_eight(struct pf_peer *peer, int fd, unsigned index)
 static void search_of_a_server_that_goes_shows_the_trials_before(void **state)
 {
     (void)state;
-    struct pf_peer peer = {.serve = serve_eight};
-    pf_peer_start(&peer);
-    server.port = peer.port;
-    run("search", SHORT_TRIALS "--slo 'p99<1h'", "/");
-    pf_peer_stop(&peer);
+    size_t i = 0;
+    do { /* on a slow machine the first trial may be the last: no rate can be held */
+        struct pf_peer peer = {.serve = serve_eight};
+        char options[512];
+        pf_peer_start(&peer);
+        server.port = peer.port;
+        snprintf(options, sizeof options, "%s--slo 'p99<1h'", longer_trials[i]);
+        run("search", options, "/");
+        pf_peer_stop(&peer);
+    } while (bench.status == NO_RATE_HELD && ++i < TRIALS);
     pf_bench_exits(&bench, 2);
     pf_bench_says(bench.err, "cannot connect to 127.0.0.1:");
     pf_bench_says(bench.err, "  search       rate/s   achieved");
