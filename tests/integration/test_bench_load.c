@@ -181,11 +181,7 @@ static void stall_of_the_server_shows_in_response_and_not_in_service(void **stat
     (void)state;
     struct pf_peer peer = {.serve = serve_one_by_one};
     pf_peer_start(&peer);
-    char line[256];
-    snprintf(line, sizeof line,
-             "-c 1 -d 1s -R 500 --timeout 60s --drain 60s --server none -o - %s", peer.url);
-    memset(&bench, 0, sizeof bench);
-    pf_bench_start(&bench, line);
+    pf_bench_start_at(&bench, "-c 1 -d 1s -R 500 --timeout 60s --drain 60s -o -", &peer);
     /* The 11th request is under way. Let it wait until some hundred others are due. */
     pf_peer_wait_until(&peer.requests, 11);
     int64_t began = pf_bench_now_ms();
@@ -495,11 +491,8 @@ static void killed_process_of_the_load_ends_the_run_with_its_report(void **state
     (void)state;
     struct pf_peer peer = {.serve = pf_peer_serve_always};
     pid_t children[8];
-    char line[256];
     pf_peer_start(&peer);
-    snprintf(line, sizeof line, "-c 4 -t 2 --procs 2 -d 1h --server none %s", peer.url);
-    memset(&bench, 0, sizeof bench);
-    pf_bench_start(&bench, line);
+    pf_bench_start_at(&bench, "-c 4 -t 2 --procs 2 -d 1h", &peer);
     pf_peer_wait_until(&peer.requests, 100);
     assert_int_equal(pf_test_children(bench.pid, children, 8), 2);
     kill(children[0], SIGKILL);
@@ -520,12 +513,8 @@ static void killed_process_of_the_load_leaves_the_books_balanced(void **state)
     (void)state;
     struct pf_peer peer = {.serve = pf_peer_serve_always};
     pid_t children[8];
-    char line[256];
     pf_peer_start(&peer);
-    snprintf(line, sizeof line,
-             "-c 4 -t 2 --procs 2 -n 100M --pipeline 4 --server none -o - %s", peer.url);
-    memset(&bench, 0, sizeof bench);
-    pf_bench_start(&bench, line);
+    pf_bench_start_at(&bench, "-c 4 -t 2 --procs 2 -n 100M --pipeline 4 -o -", &peer);
     pf_peer_wait_until(&peer.requests, 100);
     assert_int_equal(pf_test_children(bench.pid, children, 8), 2);
     kill(children[1], SIGKILL);
@@ -544,12 +533,8 @@ static void stopped_process_of_the_load_is_given_up(void **state)
     (void)state;
     struct pf_peer peer = {.serve = pf_peer_serve_always};
     pid_t children[8];
-    char line[256];
     pf_peer_start(&peer);
-    snprintf(line, sizeof line, "-c 4 -t 2 --procs 2 -d 1h --drain 10ms --server none %s",
-             peer.url);
-    memset(&bench, 0, sizeof bench);
-    pf_bench_start(&bench, line);
+    pf_bench_start_at(&bench, "-c 4 -t 2 --procs 2 -d 1h --drain 10ms", &peer);
     pf_peer_wait_until(&peer.requests, 100);
     assert_int_equal(pf_test_children(bench.pid, children, 8), 2);
     pf_bench_stop_process(children[0]);
@@ -567,12 +552,8 @@ static void stopped_process_does_not_hold_up_a_number_of_requests(void **state)
     (void)state;
     struct pf_peer peer = {.serve = pf_peer_serve_always};
     pid_t children[8];
-    char line[256];
     pf_peer_start(&peer);
-    snprintf(line, sizeof line, "-c 4 -t 2 --procs 2 -n 100M --server none -o - %s",
-             peer.url);
-    memset(&bench, 0, sizeof bench);
-    pf_bench_start(&bench, line);
+    pf_bench_start_at(&bench, "-c 4 -t 2 --procs 2 -n 100M -o -", &peer);
     pf_peer_wait_until(&peer.requests, 100);
     assert_int_equal(pf_test_children(bench.pid, children, 8), 2);
     pf_bench_stop_process(children[0]);
@@ -592,11 +573,8 @@ static void processes_end_with_the_program(void **state)
 {
     (void)state;
     struct pf_peer peer = {.serve = pf_peer_serve_always};
-    char line[256];
     pf_peer_start(&peer);
-    snprintf(line, sizeof line, "-c 4 -t 2 --procs 2 -d 1h --server none %s", peer.url);
-    memset(&bench, 0, sizeof bench);
-    pf_bench_start(&bench, line);
+    pf_bench_start_at(&bench, "-c 4 -t 2 --procs 2 -d 1h", &peer);
     pf_peer_wait_until(&peer.requests, 100);
     kill(bench.pid, SIGINT);
     pf_bench_wait(&bench);

@@ -378,13 +378,9 @@ static void search_ends_with_its_report_if_a_process_of_the_load_is_killed(void 
 {
     (void)state;
     struct pf_peer peer = {.serve = pf_peer_serve_always};
-    char line[256];
     pf_peer_start(&peer);
-    snprintf(line, sizeof line,
-             "search -c 2 -t 2 --procs 2 --slo 'p99<1h' --probe 1h --server none %s",
-             peer.url);
-    memset(&bench, 0, sizeof bench);
-    pf_bench_start(&bench, line);
+    pf_bench_start_at(&bench, "search -c 2 -t 2 --procs 2 --slo 'p99<1h' --probe 1h",
+                      &peer);
     pf_peer_wait_until(&peer.requests, 10);
     pid_t child = first_child(bench.pid);
     assert_true(child > 0);
@@ -488,13 +484,9 @@ static void hold_is_no_measurement_if_one_that_holds_is_killed(void **state)
 {
     (void)state;
     struct pf_peer peer = {.serve = pf_peer_serve_always};
-    char line[256];
     pf_peer_start(&peer);
-    snprintf(line, sizeof line,
-             "hold -c 20 --procs 2 --probe 20/s -d 1h --timeout 60s --server none -o - %s",
-             peer.url);
-    memset(&bench, 0, sizeof bench);
-    pf_bench_start(&bench, line);
+    pf_bench_start_at(&bench, "hold -c 20 --procs 2 --probe 20/s -d 1h --timeout 60s -o -",
+                      &peer);
     /* The probe answers: they have all been opened. */
     pf_peer_wait_until(&peer.requests, 1);
     pid_t child = first_child(bench.pid);
@@ -514,14 +506,10 @@ static void hold_does_not_wait_for_one_that_is_stopped(void **state)
 {
     (void)state;
     struct pf_peer peer = {.serve = pf_peer_serve_always};
-    char line[256];
     pf_peer_start(&peer);
     /* So slow that it would be opening for an hour. */
-    snprintf(line, sizeof line,
-             "hold -c 200 --procs 2 --rate 0.1 -d 1s --timeout 60s --server none %s",
-             peer.url);
-    memset(&bench, 0, sizeof bench);
-    pf_bench_start(&bench, line);
+    pf_bench_start_at(&bench, "hold -c 200 --procs 2 --rate 0.1 -d 1s --timeout 60s",
+                      &peer);
     pf_peer_wait_until(&peer.connections, 2); /* one of each: both are at work */
     pf_bench_stop_process(first_child(bench.pid));
     pf_bench_wait(&bench);
@@ -625,12 +613,8 @@ static void abuse_is_no_measurement_if_the_adversaries_are_killed(void **state)
 {
     (void)state;
     struct pf_peer peer = {.serve = serve_gated};
-    char line[256];
     pf_peer_start(&peer);
-    snprintf(line, sizeof line,
-             "abuse --mix idle:2 -R 20 -c 1 -n 1 --timeout 60s --server none %s", peer.url);
-    memset(&bench, 0, sizeof bench);
-    pf_bench_start(&bench, line);
+    pf_bench_start_at(&bench, "abuse --mix idle:2 -R 20 -c 1 -n 1 --timeout 60s", &peer);
     pf_peer_wait_until(&peer.requests, 1);
     pid_t child = first_child(bench.pid);
     assert_true(child > 0);

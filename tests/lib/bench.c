@@ -210,6 +210,15 @@ void pf_bench_start(struct pf_bench *bench, const char *line)
     bench->err_fd = err[0];
 }
 
+void pf_bench_start_at(struct pf_bench *bench, const char *options,
+                       const struct pf_peer *peer)
+{
+    char line[1024];
+    snprintf(line, sizeof line, "%s --server none %s", options, peer->url);
+    memset(bench, 0, sizeof *bench);
+    pf_bench_start(bench, line);
+}
+
 /* Take what is there to read; false at the end. What there is no room for is not kept. */
 static bool drain(int fd, char *text)
 {

@@ -80,6 +80,10 @@ struct pf_bench { /* large */
  */
 void pf_bench_start(struct pf_bench *bench, const char *line);
 
+/* The same anew, of a peer whose process nobody looks at: options and its URL. */
+void pf_bench_start_at(struct pf_bench *bench, const char *options,
+                       const struct pf_peer *peer);
+
 /* Collect its output until it ends; after the deadline it is killed and the test fails. */
 void pf_bench_wait(struct pf_bench *bench);
 
